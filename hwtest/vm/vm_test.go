@@ -1,0 +1,111 @@
+//go:build linux
+
+package vm
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestRun: a file is handed over, the USB parts are there, output is no terminal, and the exit status comes back.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	img := Need(t)
+	tool := filepath.Join(t.TempDir(), "tool")
+	if err := os.WriteFile(tool, []byte("#!/bin/sh\necho handed over\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	res, err := img.Run(t.Context(), Script{Files: map[string]string{"bin/tool": tool}, Text: `
+uname -r
+"$GUEST_DIR/bin/tool"
+test -t 1 && echo terminal
+ls -d /sys/bus/usb/drivers/usbhid /sys/devices/platform/vhci_hcd.0 /dev/pts/ptmx
+touch /etc/guest-was-here && echo writable
+wait_for 1 test -e /dev/null && echo waited
+fail on purpose`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("wall %s", res.Wall)
+	want := img.Version + `
+handed over
+/dev/pts/ptmx
+/sys/bus/usb/drivers/usbhid
+/sys/devices/platform/vhci_hcd.0
+writable
+waited
+FAIL: on purpose
+`
+	if res.Status != 1 || res.Output != want {
+		t.Errorf("got status %d and %q, want 1 and %q", res.Status, res.Output, want)
+	}
+	if _, err := os.Stat("/etc/guest-was-here"); err == nil {
+		t.Error("the guest wrote to the host")
+	}
+}
+
+// TestRunTimeout: a guest that does not end is killed, and the cause is the deadline.
+func TestRunTimeout(t *testing.T) {
+	t.Parallel()
+	img := Need(t)
+	_, err := img.Run(t.Context(), Script{Text: "sleep 600", Timeout: time.Second})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the deadline", err)
+	}
+}
+
+// TestPrepareMissing: a missing program is named with the package that brings it.
+func TestPrepareMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := Prepare(t.Context())
+	if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "qemu-system-x86)") {
+		t.Errorf("got %v, want ErrMissing naming qemu-system-x86", err)
+	}
+}
+
+// TestLock: the second taker waits until its context ends, and gets the lock once it is free.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), lockPoll)
+	defer cancel()
+	if _, err := lock(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("second lock: got %v, want the deadline", err)
+	}
+	unlock()
+	unlock, err = lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+func TestBetween(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, console, output string
+		status                int
+		ok                    bool
+	}{
+		{"whole", "\x1b[2J@@begin n\r\na\r\nb\r\n@@end n 7\r\n", "a\nb", 7, true},
+		{"empty", "@@begin n\n\n@@end n 0\n", "", 0, true},
+		{"no end", "@@begin n\npart", "part", 0, false},
+		{"no begin", "kernel panic", "", 0, false},
+		{"another's end", "@@begin n\n\n@@end m 0\n", "\n@@end m 0\n", 0, false},
+		{"no number", "@@begin n\n\n@@end n x\n", "", 0, false},
+	} {
+		got, ok := between(c.console, "n")
+		if got.Output != c.output || got.Status != c.status || ok != c.ok {
+			t.Errorf("%s: got %q %d %t, want %q %d %t", c.name, got.Output, got.Status, ok, c.output, c.status, c.ok)
+		}
+	}
+}
