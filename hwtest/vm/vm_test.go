@@ -20,13 +20,19 @@ func TestRun(t *testing.T) {
 	if err := os.WriteFile(tool, []byte("#!/bin/sh\necho handed over\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	res, err := img.Run(t.Context(), Script{Files: map[string]string{"bin/tool": tool}, Text: `
+	bad := filepath.Join(t.TempDir(), "bad.sh")
+	if err := os.WriteFile(bad, []byte("false\necho not reached\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"bin/tool": tool, "scenario/bad": bad}
+	res, err := img.Run(t.Context(), Script{Files: files, Text: `
 uname -r
 "$GUEST_DIR/bin/tool"
 test -t 1 && echo terminal
 ls -d /sys/bus/usb/drivers/usbhid /sys/devices/platform/vhci_hcd.0 /dev/pts/ptmx
 touch /etc/guest-was-here && echo writable
 wait_for 1 test -e /dev/null && echo waited
+run_scenario bad 10 | sed 's/took .*//'
 fail on purpose`})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +45,10 @@ handed over
 /sys/devices/platform/vhci_hcd.0
 writable
 waited
+@@scenario bad
+FAIL: line 1: false
+
+@@status bad 1
 FAIL: on purpose
 `
 	if res.Status != 1 || res.Output != want {
@@ -87,6 +97,24 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	unlock()
+}
+
+func TestScenario(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, output, out string
+		status            int
+		ok                bool
+	}{
+		{"whole", "@@scenario a\nx\n@@status a 2\n@@scenario b\n\n@@status b 0\n", "x", 2, true},
+		{"cut short", "@@scenario a\nx\n", "x\n", 0, false},
+		{"not begun", "@@scenario b\nx\n@@status b 0\n", "", 0, false},
+	} {
+		out, status, ok := scenario(c.output, "a")
+		if out != c.out || status != c.status || ok != c.ok {
+			t.Errorf("%s: got %q %d %t, want %q %d %t", c.name, out, status, ok, c.out, c.status, c.ok)
+		}
+	}
 }
 
 func TestBetween(t *testing.T) {
