@@ -1,0 +1,83 @@
+package validate
+
+import (
+	"context"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// Credential is what deciding about one Yubico OTP needs. The cipher, which compares the private ID too, belongs to the
+// store: it stays valid until the store is closed, is shared between goroutines, and must not be destroyed by the caller.
+type Credential struct {
+	ID       token.CredentialID
+	Token    token.ID
+	PublicID token.PublicID
+	Cipher   yubiotp.Cipher
+	Row      Row
+}
+
+// Row is the guarded row as it was read. Enabled false means that nothing is accepted: the token is blocked, the
+// credential revoked or not written yet, or a write of its slot is unsettled.
+type Row struct {
+	Enabled  bool
+	State    token.State // the credential's own
+	Token    token.State // its token's
+	Counters token.Counters
+}
+
+// Advance is one OTP as the store sees it: what it presents and the event to write. In Accept it asks for the one statement
+// that decides.
+type Advance struct {
+	Credential token.CredentialID
+	Use        int // 15 bits; -1, as Session, in a Note about an OTP that did not open
+	Session    int // 8 bits
+	Timestamp  int // 24 bits
+	Nonce      string
+	At         time.Time
+	Event      Event // written to the audit chain in the same transaction
+}
+
+// Event is one decision for the audit chain. It holds no OTP and no secret.
+type Event struct {
+	Client   int64 // 0: none
+	Source   string
+	PublicID token.PublicID
+	Result   string // the protocol's status, such as "OK" or "BAD_OTP"
+	Reason   Reason
+	Signed   bool
+}
+
+// Counters is the part of a store that decides. All methods may be called from any number of goroutines and processes.
+type Counters interface {
+	// Find returns the live credential with this public ID: not revoked, Yubico OTP. token.ErrNotFound if there is none.
+	Find(ctx context.Context, id token.PublicID) (Credential, error)
+	// Accept raises the counters if the row is enabled and they are lower, in one guarded statement, and makes it durable
+	// before it returns. A credential that was programmed becomes active by it. False: no row was changed and nothing
+	// was written; read the row again to learn why.
+	Accept(ctx context.Context, a Advance) (bool, error)
+	// Spend raises the counters of a row that is not enabled, and accepts nothing: what was pressed while a token is blocked
+	// stays dead afterwards. Where it raises, the stored nonce becomes empty, because nothing was accepted. It changes nothing in
+	// an enabled row. It writes the event whether or not a counter was raised.
+	Spend(ctx context.Context, a Advance) error
+	// Note writes the event of a decision that changed no counter. Only decisions about known credentials are noted.
+	Note(ctx context.Context, a Advance) error
+}
+
+// Client is a relying server.
+type Client struct {
+	ID      int64
+	Name    string
+	Key     secret.Bytes // HMAC-SHA-1 key of its signatures; 20 bytes when made here
+	Active  bool
+	MustSig bool // unsigned requests are refused
+}
+
+// Clients finds relying servers.
+type Clients interface {
+	// Client returns the client of that number, active or not; token.ErrNotFound if there is none. The key belongs to the
+	// store, as in Credential.
+	Client(ctx context.Context, id int64) (Client, error)
+}
