@@ -1,0 +1,66 @@
+package token
+
+import "time"
+
+// Phase is how far a write has come. Phases only move forward, in the order of the constants.
+type Phase string
+
+// The phases of a ledger entry. From Writing to Proven the slot is uncertain: neither its former credential nor the new
+// one validates.
+const (
+	Reserved  Phase = "reserved"  // the public ID is taken; no secret yet
+	Sealed    Phase = "sealed"    // the secrets are durable and sealed; nothing was sent
+	Writing   Phase = "writing"   // the first byte may have been sent
+	Written   Phase = "written"   // the device said that it took the configuration
+	Committed Phase = "committed" // end: the slot holds the new credential
+	Aborted   Phase = "aborted"   // end: the slot holds what it held before
+)
+
+// Open reports whether the entry waits to be settled.
+func (p Phase) Open() bool { return p != Committed && p != Aborted }
+
+// Uncertain reports whether the slot may hold either the former or the new credential.
+func (p Phase) Uncertain() bool { return p == Writing || p == Written }
+
+// EntryID names a ledger entry.
+type EntryID int64
+
+// Entry is the write-ahead record of one slot write.
+type Entry struct {
+	ID         EntryID
+	Phase      Phase
+	Serial     Serial
+	Slot       Slot
+	Token      ID
+	Credential Credential    // the new one; with its Secrets from Sealed on
+	Former     *Credential   // the live credential that the slot held, with its Secrets; nil: none that we know
+	Holder     *Person       // to be bound by the commit
+	Proof      ProofRequired // what the commit waits for
+	Firmware   string
+	Reason     string // why something foreign was overwritten
+	Created    time.Time
+	Updated    time.Time
+}
+
+// ProofRequired is what a commit waits for.
+type ProofRequired string
+
+// The values of `provision --verify`.
+const (
+	ByTouch ProofRequired = "touch"
+	NoProof ProofRequired = "none" // the first good OTP at the server is the proof
+)
+
+// Reservation is what a write asks the ledger for.
+type Reservation struct {
+	Serial    Serial // 0 is refused: an entry must find its device again
+	Firmware  string
+	Slot      Slot
+	Kind      Kind
+	PublicID  PublicID // unique among live credentials; a duplicate is ErrDuplicate
+	Settings  Settings
+	Holder    PersonID // 0: nobody
+	Proof     ProofRequired
+	Overwrite string // "", "factory" or "foreign": what the slot held, as the operator said
+	Reason    string // the operator's reason, with Overwrite
+}

@@ -1,0 +1,110 @@
+package token
+
+import "fmt"
+
+// State is where a token or a credential is in its life. A credential's OTP is accepted only if its own state and its token's
+// both validate, and no unfinished write makes the slot uncertain.
+type State string
+
+// The states. Source of the words: PRODUCT.md §7.2, DESIGN.md "Model and decisions".
+const (
+	Pending    State = "pending"    // drawn or being written; nothing proven
+	Programmed State = "programmed" // written, the first good OTP is the proof
+	InStock    State = "in_stock"   // proven or imported, waiting to be issued
+	Active     State = "active"
+	Suspended  State = "suspended" // forgotten, on leave: back with a fresh OTP
+	Lost       State = "lost"      // lost, stolen, damaged
+	Revoked    State = "revoked"   // replaced or given up; for ever
+)
+
+// Event is what happens to a token or a credential.
+type Event string
+
+// The events. Verbs mean the same in the command line, the API and the pages.
+const (
+	Write   Event = "write"   // a write was accepted and nothing pressed
+	Prove   Event = "prove"   // a fresh OTP or code was seen
+	Stock   Event = "stock"   // put on the shelf by an import
+	Issue   Event = "issue"   // handed to a person, with proof
+	Suspend Event = "suspend" // block with a reason that passes
+	Lose    Event = "lose"    // block with a reason that may not
+	Restore Event = "restore" // back, with an OTP newer than anything stored or seen
+	Revoke  Event = "revoke"  // replaced, or aborted before it was ever proven
+)
+
+// states is the column that says whether a state validates. Programmed does, because its first good OTP is the proof.
+var states = map[State]struct{ validates bool }{
+	Pending: {false}, Programmed: {true}, InStock: {false}, Active: {true}, Suspended: {false}, Lost: {false}, Revoked: {false},
+}
+
+// transitions is the whole table: what is not listed is impossible in every interface.
+var transitions = map[State]map[Event]State{
+	Pending:    {Write: Programmed, Prove: Active, Stock: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	InStock:    {Write: Programmed, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Active:     {Write: Active, Prove: Active, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Suspended:  {Restore: Active, Lose: Lost, Revoke: Revoked},
+	Lost:       {Restore: Active, Revoke: Revoked},
+	Revoked:    {},
+}
+
+// States lists them in the order of a token's life.
+func States() []State { return []State{Pending, Programmed, InStock, Active, Suspended, Lost, Revoked} }
+
+// Events lists the events.
+func Events() []Event { return []Event{Write, Prove, Stock, Issue, Suspend, Lose, Restore, Revoke} }
+
+// Valid reports whether s is one of the states.
+func (s State) Valid() bool { _, ok := states[s]; return ok }
+
+// Validates reports whether an OTP may be accepted in this state.
+func (s State) Validates() bool { return states[s].validates }
+
+// Blocked reports whether somebody blocked the token: Restore is the way back.
+func (s State) Blocked() bool { return s == Suspended || s == Lost }
+
+// Next is the state after e. The error is a *TransitionError when the table has no such line.
+func (s State) Next(e Event) (State, error) {
+	if n, ok := transitions[s][e]; ok {
+		return n, nil
+	}
+	return s, &TransitionError{From: s, Event: e}
+}
+
+// TransitionError says that an event is impossible in a state.
+type TransitionError struct {
+	From  State
+	Event Event
+}
+
+func (e *TransitionError) Error() string {
+	return fmt.Sprintf("a token that is %s cannot be changed by %s", e.From, e.Event)
+}
+
+// Reason is why a token was blocked.
+type Reason string
+
+// The reasons of `token block --reason`.
+const (
+	ReasonLost      Reason = "lost"
+	ReasonStolen    Reason = "stolen"
+	ReasonDamaged   Reason = "damaged"
+	ReasonForgotten Reason = "forgotten"
+	ReasonLeft      Reason = "left"
+)
+
+// Reasons lists them in the order in which they are shown.
+func Reasons() []Reason {
+	return []Reason{ReasonLost, ReasonStolen, ReasonDamaged, ReasonForgotten, ReasonLeft}
+}
+
+// Event is Lose or Suspend; ok is false for a word that is no reason.
+func (r Reason) Event() (e Event, ok bool) {
+	switch r {
+	case ReasonLost, ReasonStolen, ReasonDamaged:
+		return Lose, true
+	case ReasonForgotten, ReasonLeft:
+		return Suspend, true
+	}
+	return "", false
+}

@@ -1,0 +1,145 @@
+// Package token holds the nouns that every other package shares: the token a person holds, the credentials on it, the
+// person, the states a token and a credential go through, and the ledger entry that makes a write survivable.
+//
+// It is pure: no clock, no randomness, no storage. A Token is the thing in somebody's pocket; a Credential is one secret on
+// it. A person loses a token, so blocking acts on the token and reaches every credential on it.
+package token
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+)
+
+// ID names a Token, CredentialID a Credential, PersonID a Person in one store. 0 names nothing.
+type (
+	ID           int64
+	CredentialID int64
+	PersonID     int64
+)
+
+// Serial is a YubiKey's serial number; 0 when the key does not tell it or has none.
+type Serial uint32
+
+// String is the decimal number, or "" for 0.
+func (s Serial) String() string {
+	if s == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(s), 10)
+}
+
+// Model says what kind of thing a token is.
+type Model string
+
+// The models of tokens.
+const (
+	YubiKey  Model = "yubikey"
+	Hardware Model = "hardware" // a display token or another device whose secret came in a key file
+	App      Model = "app"      // an authenticator app on a phone
+	Sheet    Model = "sheet"    // a sheet of recovery codes
+)
+
+// Kind says what kind of secret a credential is.
+type Kind string
+
+// The kinds of credentials. The store's schema knows all of them.
+const (
+	YubicoOTP         Kind = "yubico-otp"
+	HOTP              Kind = "hotp"
+	TOTP              Kind = "totp"
+	ChallengeResponse Kind = "challenge-response"
+	Static            Kind = "static"
+	PIV               Kind = "piv"
+)
+
+// Valid reports whether k is one of the kinds above.
+func (k Kind) Valid() bool {
+	switch k {
+	case YubicoOTP, HOTP, TOTP, ChallengeResponse, Static, PIV:
+		return true
+	}
+	return false
+}
+
+// Slot is a touch slot of a YubiKey, 1 (short press) or 2 (long press); 0 where there is no slot.
+type Slot int
+
+// Person is somebody who holds tokens. Account is the key.
+type Person struct {
+	ID      PersonID
+	Account string
+	Name    string
+	Mail    string
+	Created time.Time
+}
+
+// Token is the thing a person holds.
+type Token struct {
+	ID          ID
+	Model       Model
+	Serial      Serial // a YubiKey's own number
+	Label       string // the serial of other hardware, or a key file's name for it
+	StockNumber string
+	Firmware    string // "5.4.3"
+	State       State
+	Holder      *Person // nil: nobody
+	Reason      Reason  // why it was blocked; "" when it is not
+	BlockedAt   time.Time
+	Created     time.Time
+}
+
+// Credential is one secret on a token. Its secrets are in Secrets, which is empty unless it was asked for.
+type Credential struct {
+	ID       CredentialID
+	Token    ID
+	Kind     Kind
+	Slot     Slot
+	PublicID PublicID
+	State    State
+	Settings Settings
+	Counters Counters
+	Enabled  bool // the guarded row's flag: what the server goes by
+	Created  time.Time
+	ProvenAt time.Time // zero: not proven yet
+	Secrets  Secrets
+}
+
+// Settings are the parameters of a credential that are no secret. Zero fields do not apply to its kind.
+type Settings struct {
+	Digits        int           // HOTP and TOTP: 6..8
+	Period        time.Duration // TOTP
+	Hash          string        // HOTP, TOTP: "sha1", "sha256", "sha512"
+	ExtFlags      uint8         // YubiKey slot: reference yubikey-otp.md §3.2
+	TicketFlags   uint8
+	ConfigFlags   uint8
+	HasAccessCode bool // the slot is guarded by an access code that is escrowed in Secrets
+}
+
+// Counters are the values that only rise. For a Yubico OTP the order is (Use, Session); for HOTP and TOTP it is Moving.
+type Counters struct {
+	Use       int   // UseCounter, 15 bits; -1: none seen
+	Session   int   // SessionCounter, 8 bits; -1: none seen
+	Timestamp int   // 24 bits, about 8 Hz
+	Moving    int64 // MovingFactor of the last accepted code; -1: none seen
+	Nonce     string
+	At        time.Time // when they were stored
+}
+
+// Fresh are the counters of a credential of which no OTP was seen, so that (0, 0) is accepted.
+func Fresh() Counters { return Counters{Use: -1, Session: -1, Moving: -1} }
+
+// Secrets are the secret parts of a credential. The holder calls Destroy.
+type Secrets struct {
+	Key        secret.Bytes // AES-128 key (16 bytes), HOTP/TOTP seed, …
+	PrivateID  secret.Bytes // Yubico OTP: 6 bytes
+	AccessCode secret.Bytes // 6 bytes; empty: none
+}
+
+// Destroy clears all of them.
+func (s Secrets) Destroy() {
+	s.Key.Destroy()
+	s.PrivateID.Destroy()
+	s.AccessCode.Destroy()
+}
