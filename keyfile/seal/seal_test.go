@@ -41,11 +41,15 @@ func TestOpenOnlyAtItsPlace(t *testing.T) {
 	newer := k
 	newer.version = 2
 	for name, open := range map[string]func() (secret.Bytes, error){
-		"other store":       func() (secret.Bytes, error) { p := here; p.Store[15] = 1; return k.Open(p, row) },
-		"other owner":       func() (secret.Bytes, error) { p := here; p.Owner = "client"; return k.Open(p, row) },
-		"other number":      func() (secret.Bytes, error) { p := here; p.ID = 8; return k.Open(p, row) },
-		"other secret":      func() (secret.Bytes, error) { p := here; p.What = PrivateID; return k.Open(p, row) },
-		"fields run on":     func() (secret.Bytes, error) { p := here; p.Owner, p.What = "credentiala", "es-key"; return k.Open(p, row) },
+		"other store":  func() (secret.Bytes, error) { p := here; p.Store[15] = 1; return k.Open(p, row) },
+		"other owner":  func() (secret.Bytes, error) { p := here; p.Owner = "client"; return k.Open(p, row) },
+		"other number": func() (secret.Bytes, error) { p := here; p.ID = 8; return k.Open(p, row) },
+		"other secret": func() (secret.Bytes, error) { p := here; p.What = PrivateID; return k.Open(p, row) },
+		"fields run on": func() (secret.Bytes, error) {
+			p := here
+			p.Owner, p.What = "credentiala", "es-key"
+			return k.Open(p, row)
+		},
 		"other version":     func() (secret.Bytes, error) { return newer.Open(here, row) },
 		"other key":         func() (secret.Bytes, error) { return drawKey(t, 1).Open(here, row) },
 		"zero key":          func() (secret.Bytes, error) { return Key{}.Open(here, row) },
