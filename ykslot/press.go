@@ -1,0 +1,119 @@
+package ykslot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// InputReader gives the keyboard reports of a held key: modifiers, 0, six usage codes. It waits until ctx is done and then
+// returns the context's error. A usbhid.Device is one.
+type InputReader interface {
+	ReadInput(ctx context.Context) (Report, error)
+}
+
+// What ends a press that does not end with Enter: a key types a character each 20 to 160 ms (reference yubikey-otp.md
+// §4.5), so after a whole OTP a silence of pressQuiet is the end.
+const (
+	pressQuiet = 500 * time.Millisecond
+	pressChars = 2 * yubiotp.BlockLen
+)
+
+// maxPress bounds what is collected: the longest OTP with tabs is 67 characters, a static password 38.
+const maxPress = 256
+
+// ErrPressTooLong: more than 256 characters without Enter: a keyboard, or a key held down.
+var ErrPressTooLong = errors.New("too much was typed without Enter")
+
+// Bits and usages of a boot keyboard report. Source: reference yubikey-otp.md §1.2, §3.7 (US table); USB HID usage tables,
+// page 7, for the keypad.
+const (
+	modShift    = 0x22 // left or right
+	offUsages   = 2
+	usageEnter  = 0x28
+	usageErrors = 0x04 // below: no key, roll-over and other errors
+	usageKeypad = 0x58 // keypad Enter; 1 to 9 and 0 follow
+)
+
+// usRows are the characters of consecutive usages on a US keyboard, without and with Shift.
+var usRows = []struct {
+	first          byte
+	plain, shifted string
+}{
+	{0x04, "abcdefghijklmnopqrstuvwxyz1234567890", "ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()"},
+	{0x2b, "\t -=[]\\", "\t _+{}|"},
+	{0x33, ";'`,./", ":\"~<>?"},
+	{usageKeypad + 1, "1234567890", "1234567890"},
+}
+
+// ReadPress collects what one touch types, by the US layout, on which ModHex types itself. It ends at Enter, which is not
+// part of the result, or at 500 ms of silence after at least 32 characters, for keys that type no Enter; another end
+// comes from ctx, whose error it wraps. Keys without a character are left out. The result is a one-time password or a
+// static password: it must not be logged.
+func ReadPress(ctx context.Context, in InputReader) (string, error) {
+	var typed strings.Builder
+	var last Report
+	for typed.Len() <= maxPress {
+		r, quiet, err := nextInput(ctx, in, typed.Len() >= pressChars)
+		if err != nil {
+			return "", fmt.Errorf("read press: %w", err)
+		}
+		if quiet {
+			return typed.String(), nil
+		}
+		for _, u := range r[offUsages:] {
+			if u < usageErrors || held(last, u) {
+				continue
+			}
+			if u == usageEnter || u == usageKeypad {
+				return typed.String(), nil
+			}
+			if c, ok := character(u, r[0]&modShift != 0); ok {
+				typed.WriteByte(c)
+			}
+		}
+		last = r
+	}
+	return "", fmt.Errorf("read press: %w", ErrPressTooLong)
+}
+
+// nextInput reads a report, at most for pressQuiet when mayEnd.
+func nextInput(ctx context.Context, in InputReader, mayEnd bool) (r Report, quiet bool, err error) {
+	if !mayEnd {
+		r, err = in.ReadInput(ctx)
+		return r, false, err
+	}
+	short, cancel := context.WithTimeout(ctx, pressQuiet)
+	defer cancel()
+	r, err = in.ReadInput(short)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return r, true, nil
+	}
+	return r, false, err
+}
+
+// held reports whether the usage was down in the report before: then it is not a new stroke.
+func held(last Report, usage byte) bool {
+	for _, u := range last[offUsages:] {
+		if u == usage {
+			return true
+		}
+	}
+	return false
+}
+
+func character(usage byte, shift bool) (byte, bool) {
+	for _, row := range usRows {
+		if i := int(usage) - int(row.first); i >= 0 && i < len(row.plain) {
+			if shift {
+				return row.shifted[i], true
+			}
+			return row.plain[i], true
+		}
+	}
+	return 0, false
+}

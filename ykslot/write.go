@@ -1,0 +1,177 @@
+package ykslot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+)
+
+// Write programs a slot anew: everything in it is replaced, the counters start again, and the access code becomes
+// cfg.AccessCode. current is the slot's access code now, empty if it has none. Before anything is sent: *InvalidError,
+// *UnsupportedError. A refused write is a *RejectedError; ErrUnsettled is wrapped when the outcome was not seen; any
+// other error means that nothing changed.
+func (s *Session) Write(ctx context.Context, slot Slot, cfg Config, current secret.Bytes) error {
+	err := cfg.Validate()
+	if err == nil {
+		err = cfg.Supported(s.status.Version)
+	}
+	if err != nil {
+		return opError(opWrite, slot, err)
+	}
+	return s.change(ctx, opWrite, slot, &cfg, current)
+}
+
+// Delete empties a slot. current and errors are as in Write; an empty slot of an otherwise empty key refuses.
+func (s *Session) Delete(ctx context.Context, slot Slot, current secret.Bytes) error {
+	return s.change(ctx, opDelete, slot, nil, current)
+}
+
+// Update sets, changes or removes a slot's access code and overwrites every flag that an update can change; the key, the
+// IDs and the counters stay. The flags cannot be read back, so f must be the complete set; flags outside the update
+// masks are refused with *InvalidError. code is the access code afterwards: to keep one, give it again; empty removes
+// it. current and errors are as in Write.
+func (s *Session) Update(ctx context.Context, slot Slot, f Flags, code, current secret.Bytes) error {
+	v := s.status.Version
+	err := FeatureUpdate.Supported(v)
+	if err == nil {
+		err = Config{Flags: f}.Supported(v)
+	}
+	if err == nil && !sameCode(code, current) {
+		err = FeatureUpdateAccessCode.Supported(v)
+	}
+	if f.Ticket&^TicketUpdateMask != 0 || f.Config&^ConfigUpdateMask != 0 {
+		err = &InvalidError{"an update changes neither mode nor key, only what is typed around them"}
+	}
+	if err != nil {
+		return opError(opUpdate, slot, err)
+	}
+	return s.change(ctx, opUpdate, slot, &Config{Fixed: make([]byte, FixedLen), AccessCode: code, Flags: f}, current)
+}
+
+// sameCode compares access codes; none and zeros are the same.
+func sameCode(a, b secret.Bytes) bool { return a.Equal(b) || a.IsZero() && b.IsZero() }
+
+// Swap exchanges the two slots. It fails while either has an access code. Errors are as in Write.
+func (s *Session) Swap(ctx context.Context) error {
+	if err := FeatureSwap.Supported(s.status.Version); err != nil {
+		return opError(opSwap, 0, err)
+	}
+	return s.change(ctx, opSwap, 0, nil, secret.Bytes{})
+}
+
+// op is a kind of change.
+type op uint8
+
+const (
+	opWrite op = 1 << iota
+	opDelete
+	opUpdate
+	opSwap
+)
+
+func (o op) String() string {
+	return map[op]string{opWrite: "write", opDelete: "delete", opUpdate: "update", opSwap: "swap slots"}[o]
+}
+
+func opError(o op, slot Slot, err error) error {
+	if o == opSwap {
+		return fmt.Errorf("%v: %w", o, err)
+	}
+	return fmt.Errorf("%v: %v: %w", slot, o, err)
+}
+
+// change sends a configuration (nil: zeros) behind its command and judges the programming sequence.
+func (s *Session) change(ctx context.Context, o op, slot Slot, cfg *Config, current secret.Bytes) error {
+	if o != opSwap && !slot.valid() {
+		return opError(o, slot, &InvalidError{"there is no such slot"})
+	}
+	if slot == Slot2 {
+		if err := FeatureSlot2.Supported(s.status.Version); err != nil {
+			return opError(o, slot, err)
+		}
+	}
+	var payload [PayloadLen]byte
+	defer clear(payload[:])
+	if cfg != nil {
+		if _, err := cfg.AppendMarshal(payload[:0]); err != nil {
+			return opError(o, slot, err)
+		}
+	}
+	if n := current.Len(); n != 0 && n != AccessCodeLen {
+		return opError(o, slot, &InvalidError{fmt.Sprintf("the current access code has %d bytes, want %d", n, AccessCodeLen)})
+	}
+	copy(payload[offCurrentCode:], current.Reveal())
+
+	if !s.rest {
+		if err := s.settle(ctx, busyBudget); err != nil {
+			return opError(o, slot, err)
+		}
+	}
+	old := s.status
+	if err := s.send(ctx, commandOf(o, slot), &payload); err != nil {
+		return opError(o, slot, err)
+	}
+	ok, err := s.accepted(ctx, old)
+	switch {
+	case err != nil:
+		return opError(o, slot, fmt.Errorf("%w: %w", ErrUnsettled, err))
+	case !ok:
+		return opError(o, slot, newRejected(o, slot, old, !current.IsZero()))
+	}
+	return nil
+}
+
+// accepted waits for the status after a write and judges it. What looks like a refusal is read once more after pollCap:
+// a status that was merely late would otherwise deny a configuration that the slot holds.
+func (s *Session) accepted(ctx context.Context, old Status) (bool, error) {
+	for try := 0; ; try++ {
+		if err := s.poll(ctx, busyBudget, s.written); err != nil {
+			if errors.Is(err, ErrProtocol) {
+				err = s.abandon(ctx, err)
+			}
+			return false, err
+		}
+		if Accepted(old, s.status) {
+			return true, nil
+		}
+		if try > 0 {
+			return false, nil
+		}
+		if err := s.pause(ctx, pollCap); err != nil {
+			return false, err
+		}
+	}
+}
+
+func commandOf(o op, slot Slot) Command {
+	switch o {
+	case opSwap:
+		return CommandSwap
+	case opUpdate:
+		return updateCommand(slot)
+	}
+	return writeCommand(slot)
+}
+
+// written waits for the status after a write.
+func (s *Session) written(r Report) (bool, error) {
+	if f := r[offFlag]; f&flagWrite == 0 && f&flagData != 0 {
+		return false, fmt.Errorf("%w: data in answer to a write", ErrProtocol)
+	}
+	return s.rest, nil
+}
+
+// Accepted judges a write by the status before and after it, without a power cycle between: the programming sequence
+// went up by one, or to 0 because no slot is left. From 255, where no vendor tool knows what follows, any change will
+// do: a refused write leaves it as it was. Source: reference yubikey-otp.md §1.6 (the vendor's 5.x tool).
+func Accepted(before, after Status) bool {
+	switch {
+	case before.ProgSeq == 255:
+		return after.ProgSeq != before.ProgSeq
+	case after.ProgSeq == before.ProgSeq+1:
+		return true
+	}
+	return after.ProgSeq == 0 && before.ProgSeq > 0 && after.Touch&touchAnySlot == 0
+}
