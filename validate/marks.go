@@ -1,0 +1,58 @@
+package validate
+
+import (
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// NearEnd is the UseCounter from which staff are told to replace the key: about 4,000 power-ups are left. Source: reference
+// validation-protocol.md §14.
+const NearEnd = 0x7000
+
+// The key's clock. Source: reference validation-protocol.md §7.
+const (
+	tick      = time.Second / 8
+	clockWrap = 1 << 24 * tick // 24.3 days
+)
+
+// When an OTP is called delayed. Source: reference validation-protocol.md §7.
+const (
+	maxDeviation      = 20 * time.Second
+	maxDeviationRatio = 0.3
+)
+
+// Marks are remarks about an OTP for staff. They decide nothing.
+type Marks struct {
+	Dvorak   bool // typed on a Dvorak layout
+	CapsFlag bool // bit 15 of the use counter was set
+	NearEnd  bool // the use counter is nearly used up
+	Delayed  bool // it seems to have been pressed long before it was sent
+	Copied   bool // the stored counters with another timestamp: two keys have this secret
+}
+
+// judge adds what the counters and clocks say; at is now.
+func (m Marks) judge(stored token.Counters, otp yubiotp.Token, at time.Time) Marks {
+	m.CapsFlag = otp.CapsFlag
+	m.NearEnd = otp.UseCounter >= NearEnd
+	m.Copied = compare(otp, stored) == 0 && int(otp.Timestamp) != stored.Timestamp
+	m.Delayed = delayed(stored, otp, at)
+	return m
+}
+
+// delayed compares how far the key's clock and ours went since the stored OTP of the same power-up. The key's clock is
+// known modulo 2^24 ticks only, so the deviation is too: the smaller way round counts.
+func delayed(stored token.Counters, otp yubiotp.Token, at time.Time) bool {
+	if int(otp.UseCounter) != stored.Use || int(otp.SessionCounter) <= stored.Session {
+		return false
+	}
+	ours := at.Sub(stored.At)
+	keys := time.Duration(int(otp.Timestamp)-stored.Timestamp) * tick
+	deviation := (ours - keys) % clockWrap
+	if deviation < 0 {
+		deviation += clockWrap
+	}
+	deviation = min(deviation, clockWrap-deviation)
+	return deviation > maxDeviation && (ours <= 0 || float64(deviation) > maxDeviationRatio*float64(ours))
+}

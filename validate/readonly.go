@@ -1,0 +1,28 @@
+package validate
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// ReadOnly answers as c does and writes nothing: `tokendesk verify --dry-run`.
+func ReadOnly(c Counters) Counters { return readOnly{c} }
+
+type readOnly struct{ Counters }
+
+// Accept compares with the row as it is now.
+func (r readOnly) Accept(ctx context.Context, a Advance) (bool, error) {
+	c, err := r.Find(ctx, a.Event.PublicID)
+	if errors.Is(err, token.ErrNotFound) || err == nil && c.ID != a.Credential {
+		return false, nil
+	}
+	otp := yubiotp.Token{UseCounter: uint16(a.Use), SessionCounter: uint8(a.Session)}
+	return err == nil && Decide(c.Row, otp, a.Nonce).Outcome == Accepted, err
+}
+
+func (readOnly) Spend(context.Context, Advance) error { return nil }
+
+func (readOnly) Note(context.Context, Advance) error { return nil }

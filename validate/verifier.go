@@ -1,0 +1,176 @@
+package validate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// ErrContended says that the row changed under every one of several decisions. The OTP was not accepted.
+var ErrContended = errors.New("the credential changes too fast to decide")
+
+// maxDecisions bounds how often one OTP is decided again because its row changed meanwhile.
+const maxDecisions = 4
+
+// Verifier decides about OTPs. It is safe for concurrent use. Make it with New.
+type Verifier struct {
+	counters Counters
+	now      func() time.Time
+	dummy    yubiotp.Cipher // does the work for unknown public IDs; its verdict never counts
+	open     func(yubiotp.Cipher, [yubiotp.BlockLen]byte) (yubiotp.Token, yubiotp.Verdict)
+}
+
+// New returns a Verifier over a store and a clock.
+func New(c Counters, now func() time.Time) *Verifier {
+	dummy, err := yubiotp.NewCipher(secret.New(make([]byte, yubiotp.KeyLen)), secret.New(make([]byte, yubiotp.PrivateIDLen)))
+	if err != nil {
+		panic(err) // the sizes are constants
+	}
+	return &Verifier{counters: c, now: now, dummy: dummy, open: yubiotp.Cipher.Open}
+}
+
+// Request is one OTP and who asks.
+type Request struct {
+	OTP    string // as typed
+	Nonce  string // "" if the protocol has none
+	Client int64  // 0: none
+	Source string
+	Signed bool
+}
+
+// Result is what was found. Fields after Reason are zero as far as the OTP was not understood, and never say outside
+// more than Outcome does.
+type Result struct {
+	Outcome    Outcome
+	Reason     Reason
+	PublicID   token.PublicID
+	Credential token.CredentialID // 0: none has this public ID
+	Token      token.ID
+	Opened     bool          // CRC and private ID are right
+	OTP        yubiotp.Token // if Opened
+	Row        Row           // that the decision was made against
+	Marks      Marks
+	note       *Advance // to be noted: nil if nothing is, or if it was written with the counters
+}
+
+// Verify decides about one OTP and spends it. The error is the store's: then nothing is known, the OTP may or may not be
+// spent, and the same request may be sent again: with the same nonce it is a ReplayedRequest if it had been accepted.
+func (v *Verifier) Verify(ctx context.Context, req Request) (Result, error) {
+	r, err := v.understand(ctx, req)
+	if err != nil || !r.Opened {
+		return r, err
+	}
+	for range maxDecisions {
+		d := Decide(r.Row, r.OTP, req.Nonce)
+		r.Outcome, r.Reason = d.Outcome, d.Reason
+		a := r.advance(req, v.now())
+		r.Marks = r.Marks.judge(r.Row.Counters, r.OTP, a.At)
+		switch {
+		case r.Outcome == Accepted:
+			ok, err := v.counters.Accept(ctx, a)
+			if err != nil {
+				return Result{PublicID: r.PublicID}, fmt.Errorf("accept: %w", err)
+			}
+			if ok {
+				return r, nil
+			}
+		case !r.Row.Enabled:
+			if err := v.counters.Spend(ctx, a); err != nil {
+				return Result{PublicID: r.PublicID}, fmt.Errorf("spend: %w", err)
+			}
+			return r, nil
+		default:
+			r.note = &a
+			return r, nil
+		}
+		if r.Row, err = v.reread(ctx, r); err != nil {
+			return Result{PublicID: r.PublicID}, err
+		}
+	}
+	return Result{PublicID: r.PublicID}, ErrContended
+}
+
+// Note writes the event of a refused OTP of a known credential; it does nothing for other results. It is called after the
+// answer was given, because it would tell by its time which public IDs exist.
+func (v *Verifier) Note(ctx context.Context, r Result) error {
+	if r.note == nil {
+		return nil
+	}
+	if err := v.counters.Note(ctx, *r.note); err != nil {
+		return fmt.Errorf("note: %w", err)
+	}
+	return nil
+}
+
+// understand tries the readings of the OTP. The first that opens counts; otherwise the first whose public ID is known.
+func (v *Verifier) understand(ctx context.Context, req Request) (Result, error) {
+	best := Result{Outcome: BadOTP, Reason: ReasonMalformed}
+	for _, reading := range Readings(req.OTP) {
+		r, err := v.decrypt(ctx, reading)
+		if err != nil || r.Opened {
+			return r, err
+		}
+		if best.Reason == ReasonMalformed || best.Credential == 0 && r.Credential != 0 {
+			best = r
+		}
+	}
+	if best.Credential != 0 {
+		a := best.advance(req, v.now())
+		best.note = &a
+	}
+	return best, nil
+}
+
+// decrypt finds the credential of one reading and opens the block: one decryption and one comparison of the private ID,
+// whether the public ID is known or not.
+func (v *Verifier) decrypt(ctx context.Context, reading Reading) (Result, error) {
+	r := Result{Outcome: BadOTP, Reason: ReasonUnknown, PublicID: reading.PublicID, Marks: Marks{Dvorak: reading.Dvorak}}
+	c, err := v.counters.Find(ctx, reading.PublicID)
+	switch {
+	case errors.Is(err, token.ErrNotFound):
+		v.open(v.dummy, reading.Block)
+		return r, nil
+	case err != nil:
+		return r, fmt.Errorf("find: %w", err)
+	}
+	otp, verdict := v.open(c.Cipher, reading.Block)
+	r.Credential, r.Token, r.Row = c.ID, c.Token, c.Row
+	switch verdict {
+	case yubiotp.OK:
+		r.Opened, r.OTP, r.Reason = true, otp, ""
+	case yubiotp.WrongPrivateID:
+		r.Reason = ReasonPrivateID
+	default:
+		r.Reason = ReasonCRC
+	}
+	return r, nil
+}
+
+// reread fetches the row again after Accept changed none. If the credential is gone meanwhile, its row is a revoked one.
+func (v *Verifier) reread(ctx context.Context, r Result) (Row, error) {
+	c, err := v.counters.Find(ctx, r.PublicID)
+	if errors.Is(err, token.ErrNotFound) || err == nil && c.ID != r.Credential {
+		return Row{State: token.Revoked, Token: r.Row.Token, Counters: r.Row.Counters}, nil
+	}
+	if err != nil {
+		return Row{}, fmt.Errorf("find again: %w", err)
+	}
+	return c.Row, nil
+}
+
+// advance is what the store is asked for.
+func (r Result) advance(req Request, at time.Time) Advance {
+	a := Advance{
+		Credential: r.Credential, Use: -1, Session: -1, Nonce: req.Nonce, At: at,
+		Event: Event{Client: req.Client, Source: req.Source, PublicID: r.PublicID, Result: string(r.Outcome), Reason: r.Reason, Signed: req.Signed},
+	}
+	if r.Opened {
+		a.Use, a.Session, a.Timestamp = int(r.OTP.UseCounter), int(r.OTP.SessionCounter), int(r.OTP.Timestamp)
+	}
+	return a
+}

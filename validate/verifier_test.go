@@ -1,0 +1,404 @@
+package validate_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/store/memory"
+	"github.com/tokendesk/tokendesk/validate/store/storetest"
+	"github.com/tokendesk/tokendesk/ykslot/modhex"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+var now = time.Date(2024, 5, 6, 7, 8, 9, 123e6, time.UTC)
+
+// desk is a store with one credential and a Verifier.
+type desk struct {
+	store *memory.Store
+	id    token.CredentialID
+	c     storetest.Credential
+	v     *validate.Verifier
+}
+
+func newDesk(t testing.TB, s token.State) desk {
+	t.Helper()
+	d := desk{store: new(memory.Store), c: storetest.Sample(1, s)}
+	d.id = add(t, d.store, d.c)
+	d.v = validate.New(d.store, func() time.Time { return now })
+	return d
+}
+
+func add(t testing.TB, s *memory.Store, c storetest.Credential) token.CredentialID {
+	t.Helper()
+	id, err := s.Add(c.PublicID, secret.Copy(c.Key[:]), secret.Copy(c.PrivateID[:]), c.State)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (d desk) press(t testing.TB, use uint16, session uint8) string {
+	t.Helper()
+	return d.c.Press(t, yubiotp.Token{UseCounter: use, SessionCounter: session, Timestamp: 1000})
+}
+
+func verify(t *testing.T, v *validate.Verifier, otp, nonce string) validate.Result {
+	t.Helper()
+	r, err := v.Verify(t.Context(), validate.Request{OTP: otp, Nonce: nonce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Note(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func dvorak(otp string) string {
+	return strings.Map(func(c rune) rune { return rune("jxe.uidchtnbpygk"[strings.IndexRune(modhex.Alphabet, c)]) }, otp)
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, token.Programmed)
+	wrong := d.c
+	wrong.PrivateID[5] ^= 1
+	unknown := storetest.Sample(2, token.Active)
+	press := yubiotp.Token{UseCounter: 9, SessionCounter: 9}
+	for _, tc := range []struct {
+		name, otp, nonce string
+		outcome          validate.Outcome
+		reason           validate.Reason
+		noted            bool
+	}{
+		{"empty", "", "n", validate.BadOTP, validate.ReasonMalformed, false},
+		{"a word", "hello", "n", validate.BadOTP, validate.ReasonMalformed, false},
+		{"blank inside", d.press(t, 1, 0)[:20] + " " + d.press(t, 1, 0)[20:], "n", validate.BadOTP, validate.ReasonMalformed, false},
+		{"unknown", unknown.Press(t, press), "n", validate.BadOTP, validate.ReasonUnknown, false},
+		{"other private ID", wrong.Press(t, press), "n", validate.BadOTP, validate.ReasonPrivateID, true},
+		{"of another key", d.c.PublicID.String() + unknown.Press(t, press)[12:], "n", validate.BadOTP, validate.ReasonCRC, true},
+		{"first", d.press(t, 1, 0), "n", validate.Accepted, validate.ReasonAccepted, false},
+		{"again", d.press(t, 1, 0), "m", validate.Replayed, validate.ReasonSame, true},
+		{"retried", d.press(t, 1, 0), "n", validate.ReplayedRequest, validate.ReasonRetry, true},
+		{"upper case, blanks", "\t" + strings.ToUpper(d.press(t, 1, 1)) + "\r\n", "n", validate.Accepted, validate.ReasonAccepted, false},
+		{"Dvorak", dvorak(d.press(t, 1, 2)), "n", validate.Accepted, validate.ReasonAccepted, false},
+		{"Dvorak again", d.press(t, 1, 2), "m", validate.Replayed, validate.ReasonSame, true},
+		{"older", d.press(t, 1, 1), "n", validate.Replayed, validate.ReasonOlder, true},
+	} {
+		before := len(d.store.Events())
+		r := verify(t, d.v, tc.otp, tc.nonce)
+		if r.Outcome != tc.outcome || r.Reason != tc.reason || r.Noted() != tc.noted {
+			t.Errorf("%s: %s %q noted %v; want %s %q %v", tc.name, r.Outcome, r.Reason, r.Noted(), tc.outcome, tc.reason, tc.noted)
+		}
+		events := d.store.Events()[before:]
+		if !tc.noted && tc.outcome != validate.Accepted {
+			if len(events) != 0 {
+				t.Errorf("%s: events %+v", tc.name, events)
+			}
+			continue
+		}
+		if want := (validate.Event{PublicID: d.c.PublicID, Result: string(tc.outcome), Reason: tc.reason}); len(events) != 1 || events[0] != want {
+			t.Errorf("%s: events %+v, want %+v", tc.name, events, want)
+		}
+	}
+}
+
+// TestBothReadings takes the fifth OTP of reference validation-protocol.md §19, which is also one typed on Dvorak.
+func TestBothReadings(t *testing.T) {
+	t.Parallel()
+	const otp = "cccccccccbchbbghjihgbiknuhcgckubkdtcnhncikkt"
+	store := new(memory.Store)
+	id, err := token.ParsePublicID(otp[:12])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := storetest.Credential{PublicID: id, Key: [16]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}, PrivateID: [6]byte{10, 11, 12, 13, 14, 15}, State: token.Active}
+	add(t, store, c)
+	v := validate.New(store, func() time.Time { return now })
+	if n := len(validate.Readings(otp)); n != 2 {
+		t.Fatalf("%d readings", n)
+	}
+	if r := verify(t, v, otp, "n"); r.Outcome != validate.Accepted || r.Marks.Dvorak {
+		t.Errorf("as typed: %s %q %+v", r.Outcome, r.Reason, r.Marks)
+	}
+	other := storetest.Sample(0, token.Active) // typed on Dvorak it is ModHex too, for some press
+	add(t, store, other)
+	for n := range uint32(1 << 20) {
+		typed := dvorak(other.Press(t, yubiotp.Token{UseCounter: 1, Timestamp: n}))
+		if len(validate.Readings(typed)) != 2 {
+			continue
+		}
+		if r := verify(t, v, typed, "n"); r.Outcome != validate.Accepted || !r.Marks.Dvorak {
+			t.Errorf("on Dvorak: %s %q %+v", r.Outcome, r.Reason, r.Marks)
+		}
+		return
+	}
+	t.Fatal("no such press")
+}
+
+// TestUnknownDoesTheSameWork: an unknown public ID costs as many decryptions as a known one.
+func TestUnknownDoesTheSameWork(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, token.Active)
+	unknown := storetest.Sample(2, token.Active)
+	for name, tc := range map[string]struct {
+		otp  string
+		want int
+	}{
+		"known": {d.press(t, 1, 0), 1}, "known, wrong": {d.c.PublicID.String() + unknown.Press(t, yubiotp.Token{})[12:], 1},
+		"unknown": {unknown.Press(t, yubiotp.Token{}), 1}, "unknown on Dvorak": {dvorak("v" + unknown.Press(t, yubiotp.Token{})[1:]), 1},
+		"two readings, both unknown": {strings.Repeat("c", 44), 2}, "no OTP": {"123456", 0},
+	} {
+		n := 0
+		v := validate.New(d.store, func() time.Time { return now })
+		v.CountOpens(&n)
+		if verify(t, v, tc.otp, "n"); n != tc.want {
+			t.Errorf("%s: %d decryptions, want %d", name, n, tc.want)
+		}
+	}
+}
+
+// TestDummyOpensNothing: an OTP made with the dummy's key and private ID, all zero, is still unknown.
+func TestDummyOpensNothing(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, token.Active)
+	zero := storetest.Credential{PublicID: storetest.Sample(7, token.Active).PublicID}
+	if r := verify(t, d.v, zero.Press(t, yubiotp.Token{UseCounter: 3}), "n"); r.Outcome != validate.BadOTP || r.Reason != validate.ReasonUnknown {
+		t.Errorf("%s %q", r.Outcome, r.Reason)
+	}
+}
+
+func TestBlockedSpends(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, token.Active)
+	verify(t, d.v, d.press(t, 1, 0), "n")
+	if err := d.store.Change(d.id, token.Lose); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, d.v, d.press(t, 2, 0), "n"); r.Outcome != validate.BadOTP || r.Reason != validate.ReasonBlocked {
+		t.Errorf("blocked: %s %q", r.Outcome, r.Reason)
+	}
+	if err := d.store.Change(d.id, token.Restore); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		session uint8
+		want    validate.Outcome
+	}{{0, validate.Replayed}, {1, validate.Accepted}} {
+		if r := verify(t, d.v, d.press(t, 2, tc.session), "n"); r.Outcome != tc.want {
+			t.Errorf("(2, %d) after restoring: %s, want %s", tc.session, r.Outcome, tc.want)
+		}
+	}
+	want := []string{"OK", "BAD_OTP", "REPLAYED_OTP", "OK"}
+	var got []string
+	for _, e := range d.store.Events() {
+		got = append(got, e.Result)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+func TestReadOnlyWritesNothing(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, token.Active)
+	dry := validate.New(validate.ReadOnly(d.store), func() time.Time { return now })
+	for range 2 {
+		if r := verify(t, dry, d.press(t, 1, 0), "n"); r.Outcome != validate.Accepted {
+			t.Errorf("dry: %s", r.Outcome)
+		}
+	}
+	if r := verify(t, d.v, d.press(t, 1, 0), "m"); r.Outcome != validate.Accepted {
+		t.Errorf("wet: %s", r.Outcome)
+	}
+	if r := verify(t, dry, d.press(t, 1, 0), "n"); r.Outcome != validate.Replayed {
+		t.Errorf("dry, spent: %s", r.Outcome)
+	}
+	if err := d.store.Change(d.id, token.Lose); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, dry, d.press(t, 2, 0), "n"); r.Reason != validate.ReasonBlocked {
+		t.Errorf("dry, blocked: %q", r.Reason)
+	}
+	if n := len(d.store.Events()); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// meddler is a store in which somebody is always faster: act runs before each Accept.
+type meddler struct {
+	validate.Counters
+	act func()
+}
+
+func (m meddler) Accept(ctx context.Context, a validate.Advance) (bool, error) {
+	m.act()
+	return m.Counters.Accept(ctx, a)
+}
+
+// TestLostRace: what changes between Find and Accept decides, and the answer says so.
+func TestLostRace(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		act     func(t *testing.T, d desk)
+		outcome validate.Outcome
+		reason  validate.Reason
+	}{
+		{"the same OTP", func(t *testing.T, d desk) { verify(t, d.v, d.press(t, 1, 0), "m") }, validate.Replayed, validate.ReasonSame},
+		{"the same request", func(t *testing.T, d desk) { verify(t, d.v, d.press(t, 1, 0), "n") }, validate.ReplayedRequest, validate.ReasonRetry},
+		{"a newer OTP", func(t *testing.T, d desk) { verify(t, d.v, d.press(t, 1, 1), "n") }, validate.Replayed, validate.ReasonOlder},
+		{"a block", func(t *testing.T, d desk) { _ = d.store.Change(d.id, token.Lose) }, validate.BadOTP, validate.ReasonBlocked},
+		{"a replacement", func(t *testing.T, d desk) {
+			if d.store.Change(d.id, token.Revoke) == nil {
+				add(t, d.store, d.c)
+			}
+		}, validate.BadOTP, validate.ReasonRevoked},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, token.Active)
+			v := validate.New(meddler{d.store, func() { tc.act(t, d) }}, func() time.Time { return now })
+			if r := verify(t, v, d.press(t, 1, 0), "n"); r.Outcome != tc.outcome || r.Reason != tc.reason {
+				t.Errorf("%s %q, want %s %q", r.Outcome, r.Reason, tc.outcome, tc.reason)
+			}
+		})
+	}
+}
+
+// broken fails in one method.
+type broken struct {
+	validate.Counters
+	find, accept, spend, note error
+}
+
+var errDisk = errors.New("disk on fire")
+
+func (b broken) Find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
+	c, err := b.Counters.Find(ctx, id)
+	return c, errors.Join(err, b.find)
+}
+func (b broken) Accept(ctx context.Context, a validate.Advance) (bool, error) {
+	ok, err := b.Counters.Accept(ctx, a) // it happened, but nobody knows
+	return ok && b.accept == nil, errors.Join(err, b.accept)
+}
+func (b broken) Spend(context.Context, validate.Advance) error { return b.spend }
+func (b broken) Note(context.Context, validate.Advance) error  { return b.note }
+
+func TestDeadStoreIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		b    broken
+	}{{"find", broken{find: errDisk}}, {"accept", broken{accept: errDisk}}, {"spend", broken{spend: errDisk}}} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, token.Active)
+			if tc.b.spend != nil {
+				_ = d.store.Change(d.id, token.Suspend)
+			}
+			tc.b.Counters = d.store
+			v := validate.New(tc.b, func() time.Time { return now })
+			r, err := v.Verify(t.Context(), validate.Request{OTP: d.press(t, 1, 0), Nonce: "n"})
+			if !errors.Is(err, errDisk) || r.Outcome == validate.Accepted {
+				t.Errorf("%s, %v", r.Outcome, err)
+			}
+			if tc.b.accept != nil { // the retry finds its own nonce
+				if r := verify(t, d.v, d.press(t, 1, 0), "n"); r.Outcome != validate.ReplayedRequest {
+					t.Errorf("retry: %s", r.Outcome)
+				}
+			}
+		})
+	}
+	d := newDesk(t, token.Active)
+	v := validate.New(broken{Counters: d.store, note: errDisk}, func() time.Time { return now })
+	r := verify(t, d.v, d.press(t, 1, 0), "n")
+	if r, _ = v.Verify(t.Context(), validate.Request{OTP: d.press(t, 1, 0)}); !errors.Is(v.Note(t.Context(), r), errDisk) {
+		t.Error("a lost note is no error")
+	}
+}
+
+func TestOneOf64(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, token.Active)
+	otp := d.press(t, 1, 0)
+	count := make(map[validate.Outcome]int)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			r, err := d.v.Verify(t.Context(), validate.Request{OTP: otp, Nonce: strings.Repeat("n", i%2+1)})
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			count[r.Outcome]++
+		})
+	}
+	wg.Wait()
+	if count[validate.Accepted] != 1 || count[validate.ReplayedRequest] != 31 || count[validate.Replayed] != 32 {
+		t.Errorf("%v", count)
+	}
+}
+
+func FuzzReadings(f *testing.F) {
+	for _, s := range []string{"", "cccccccccbchbbghjihgbiknuhcgckubkdtcnhncikkt", " VVCCCCCCCCCBJLEHVRCJCEKUVRFUUCNDBFGJKCDNHLJI\r\n", dvorak("vvcccccccccbjlehvrcjcekuvrfuucndbfgjkcdnhlji"), "123456", "\x00\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		all := validate.Readings(s)
+		if len(all) > 2 {
+			t.Fatalf("%d readings", len(all))
+		}
+		for _, r := range all { // the law: writing a reading again gives what was typed
+			text := yubiotp.Join(r.PublicID.Bytes(), r.Block)
+			if r.Dvorak {
+				text = dvorak(text)
+			}
+			if !strings.EqualFold(text, strings.Trim(s, validate.Space)) {
+				t.Errorf("reading %+v", r)
+			}
+		}
+	})
+}
+
+func TestDecryptAndDecideDoNotAllocate(t *testing.T) {
+	d := newDesk(t, token.Active)
+	c, err := d.store.Find(t.Context(), d.c.PublicID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := validate.Readings(d.press(t, 1, 0))[0].Block
+	if n := testing.AllocsPerRun(100, func() {
+		if otp, verdict := c.Cipher.Open(block); verdict != yubiotp.OK || validate.Decide(c.Row, otp, "n").Outcome != validate.Accepted {
+			t.Error("not accepted")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkDecryptAndDecide(b *testing.B) {
+	d := newDesk(b, token.Active)
+	c, err := d.store.Find(b.Context(), d.c.PublicID)
+	if err != nil {
+		b.Fatal(err)
+	}
+	block := validate.Readings(d.press(b, 1, 0))[0].Block
+	b.ReportAllocs()
+	for b.Loop() {
+		otp, _ := c.Cipher.Open(block)
+		if validate.Decide(c.Row, otp, "n").Outcome != validate.Accepted {
+			b.Fatal("not accepted")
+		}
+	}
+}
