@@ -69,6 +69,7 @@ func TestMarks(t *testing.T) {
 		{"21 s is", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 1000}, 21 * time.Second, validate.Marks{Delayed: true}},
 		{"a slow clock over a day", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 1000 + 80000*second}, 24 * time.Hour, validate.Marks{}},
 		{"the key's clock wraps", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 5}, (1<<24 - 995) * time.Second / second, validate.Marks{}},
+		{"the key's clock runs ahead a little", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 1000 + 65*second}, 60 * time.Second, validate.Marks{}},
 		{"our clock stands", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 1000 + 21*second}, 0, validate.Marks{Delayed: true}},
 		{"other power-up", yubiotp.Token{UseCounter: 6, Timestamp: 1}, time.Hour, validate.Marks{}},
 		{"same counters, other clock", yubiotp.Token{UseCounter: 5, SessionCounter: 5, Timestamp: 7}, time.Hour, validate.Marks{Copied: true}},

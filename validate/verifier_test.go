@@ -136,6 +136,9 @@ func TestBothReadings(t *testing.T) {
 		if len(validate.Readings(typed)) != 2 {
 			continue
 		}
+		if r := verify(t, v, typed[:len(typed)-1]+"j", "n"); r.Reason != validate.ReasonCRC || r.Credential == 0 {
+			t.Errorf("on Dvorak, changed: %s %q", r.Outcome, r.Reason)
+		}
 		if r := verify(t, v, typed, "n"); r.Outcome != validate.Accepted || !r.Marks.Dvorak {
 			t.Errorf("on Dvorak: %s %q %+v", r.Outcome, r.Reason, r.Marks)
 		}
