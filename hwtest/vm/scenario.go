@@ -68,4 +68,3 @@ func scenario(output, name string) (out string, status int, ok bool) {
 	status, err := strconv.Atoi(number)
 	return out, status, err == nil
 }
-

@@ -1,0 +1,39 @@
+package suite_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/hwtest/suite"
+	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// TestVirtual runs the suite in process, on one key of every firmware generation.
+func TestVirtual(t *testing.T) {
+	t.Parallel()
+	for _, p := range vkey.Profiles() {
+		t.Run(p.Version.String(), func(t *testing.T) {
+			t.Parallel()
+			const serial = 7654321
+			k := vkey.New(p, vkey.Options{Serial: serial, Pace: vkey.Pace{Reads: 2}})
+			res := suite.Run(t, suite.Target{
+				Open: func(context.Context) (usbhid.Device, error) { return k.Open() },
+				Press: func(_ context.Context, slot ykslot.Slot) error {
+					if !k.Touch(int(slot)) {
+						return errors.New("the key does not react to a touch")
+					}
+					return nil
+				},
+				Unplug: func(context.Context) error { k.Unplug(); return nil },
+				Plug:   func(context.Context) error { k.Plug(); return nil },
+				Serial: serial,
+			})
+			if got := res.Firmware.String(); got != p.Version.String() || len(res.Outcomes) == 0 {
+				t.Errorf("result says firmware %s and %d cases", got, len(res.Outcomes))
+			}
+		})
+	}
+}
