@@ -123,26 +123,23 @@ func (s *Session) change(ctx context.Context, o op, slot Slot, cfg *Config, curr
 	return nil
 }
 
-// accepted waits for the status after a write and judges it. What looks like a refusal is read once more after pollCap:
-// a status that was merely late would otherwise deny a configuration that the slot holds.
+// accepted waits for the status after a write and judges it. What looks like a refusal is read again, for silentBudget,
+// before it is believed: a status that was merely late would deny a configuration that the slot holds.
 func (s *Session) accepted(ctx context.Context, old Status) (bool, error) {
-	for try := 0; ; try++ {
-		if err := s.poll(ctx, busyBudget, s.written); err != nil {
-			if errors.Is(err, ErrProtocol) {
-				err = s.abandon(ctx, err)
-			}
-			return false, err
-		}
-		if Accepted(old, s.status) {
-			return true, nil
-		}
-		if try > 0 {
+	err := s.poll(ctx, busyBudget, s.written)
+	if err == nil && !Accepted(old, s.status) {
+		err = s.poll(ctx, silentBudget, func(r Report) (bool, error) {
+			done, err := s.written(r)
+			return done && Accepted(old, s.status), err
+		})
+		if errors.Is(err, ErrNotAnswering) && s.rest {
 			return false, nil
 		}
-		if err := s.pause(ctx, pollCap); err != nil {
-			return false, err
-		}
 	}
+	if errors.Is(err, ErrProtocol) {
+		err = s.abandon(ctx, err)
+	}
+	return err == nil, err
 }
 
 func commandOf(o op, slot Slot) Command {
