@@ -37,3 +37,29 @@ func TestVirtual(t *testing.T) {
 		})
 	}
 }
+
+// TestDemandSerial: another key, or one that hides its serial, is closed again untouched.
+func TestDemandSerial(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		opts vkey.Options
+		ok   bool
+	}{
+		{"the key", vkey.Options{Serial: 11}, true},
+		{"another key", vkey.Options{Serial: 12}, false},
+		{"hidden", vkey.Options{Serial: 11, HideSerial: true}, false},
+	} {
+		k := vkey.New(vkey.YubiKey543, c.opts)
+		dev, err := demandSerial(11, func(context.Context) (usbhid.Device, error) { return k.Open() })(t.Context())
+		if (err == nil) != c.ok {
+			t.Errorf("%s: got %v, want opened %t", c.name, err, c.ok)
+		}
+		if again, err := k.Open(); (err == nil) == c.ok {
+			t.Errorf("%s: open again: %v, %v", c.name, again, err)
+		}
+		if dev != nil {
+			_ = dev.Close()
+		}
+	}
+}
