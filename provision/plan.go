@@ -1,0 +1,238 @@
+// Package provision decides what to write into a slot and writes it in the only allowed order.
+//
+//	want (Spec) + have (Have)  ->  BuildPlan  ->  Plan
+//	Runner.Run: reserve -> sealed record durable -> write -> read back -> prove by touch -> commit
+//
+// BuildPlan is pure and reads like the policy. Runner talks to one device and one Ledger; after a failure at any point
+// the ledger says what the slot may hold, and Runner.Resume brings both to agreement with the secret that was already
+// sealed: a second one is never drawn.
+package provision
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// PublicIDScheme says where a public ID comes from.
+type PublicIDScheme string
+
+// The values of `provision --public-id`; any other text is the ID itself in hexadecimal.
+const (
+	FromSerial PublicIDScheme = "serial" // ff 00 and the serial
+	Random     PublicIDScheme = "random" // ff and five random bytes
+	Given      PublicIDScheme = "given"  // Spec.Given
+)
+
+// AccessCodeMode says what guards the slot afterwards.
+type AccessCodeMode string
+
+// The values of `provision --access-code`.
+const (
+	RandomCode AccessCodeMode = "random" // six random bytes, escrowed
+	NoCode     AccessCodeMode = "none"
+	KeepCode   AccessCodeMode = "keep" // the escrowed one of the credential that is replaced
+)
+
+// Class says whose configuration a slot holds.
+type Class string
+
+// The classes. A slot cannot be read, so Factory is a guess: slot 1 in use, slot 2 empty, and no record of ours.
+const (
+	Empty   Class = "empty"
+	Ours    Class = "ours"
+	Factory Class = "factory"
+	Foreign Class = "foreign"
+)
+
+// Spec is what the operator wants.
+type Spec struct {
+	Slot         token.Slot
+	Holder       *token.Person // nil: nobody
+	PublicID     PublicIDScheme
+	Given        token.PublicID
+	LongPublicID bool // allow more than token.ServerPublicID bytes
+	AccessCode   AccessCodeMode
+	Verify       token.ProofRequired
+	Overwrite    Class  // Factory or Foreign: what may be lost; "" otherwise
+	Reason       string // needed with Overwrite
+	Reassign     bool   // take a key from another person
+}
+
+// Have is what the device and the store say. Token and Live are zero for a key that the store has never seen.
+type Have struct {
+	Serial  token.Serial
+	Version ykslot.Version
+	InUse   [2]bool // slot 1, slot 2 hold a configuration
+	Token   token.Token
+	Live    []token.Credential // the key's live credentials
+}
+
+// Plan is what will be done.
+type Plan struct {
+	Class       Class
+	Reservation token.Reservation
+	RandomID    bool           // the public ID is drawn when the plan runs, again after a duplicate
+	NewCode     AccessCodeMode // RandomCode, NoCode, or KeepCode when there is one to keep
+	Former      *token.Credential
+	Notes       []string // what the operator should know before
+}
+
+// The reasons to refuse a plan, beside ykslot's version errors.
+var (
+	ErrNoSerial      = errors.New("the key does not tell its serial number")
+	ErrOccupied      = errors.New("the slot holds a configuration that is not ours")
+	ErrNoReason      = errors.New("overwriting needs a reason")
+	ErrTooLong       = errors.New("validation servers take public IDs of 8 bytes at most")
+	ErrFactoryPrefix = errors.New("public IDs that begin with 00 (cc in ModHex) belong to keys programmed in the factory")
+	ErrSerialInUse   = errors.New("the public ID made of the serial is in use by the other slot of this key")
+	ErrHeld          = errors.New("the key is held by another person")
+	ErrBlocked       = errors.New("the token is blocked")
+	ErrBadSpec       = errors.New("impossible request")
+)
+
+// RefusedError is a plan that was refused: Err is one of the errors above.
+type RefusedError struct {
+	Serial token.Serial
+	Slot   token.Slot
+	Class  Class
+	Detail string
+	Err    error
+}
+
+func (e *RefusedError) Error() string {
+	s := fmt.Sprintf("key %s, slot %d: %v", e.Serial, e.Slot, e.Err)
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	return s
+}
+
+// Unwrap returns the reason.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// BuildPlan decides. It reads no device and no clock, and draws nothing.
+func BuildPlan(want Spec, have Have) (Plan, error) {
+	refuse := func(err error, detail string) (Plan, error) {
+		return Plan{}, &RefusedError{Serial: have.Serial, Slot: want.Slot, Class: classOf(want.Slot, have), Detail: detail, Err: err}
+	}
+	if want.Slot != 1 && want.Slot != 2 {
+		return refuse(ErrBadSpec, "a key has slot 1 and slot 2")
+	}
+	if have.Serial == 0 {
+		return refuse(ErrNoSerial, "")
+	}
+	if have.Token.State.Blocked() {
+		return refuse(ErrBlocked, string(have.Token.State))
+	}
+	if h := have.Token.Holder; h != nil && want.Holder != nil && h.ID != want.Holder.ID && !want.Reassign {
+		return refuse(ErrHeld, h.Account)
+	}
+	class := classOf(want.Slot, have)
+	if err := mayOverwrite(want, class); err != nil {
+		return refuse(err, string(class))
+	}
+	former := live(have, want.Slot)
+	id, err := choosePublicID(want, have)
+	if err != nil {
+		return refuse(err, "")
+	}
+	p := Plan{
+		Class:    class,
+		Former:   former,
+		RandomID: want.PublicID == Random,
+		NewCode:  want.AccessCode,
+		Reservation: token.Reservation{
+			Serial: have.Serial, Firmware: have.Version.String(), Slot: want.Slot, Kind: token.YubicoOTP, PublicID: id,
+			Holder: holderID(want, have), Proof: want.Verify, Reason: want.Reason,
+		},
+	}
+	if class == Factory || class == Foreign {
+		p.Reservation.Overwrite = string(class)
+	}
+	if p.NewCode == KeepCode && (former == nil || former.Secrets.AccessCode.IsZero()) {
+		p.NewCode = NoCode
+		p.Notes = append(p.Notes, "no access code of this slot is known, so none is set")
+	}
+	p.Reservation.Settings = slotSettings(p.NewCode != NoCode, have.Version)
+	if p.NewCode != NoCode {
+		p.Notes = append(p.Notes, "an access code will guard the slot: swapping slots, NDEF and mode changes fail while it is set")
+	}
+	return p, nil
+}
+
+// classOf says whose configuration the slot holds.
+func classOf(s token.Slot, have Have) Class {
+	switch {
+	case s != 1 && s != 2:
+		return ""
+	case !have.InUse[s-1]:
+		return Empty
+	case live(have, s) != nil:
+		return Ours
+	case s == 1 && !have.InUse[1]:
+		return Factory
+	}
+	return Foreign
+}
+
+// mayOverwrite is the rule that what is neither empty nor ours needs its own flag and a reason. Foreign covers Factory, which
+// is only a guess.
+func mayOverwrite(want Spec, class Class) error {
+	if class == Empty || class == Ours {
+		return nil
+	}
+	if want.Overwrite != class && want.Overwrite != Foreign {
+		return ErrOccupied
+	}
+	if want.Reason == "" {
+		return ErrNoReason
+	}
+	return nil
+}
+
+// choosePublicID is empty for Random, which is drawn when the plan runs.
+func choosePublicID(want Spec, have Have) (token.PublicID, error) {
+	switch want.PublicID {
+	case Random:
+		return token.PublicID{}, nil
+	case FromSerial:
+		id := token.SerialPublicID(have.Serial)
+		if other := live(have, 3-want.Slot); other != nil && other.PublicID == id {
+			return id, ErrSerialInUse
+		}
+		return id, nil
+	case Given:
+		if want.Given.Len() > token.ServerPublicID && !want.LongPublicID {
+			return want.Given, ErrTooLong
+		}
+		if b := want.Given.Bytes(); len(b) > 0 && b[0] == 0 {
+			return want.Given, ErrFactoryPrefix
+		}
+		return want.Given, nil
+	}
+	return token.PublicID{}, ErrBadSpec
+}
+
+// live returns the key's live credential in a slot, or nil.
+func live(have Have, s token.Slot) *token.Credential {
+	for i := range have.Live {
+		if have.Live[i].Slot == s {
+			return &have.Live[i]
+		}
+	}
+	return nil
+}
+
+// holderID keeps the present holder when none is named.
+func holderID(want Spec, have Have) token.PersonID {
+	switch {
+	case want.Holder != nil:
+		return want.Holder.ID
+	case have.Token.Holder != nil:
+		return have.Token.Holder.ID
+	}
+	return 0
+}

@@ -1,0 +1,111 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// NeedsDevice reports whether an open entry can be settled only with its key at hand.
+func NeedsDevice(e token.Entry) bool { return e.Phase.Uncertain() }
+
+// Settle ends an entry of which nothing was sent to a device.
+func (r *Runner) Settle(ctx context.Context, e token.Entry) (Result, error) {
+	if NeedsDevice(e) {
+		return Result{}, &UncertainError{Entry: e, Err: errors.New("its key is needed")}
+	}
+	if err := r.Ledger.Abort(ctx, e.ID, "interrupted before writing", nil); err != nil {
+		return Result{}, err
+	}
+	return Result{Entry: e, Outcome: Undone}, nil
+}
+
+// Resume settles an entry with its key, which dev must be. It asks for a touch and lets the key say what the slot holds:
+//
+//	an OTP of the new credential     commit with its counters
+//	an OTP of the former credential  undo: nothing was written
+//	anything else, or no touch       write the same sealed secret again (new, then former access code), then prove
+//
+// A second secret is never drawn.
+func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result, error) {
+	if !NeedsDevice(e) {
+		return r.Settle(ctx, e)
+	}
+	st, err := dev.ReadStatus(ctx)
+	if err != nil {
+		return Result{}, &UncertainError{Entry: e, Err: err}
+	}
+	if st.Configured(ykslot.Slot(e.Slot)) {
+		res, settled, err := r.ask(ctx, dev, e)
+		if settled || err != nil {
+			return res, err
+		}
+	}
+	if err := r.rewrite(ctx, dev, e); err != nil {
+		return Result{}, &UncertainError{Entry: e, Err: err}
+	}
+	res, err := r.finish(ctx, dev, e)
+	res.Rewritten = true
+	return res, err
+}
+
+// ask lets a touch tell which credential the slot holds. Not settled: the first touch was of neither, or none came.
+func (r *Runner) ask(ctx context.Context, dev Device, e token.Entry) (res Result, settled bool, err error) {
+	cs, err := candidates(&e.Credential, e.Former)
+	if err != nil {
+		return Result{}, false, err
+	}
+	defer destroy(cs)
+	var who *token.Credential
+	var seen yubiotp.Token
+	tries := 0
+	err = r.eachPress(ctx, dev, func(typed string) bool {
+		var why Mispress
+		if who, seen, why = identify(typed, cs); who == nil {
+			r.mispressed(why)
+		}
+		tries++
+		return who != nil || tries == 2 // the second chance is for a touch of the wrong length
+	})
+	switch {
+	case errors.Is(err, ErrNoTouch):
+		return Result{}, false, nil
+	case err != nil:
+		return Result{}, false, &UncertainError{Entry: e, Err: err}
+	case who == nil:
+		return Result{}, false, nil
+	}
+	c := r.counters(seen)
+	lctx := context.WithoutCancel(ctx)
+	if who.ID == e.Credential.ID {
+		r.passed(StepProven)
+		res, err = r.commit(lctx, e, &c)
+		return res, true, err
+	}
+	if err := r.Ledger.Abort(lctx, e.ID, "the slot still holds its former credential", &c); err != nil {
+		return Result{}, true, &UncertainError{Entry: e, Err: err}
+	}
+	return Result{Entry: e, Outcome: Undone, Proof: &c}, true, nil
+}
+
+// rewrite tries the codes that may guard the slot: the new one if the write went through, else the former one.
+func (r *Runner) rewrite(ctx context.Context, dev Device, e token.Entry) error {
+	codes := []secret.Bytes{e.Credential.Secrets.AccessCode}
+	if e.Former != nil {
+		codes = append(codes, e.Former.Secrets.AccessCode)
+	}
+	var last error
+	for _, code := range codes {
+		last = r.write(ctx, dev, e, code)
+		var rejected *ykslot.RejectedError
+		if !errors.As(last, &rejected) {
+			return last
+		}
+	}
+	return fmt.Errorf("write the sealed secret again: %w", last)
+}

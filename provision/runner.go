@@ -1,0 +1,288 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// Ledger is the write-ahead record. Every method is durable before it returns, and writes its audit event in the same
+// transaction.
+type Ledger interface {
+	// Reserve takes the public ID. token.ErrDuplicate: a live credential has it, other than the one that the slot holds;
+	// token.ErrUnsettled: an open entry holds the slot.
+	Reserve(ctx context.Context, r token.Reservation) (token.Entry, error)
+	// Seal stores the secrets, sealed. The caller keeps its own copy.
+	Seal(ctx context.Context, id token.EntryID, s token.Secrets) error
+	// Mark moves the phase forward. From token.Writing on neither the former nor the new credential validates.
+	Mark(ctx context.Context, id token.EntryID, p token.Phase) error
+	// Commit makes the new credential live, with the counters of its proof, revokes the former one and binds the holder.
+	// Without a proof (nil) the first good OTP is it.
+	Commit(ctx context.Context, id token.EntryID, proof *token.Counters) error
+	// Abort gives up the new credential; the former one is live again, with counters raised to those given, if any.
+	Abort(ctx context.Context, id token.EntryID, reason string, former *token.Counters) error
+}
+
+// Device is one opened key, a Key outside tests. It belongs to the goroutine that runs.
+type Device interface {
+	// Status is the status seen last.
+	Status() ykslot.Status
+	// ReadStatus reads it anew.
+	ReadStatus(ctx context.Context) (ykslot.Status, error)
+	// Write programs a slot. After an error that wraps ykslot.ErrUnsettled the slot may hold either configuration; after any
+	// other it holds what it held before.
+	Write(ctx context.Context, slot ykslot.Slot, c ykslot.Config, current secret.Bytes) error
+	// Press waits for one touch and returns what the key typed.
+	Press(ctx context.Context) (string, error)
+}
+
+// Key is a Device: a session on a held key and its keyboard reports.
+type Key struct {
+	*ykslot.Session
+	Input ykslot.InputReader
+}
+
+// Press implements Device.
+func (k Key) Press(ctx context.Context) (string, error) { return ykslot.ReadPress(ctx, k.Input) }
+
+// Step is a point that a run has passed, for progress.
+type Step string
+
+// The steps in their order.
+const (
+	StepReserved Step = "reserved"
+	StepSealed   Step = "sealed"
+	StepWritten  Step = "written"
+	StepTouch    Step = "touch" // now waiting for one
+	StepProven   Step = "proven"
+	StepDone     Step = "committed"
+)
+
+// Runner writes slots. Its zero value lacks Ledger and Rand; the hooks may be nil.
+type Runner struct {
+	Ledger    Ledger
+	Rand      io.Reader          // crypto/rand.Reader outside tests
+	Now       func() time.Time   // for the time of a proof
+	TouchWait time.Duration      // how long to wait for a touch; 0: until the context ends
+	Progress  func(Step)         // called after each step
+	Mispress  func(why Mispress) // called for a touch that proves nothing; waiting goes on
+}
+
+// Mispress is why a touch proved nothing.
+type Mispress string
+
+// The mispresses.
+const (
+	OtherOutput   Mispress = "that was not an OTP of this slot: the touch was too short or too long"
+	OtherKey      Mispress = "that was an OTP of another credential"
+	NotDecrypting Mispress = "the OTP does not decrypt with the key that was written"
+)
+
+// Result is what a run or a resume did.
+type Result struct {
+	Entry     token.Entry
+	Outcome   Outcome
+	Proof     *token.Counters // nil: no touch
+	HasCode   bool
+	Rewritten bool // Resume wrote the sealed secret again
+}
+
+// Outcome is how an entry ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Programmed Outcome = "programmed" // the slot holds the new credential
+	Undone     Outcome = "undone"     // the slot holds what it held before
+)
+
+// UncertainError says that the slot may hold the former or the new credential. Neither validates until Resume settled it.
+type UncertainError struct {
+	Entry token.Entry
+	Err   error
+}
+
+func (e *UncertainError) Error() string {
+	return fmt.Sprintf("key %s, slot %d: not settled: %v", e.Entry.Serial, e.Entry.Slot, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *UncertainError) Unwrap() error { return e.Err }
+
+// ErrNoTouch is the cause of an UncertainError when nobody touched the key in time.
+var ErrNoTouch = errors.New("the key was not touched in time")
+
+// Run carries out a plan on dev, which must be the key the plan was made for. On a failure before the device was written, or
+// a write that the device refused, the store is as before; otherwise the error is an *UncertainError and the entry waits
+// for Resume. Cancelling ctx stops between two steps.
+func (r *Runner) Run(ctx context.Context, dev Device, p Plan) (Result, error) {
+	entry, err := r.reserve(ctx, p)
+	if err != nil {
+		return Result{}, err
+	}
+	r.passed(StepReserved)
+	entry.Credential.Secrets, err = r.draw(p)
+	if err != nil {
+		return Result{}, r.abort(ctx, entry, err)
+	}
+	defer entry.Credential.Secrets.Destroy()
+	if err := r.Ledger.Seal(ctx, entry.ID, entry.Credential.Secrets); err != nil {
+		return Result{}, r.abort(ctx, entry, err)
+	}
+	r.passed(StepSealed)
+	if err := r.Ledger.Mark(ctx, entry.ID, token.Writing); err != nil {
+		return Result{}, r.abort(ctx, entry, err)
+	}
+	var current secret.Bytes
+	if p.Former != nil {
+		current = p.Former.Secrets.AccessCode
+	}
+	if err := r.write(ctx, dev, entry, current); err != nil {
+		return Result{}, r.failedWrite(ctx, entry, err)
+	}
+	return r.finish(ctx, dev, entry)
+}
+
+// reserve draws a random public ID again while it is taken: with five random bytes a second draw is already rare.
+func (r *Runner) reserve(ctx context.Context, p Plan) (token.Entry, error) {
+	const draws = 8
+	for i := 0; ; i++ {
+		if p.RandomID {
+			id, err := r.randomPublicID()
+			if err != nil {
+				return token.Entry{}, err
+			}
+			p.Reservation.PublicID = id
+		}
+		entry, err := r.Ledger.Reserve(ctx, p.Reservation)
+		if err == nil || !p.RandomID || !errors.Is(err, token.ErrDuplicate) || i == draws {
+			return entry, err
+		}
+	}
+}
+
+// randomPublicID is ff and five random bytes. Source: reference yubikey-otp.md §4.2.
+func (r *Runner) randomPublicID() (token.PublicID, error) {
+	b := [6]byte{0xff}
+	if _, err := io.ReadFull(r.Rand, b[1:]); err != nil {
+		return token.PublicID{}, fmt.Errorf("draw public ID: %w", err)
+	}
+	return token.NewPublicID(b[:])
+}
+
+// draw makes the secrets of the new credential.
+func (r *Runner) draw(p Plan) (s token.Secrets, err error) {
+	if s.Key, err = secret.Random(r.Rand, yubiotp.KeyLen); err != nil {
+		return s, err
+	}
+	if s.PrivateID, err = secret.Random(r.Rand, yubiotp.PrivateIDLen); err != nil {
+		return s, err
+	}
+	switch p.NewCode {
+	case RandomCode:
+		s.AccessCode, err = secret.Random(r.Rand, ykslot.AccessCodeLen)
+	case KeepCode:
+		s.AccessCode = p.Former.Secrets.AccessCode.Clone()
+	}
+	return s, err
+}
+
+// write sends the entry's configuration and reads back that the slot is in use.
+func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, current secret.Bytes) error {
+	c, err := slotConfig(e.Credential)
+	if err != nil {
+		return err
+	}
+	slot := ykslot.Slot(e.Slot)
+	if err := dev.Write(ctx, slot, c, current); err != nil {
+		return err
+	}
+	if !dev.Status().Configured(slot) {
+		return fmt.Errorf("read back %v: %w: the key took the write but says that the slot is empty", slot, ykslot.ErrUnsettled)
+	}
+	return nil
+}
+
+// slotConfig is what the credential's record says the slot holds. The secrets are shared with it.
+func slotConfig(c token.Credential) (ykslot.Config, error) {
+	return ykslot.YubicoOTP{
+		PublicID: c.PublicID.Bytes(), PrivateID: c.Secrets.PrivateID, Key: c.Secrets.Key, AccessCode: c.Secrets.AccessCode,
+		Flags: ykslot.Flags{
+			Ext: ykslot.ExtFlag(c.Settings.ExtFlags), Ticket: ykslot.TicketFlag(c.Settings.TicketFlags), Config: ykslot.ConfigFlag(c.Settings.ConfigFlags),
+		},
+	}.Config()
+}
+
+// slotSettings is the record of the baseline flags.
+func slotSettings(hasCode bool, v ykslot.Version) token.Settings {
+	f := ykslot.TypingFlags(v)
+	return token.Settings{ExtFlags: uint8(f.Ext), TicketFlags: uint8(f.Ticket), ConfigFlags: uint8(f.Config), HasAccessCode: hasCode}
+}
+
+// failedWrite keeps the entry open only if the outcome of the write was not seen.
+func (r *Runner) failedWrite(ctx context.Context, e token.Entry, err error) error {
+	if errors.Is(err, ykslot.ErrUnsettled) {
+		return &UncertainError{Entry: e, Err: err}
+	}
+	return r.abort(ctx, e, err)
+}
+
+// finish is what follows an accepted write: mark, prove, commit. The ledger is told even when ctx has ended meanwhile.
+func (r *Runner) finish(ctx context.Context, dev Device, e token.Entry) (Result, error) {
+	lctx := context.WithoutCancel(ctx)
+	if err := r.Ledger.Mark(lctx, e.ID, token.Written); err != nil {
+		return Result{}, &UncertainError{Entry: e, Err: err}
+	}
+	r.passed(StepWritten)
+	var proof *token.Counters
+	if e.Proof == token.ByTouch {
+		c, err := r.prove(ctx, dev, e)
+		if err != nil {
+			return Result{}, &UncertainError{Entry: e, Err: err}
+		}
+		proof = &c
+		r.passed(StepProven)
+	}
+	return r.commit(lctx, e, proof)
+}
+
+func (r *Runner) commit(ctx context.Context, e token.Entry, proof *token.Counters) (Result, error) {
+	if err := r.Ledger.Commit(ctx, e.ID, proof); err != nil {
+		return Result{}, &UncertainError{Entry: e, Err: err}
+	}
+	r.passed(StepDone)
+	return Result{Entry: e, Outcome: Programmed, Proof: proof, HasCode: e.Credential.Settings.HasAccessCode}, nil
+}
+
+// abort gives the entry up and returns cause, joined with what went wrong meanwhile.
+func (r *Runner) abort(ctx context.Context, e token.Entry, cause error) error {
+	if err := r.Ledger.Abort(context.WithoutCancel(ctx), e.ID, abortReason(cause), nil); err != nil {
+		return errors.Join(cause, fmt.Errorf("give up the reservation: %w", err))
+	}
+	return cause
+}
+
+// abortReason is a short text for the audit chain.
+func abortReason(cause error) string {
+	var rejected *ykslot.RejectedError
+	switch {
+	case errors.As(cause, &rejected):
+		return "the key refused the write"
+	case errors.Is(cause, context.Canceled):
+		return "cancelled before writing"
+	}
+	return "failed before writing"
+}
+
+func (r *Runner) passed(s Step) {
+	if r.Progress != nil {
+		r.Progress(s)
+	}
+}
