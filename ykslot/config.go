@@ -3,6 +3,7 @@ package ykslot
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
@@ -107,15 +108,20 @@ func (c Config) Validate() error {
 	m := c.Mode()
 	for _, of := range []field{fieldExt, fieldTicket, fieldConfig} {
 		left := c.byte(of)
+		var names []string // of the first stray bit, in all modes
 		for _, row := range flagTable {
 			if row.field == of && row.modes.has(m) {
 				left &^= row.bit
 			}
 		}
+		left &= -left
 		for _, row := range flagTable {
-			if row.field == of && left&row.bit != 0 {
-				return &InvalidError{fmt.Sprintf("%s does not go with %v", row.name, m)}
+			if row.field == of && row.bit == left {
+				names = append(names, row.name)
 			}
+		}
+		if left != 0 {
+			return &InvalidError{fmt.Sprintf("%s does not go with %v", strings.Join(names, " or "), m)}
 		}
 	}
 	switch {

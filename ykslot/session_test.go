@@ -155,6 +155,32 @@ func TestSerialRefused(t *testing.T) {
 	}
 }
 
+// TestDeviceInfoTwoPages: page 1 is asked for because tag 10 of page 0 announces it, page 2 is not.
+func TestDeviceInfoTwoPages(t *testing.T) {
+	t.Parallel()
+	script := idle543
+	for i, body := range []string{"0204000000071001 01", "13024142"} {
+		page := unhex(t, strings.ReplaceAll(body, " ", ""))
+		payload := [PayloadLen]byte{byte(i)}
+		if i > 0 {
+			script += idle543
+		}
+		sent := Reports(CommandDeviceInfo, &payload)
+		script += "SET " + joinReports(sent[:1]) + "\n" + idle543 + "SET " + joinReports(sent[1:]) + "\n"
+		for _, r := range responseReports(withCRC(append([]byte{byte(len(page))}, page...))) {
+			script += "GET " + joinReports([]Report{r}) + "\n"
+		}
+		script += reset
+	}
+	p := newPlayback(t, script)
+	s, _ := Open(t.Context(), p, p.pause)
+	d, err := s.DeviceInfo(t.Context())
+	if err != nil || d.Serial != 7 || d.PartNumber != "AB" || d.Version != (Version{5, 4, 3}) {
+		t.Errorf("%+v, %v", d, err)
+	}
+	p.end()
+}
+
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
