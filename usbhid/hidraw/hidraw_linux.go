@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -19,8 +18,8 @@ const Available = true
 
 var _ usbhid.Device = (*Device)(nil)
 
-// Device is the OTP interface of a key over its hidraw node. The kernel keeps the last 64 keyboard reports since Open
-// (HIDRAW_BUFFER_SIZE), fewer than one typed OTP has: read while it is being typed, or reports are lost.
+// Device is the OTP interface of a key over its hidraw node. Keyboard reports are collected from Open on, also between
+// calls of ReadInput, as the kernel keeps only 64 (HIDRAW_BUFFER_SIZE) and one typed OTP has more.
 // Concurrency is that of usbhid.Device; besides, Close may be called while ReadInput waits, which then returns os.ErrClosed.
 type Device struct {
 	key     usbhid.Attached
@@ -28,6 +27,9 @@ type Device struct {
 	node    *os.File
 	grabs   []*os.File // event nodes; closing one ends its grab
 	grabbed bool
+
+	inputs   chan usbhid.Report // closed when reading has ended, after inputErr is set
+	inputErr error
 }
 
 // Open locks the key, opens its hidraw node and grabs its input devices if this user may. An interface 0 without driver
@@ -64,6 +66,8 @@ func open(k usbhid.Attached) (*Device, error) {
 		return nil, err
 	}
 	d.grab()
+	d.inputs = make(chan usbhid.Report, inputBacklog)
+	go d.collect()
 	return d, nil
 }
 
@@ -94,8 +98,7 @@ func attachedAs(k usbhid.Attached) (usbhid.Attached, error) {
 	return now, err
 }
 
-// openNode opens the hidraw node without blocking mode, so that the runtime's poller waits for input and a deadline can
-// end the wait.
+// openNode opens the hidraw node in non-blocking mode, so that the runtime's poller waits for input and Close ends the wait.
 func (d *Device) openNode() error {
 	fd, err := unix.Open(d.key.HIDRaw, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -161,32 +164,43 @@ func (d *Device) SetFeature(ctx context.Context, r usbhid.Report) error {
 	return nil
 }
 
+// inputBacklog is how many unread keyboard reports are kept: some ten OTPs of 90 reports. What comes beyond is dropped.
+const inputBacklog = 1024
+
+// collect moves keyboard reports from the kernel to inputs until the node fails or is closed.
+func (d *Device) collect() {
+	defer close(d.inputs)
+	for {
+		var r usbhid.Report
+		n, err := d.node.Read(r[:])
+		if err == nil && n != len(r) {
+			err = fmt.Errorf("%d bytes, want %d", n, len(r))
+		}
+		if err != nil {
+			d.inputErr = err
+			return
+		}
+		select {
+		case d.inputs <- r:
+		default:
+		}
+	}
+}
+
 // ReadInput returns the oldest keyboard report not yet read, waiting for one until ctx is done or the device is closed.
 func (d *Device) ReadInput(ctx context.Context) (usbhid.Report, error) {
-	var r usbhid.Report
 	if err := ctx.Err(); err != nil {
-		return r, err
+		return usbhid.Report{}, err
 	}
-	cancelled := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(cancelled)
-		// A closed node fails this call and the read, so the error has nothing to add.
-		_ = d.node.SetReadDeadline(time.Unix(1, 0))
-	})
-	n, err := d.node.Read(r[:])
-	if !stop() {
-		<-cancelled
-		_ = d.node.SetReadDeadline(time.Time{})
-	}
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	select {
+	case r, ok := <-d.inputs:
+		if !ok {
+			return usbhid.Report{}, d.cause("read keyboard report", d.inputErr)
+		}
+		return r, nil
+	case <-ctx.Done():
 		return usbhid.Report{}, ctx.Err()
-	case err != nil:
-		return usbhid.Report{}, d.cause("read keyboard report", err)
-	case n != len(r):
-		return usbhid.Report{}, fmt.Errorf("hidraw: keyboard report of %d bytes, want %d", n, len(r))
 	}
-	return r, nil
 }
 
 // Close ends the grab, closes the node and gives the lock back. It may be called more than once.
@@ -198,22 +212,29 @@ func (d *Device) Close() error {
 			err = nil
 		}
 	}
+	if d.inputs != nil {
+		for range d.inputs { // until collect has ended
+		}
+	}
 	return errors.Join(err, d.lock.Close())
 }
 
-// cause translates the errors of the kernel. A stall (EPIPE) has no sentinel: the device refused one report.
+// cause translates the errors of the kernel. A stall (EPIPE) has no sentinel: the device refused one report. For the
+// rest, a time-out included, sysfs says whether the key was pulled. ENODEV or EIO from a node whose device is in its place
+// means that another program detached the driver meanwhile, as ykpersonalize and ykinfo do: the key has to be opened again.
 func (d *Device) cause(op string, err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return usbhid.Denied(d.key.HIDRaw)
-	case errors.Is(err, os.ErrClosed), errors.Is(err, unix.EPIPE):
 	case errors.Is(err, unix.EBUSY):
 		err = usbhid.ErrBusy
-	case errors.Is(err, unix.ETIMEDOUT):
-		err = usbhid.ErrTimeout
-	case errors.Is(err, io.EOF), isErrno(err):
+	case !errors.Is(err, unix.EPIPE) && isErrno(err):
 		if why := usbfs.Vanished(os.DirFS("/sys"), d.key, "usbhid"); why != nil {
 			err = why
+		} else if errors.Is(err, unix.ETIMEDOUT) {
+			err = usbhid.ErrTimeout
+		} else if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EIO) {
+			err = fmt.Errorf("interface 0 was taken away for a moment: %w", usbhid.ErrBusy)
 		}
 	}
 	return fmt.Errorf("hidraw: %s: %w", op, err)

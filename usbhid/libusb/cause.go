@@ -15,7 +15,7 @@ import (
 	"github.com/tokendesk/tokendesk/usbhid/usbfs"
 )
 
-// cause translates gousb's errors. An I/O error alone does not tell a pulled key from a fault, so sysfs decides. A stall
+// cause translates gousb's errors. An I/O error or a time-out alone does not tell a pulled key from a fault, so sysfs decides. A stall
 // has no sentinel: the device refused one report.
 func (d *Device) cause(op string, err error) error {
 	code, ok := codeOf(err)
@@ -27,20 +27,24 @@ func (d *Device) cause(op string, err error) error {
 		err = usbhid.Denied(d.key.USBNode)
 	case gousb.ErrorBusy:
 		err = usbhid.ErrBusy
-	case gousb.ErrorTimeout:
-		err = usbhid.ErrTimeout
 	case gousb.ErrorNoDevice:
 		err = usbhid.ErrGone
-	case gousb.ErrorIO, gousb.ErrorOther, gousb.ErrorNotFound:
-		driver := "" // any, before the claim
-		if d.itf != nil {
-			driver = "usbfs"
-		}
-		if why := usbfs.Vanished(os.DirFS("/sys"), d.key, driver); why != nil {
+	case gousb.ErrorTimeout, gousb.ErrorIO, gousb.ErrorOther, gousb.ErrorNotFound:
+		if why := d.vanished(); why != nil {
 			err = why
+		} else if code == gousb.ErrorTimeout {
+			err = usbhid.ErrTimeout
 		}
 	}
 	return fmt.Errorf("libusb: %s: %w", op, err)
+}
+
+func (d *Device) vanished() error {
+	driver := "" // any, before the claim
+	if d.itf != nil {
+		driver = "usbfs"
+	}
+	return usbfs.Vanished(os.DirFS("/sys"), d.key, driver)
 }
 
 // codeOf finds libusb's result code in an error: by type where gousb kept it, mapping the status of an asynchronous

@@ -24,7 +24,8 @@ func Ioctl(f *os.File, request uintptr, arg unsafe.Pointer) (result int, err err
 	return result, err
 }
 
-// control runs op on f's descriptor, which stays open meanwhile; an interrupted call is repeated.
+// control runs op on f's descriptor, which stays open meanwhile; an interrupted call is repeated. A closed file gives
+// os.ErrClosed (the error of RawConn.Control, which has no other cause, is internal to the standard library).
 func control(f *os.File, op func(fd uintptr) error) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -35,7 +36,7 @@ func control(f *os.File, op func(fd uintptr) error) error {
 		for opErr = op(fd); errors.Is(opErr, unix.EINTR); opErr = op(fd) {
 		}
 	}); err != nil {
-		return err
+		return os.ErrClosed
 	}
 	return opErr
 }
