@@ -1,0 +1,92 @@
+# Everything here works from a clean checkout. `make demo` needs Go and nothing else; `make test` installs what it needs.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build demo deps guest test vet cross race bench lint fuzz soak test-hw clean
+
+GO       ?= go
+FUZZTIME ?= 10s
+OUT      := bin
+# What the tests of the guest and of foreign programs need, by Debian's names.
+DEBIAN   := qemu-system-x86 busybox-static kmod cpio usbip usbutils yubikey-manager yubikey-personalization \
+            libykclient-dev pcscd oathtool pskctool pkg-config gcc libc6-dev libusb-1.0-0-dev strace
+
+# cgo where there is a C compiler and libusb's headers, pure Go otherwise.
+HAVE_CC     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo yes)
+HAVE_LIBUSB := $(shell pkg-config --exists libusb-1.0 2>/dev/null && echo yes)
+CGO         := $(if $(and $(HAVE_CC),$(HAVE_LIBUSB)),1,0)
+
+build:
+ifeq ($(CGO),1)
+	@echo "building with libusb (cgo)"
+else
+	@echo "building in pure Go, keys over hidraw only; for libusb install: $(if $(HAVE_CC),,a C compiler) $(if $(HAVE_LIBUSB),,libusb-1.0 with headers and pkg-config)"
+endif
+	CGO_ENABLED=$(CGO) $(GO) build -trimpath -o $(OUT)/ ./cmd/tokendesk
+
+demo:
+	@CGO_ENABLED=0 $(GO) run ./cmd/tokendesk demo
+
+# deps installs Debian's packages when it may, and names what is missing when it may not.
+deps:
+	@missing=$$(for p in $(DEBIAN); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else \
+		echo "the tests need these Debian packages: $$missing" >&2; exit 1; \
+	fi
+
+# guest fetches and unpacks the kernel of the test machine, once.
+guest: deps
+	$(GO) run ./hwtest/vm/prepare
+
+vet:
+	$(GO) vet ./...
+
+# cross builds everything without C for the three systems.
+cross:
+	@for os in linux darwin windows; do echo "CGO_ENABLED=0 GOOS=$$os go build ./..."; CGO_ENABLED=0 GOOS=$$os $(GO) build ./...; done
+
+# With these two, a test that needs the guest or a foreign program fails instead of being skipped; a skip fails the run.
+test: export TOKENDESK_GUEST  = 1
+test: export TOKENDESK_JUDGES = 1
+test: export CGO_ENABLED      = 1
+test: deps guest vet cross
+	$(GO) test -json -timeout 20m ./... | $(GO) run .ci/testreport.go
+	$(MAKE) race
+
+race: export CGO_ENABLED = 1
+race:
+	$(GO) test -race -short -timeout 10m ./validate/... ./provision/... ./keyfile/secret ./hwtest/vkey/...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -count 5 ./... | grep -v '^ok\|no test files\|^PASS'
+
+lint:
+	@said=$$(gofmt -l cmd usbhid ykslot provision keyfile validate hwtest .ci); [ -z "$$said" ] || { echo "gofmt: $$said" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	$(GO) test -run '^TestHouse' ./cmd/tokendesk
+
+# fuzz finds every target by itself: package, then function.
+fuzz:
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | while IFS=: read -r file func; do \
+		name=$${func#func }; \
+		echo "fuzz $$name ($$(dirname $$file)) $(FUZZTIME)"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$(dirname $$file) >/tmp/fuzz.$$$$ 2>&1 </dev/null || { cat /tmp/fuzz.$$$$; exit 1; }; \
+	done
+
+soak: export TOKENDESK_SOAK = 1
+soak:
+	$(GO) test -timeout 60m -run 'Chaos|Kill|Storm' ./validate/... ./cmd/tokendesk
+	$(MAKE) fuzz FUZZTIME=2m
+
+# test-hw SERIAL=12345678 runs the suite on a real key whose two slots may be wiped.
+test-hw:
+	@[ -n "$(SERIAL)" ] || { echo "usage: make test-hw SERIAL=number of a key that may be wiped" >&2; exit 2; }
+	TOKENDESK_HW_SERIAL=$(SERIAL) CGO_ENABLED=$(CGO) $(GO) test -count 1 -v -run 'Hardware' ./hwtest/suite/...
+
+clean:
+	rm -rf $(OUT)

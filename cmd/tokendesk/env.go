@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// env is everything that a command takes from outside, so that tests and the demo can plug in their own.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// stdinTTY: somebody can be asked. stdoutTTY: a person reads along.
+	stdinTTY, stdoutTTY bool
+	// readSecret reads one line of a terminal without showing it.
+	readSecret func(context.Context) (string, error)
+	now        func() time.Time
+	rand       io.Reader
+	user       string // actor of the audit chain
+	dataDir    string // where the store is without --store
+	bus        bus
+	// tick gives the pace of device watch.
+	tick func() (<-chan time.Time, func())
+	// virtual marks every screen: the devices are not real.
+	virtual bool
+	// notify ends the context by SIGINT and SIGTERM. Further signals change nothing until stop is called, so that a held
+	// device is always given back.
+	notify func(context.Context) (ctx context.Context, stop context.CancelFunc)
+}
+
+func systemEnv() *env {
+	return &env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		stdinTTY: isTerminal(os.Stdin), stdoutTTY: isTerminal(os.Stdout),
+		readSecret: readSecret,
+		now:        time.Now,
+		rand:       rand.Reader,
+		user:       systemUser(),
+		dataDir:    dataDir(runtime.GOOS, os.Getenv),
+		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc")},
+		tick: func() (<-chan time.Time, func()) {
+			t := time.NewTicker(250 * time.Millisecond)
+			return t.C, t.Stop
+		},
+		notify: func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		},
+	}
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// systemUser is the name that the audit chain shows. Under sudo it is still the account that runs the process: the
+// environment is not evidence.
+func systemUser() string {
+	u, err := user.Current()
+	if err != nil {
+		return "unknown"
+	}
+	return u.Username
+}
+
+// dataDir is the user's data directory by each system's custom; "" when the system does not tell.
+func dataDir(goos string, getenv func(string) string) string {
+	under := func(base string, parts ...string) string {
+		if base == "" {
+			return ""
+		}
+		return filepath.Join(append([]string{base}, parts...)...)
+	}
+	switch goos {
+	case "windows":
+		return under(getenv("LocalAppData"), "tokendesk")
+	case "darwin":
+		return under(getenv("HOME"), "Library", "Application Support", "tokendesk")
+	}
+	if d := getenv("XDG_DATA_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "tokendesk")
+	}
+	return under(getenv("HOME"), ".local", "share", "tokendesk")
+}
+
+// readSecret reads a line from the terminal with echo off. When ctx ends first, echo is on again and the line is given up.
+func readSecret(ctx context.Context) (string, error) {
+	fd := int(os.Stdin.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	type line struct {
+		text []byte
+		err  error
+	}
+	done := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		done <- line{text, err}
+	}()
+	select {
+	case l := <-done:
+		return string(l.text), l.err
+	case <-ctx.Done():
+		_ = term.Restore(fd, state)
+		return "", ctx.Err()
+	}
+}
+
+// fileMode600 reports whether only the owner can reach a file. Windows has no such bits.
+func fileMode600(info fs.FileInfo) bool {
+	return runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0
+}

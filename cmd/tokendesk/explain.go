@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// explained is what a person gets to see of an error.
+type explained struct {
+	line  string   // one line, without secrets: errors never hold any
+	hints []string // what to do next
+	code  exitCode
+}
+
+// explain is the one place that turns an error into a line, hints and an exit code.
+func explain(err error) explained {
+	var p *problem
+	if errors.Is(err, errQuiet) {
+		return explained{code: exitError}
+	}
+	if errors.As(err, &p) {
+		return explained{p.line, p.hints, p.code}
+	}
+	x := explained{line: oneLine(err), code: exitError}
+	for _, row := range []func(error, *explained) bool{explainUncertain, explainRefused, explainDevice, explainFile, explainKinds} {
+		if row(err, &x) {
+			break
+		}
+	}
+	return x
+}
+
+// oneLine joins the lines of joined errors.
+func oneLine(err error) string {
+	return printable(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; "))
+}
+
+// explainUncertain: something was sent to the device and its outcome is open.
+func explainUncertain(err error, x *explained) bool {
+	var u *provision.UncertainError
+	if !errors.As(err, &u) {
+		return false
+	}
+	cause := explain(u.Err)
+	x.code = cause.code
+	if errors.Is(u.Err, provision.ErrNoTouch) {
+		x.code = exitVerify
+	}
+	if errors.Is(u.Err, context.Canceled) {
+		x.line = fmt.Sprintf("key %s, slot %d: interrupted after the write began; the secret is safe in the store", u.Entry.Serial, u.Entry.Slot)
+	}
+	x.hints = append(cause.hints, fmt.Sprintf("finish it with the key attached: tokendesk provision resume --serial %s", u.Entry.Serial),
+		"until then the slot's one-time passwords are refused")
+	return true
+}
+
+// explainRefused: the plan was refused by a rule.
+func explainRefused(err error, x *explained) bool {
+	var r *provision.RefusedError
+	if !errors.As(err, &r) {
+		return false
+	}
+	x.code = exitRefused
+	switch {
+	case errors.Is(err, provision.ErrBadSpec):
+		x.code = exitUsage
+	case errors.Is(err, provision.ErrOccupied):
+		x.hints = []string{
+			fmt.Sprintf("to overwrite it for good: --overwrite %s --reason TEXT", r.Class),
+			fmt.Sprintf("or use the other slot: --slot %d", 3-r.Slot),
+		}
+	case errors.Is(err, provision.ErrNoReason):
+		x.hints = []string{"add --reason TEXT; it is kept in the audit chain"}
+	case errors.Is(err, provision.ErrNoSerial):
+		x.hints = []string{"a key without a visible serial number cannot be found again after an interruption",
+			"make it visible in a slot: ykman otp settings, or ykpersonalize -u -1 -o serial-api-visible"}
+	case errors.Is(err, provision.ErrSerialInUse):
+		x.hints = []string{"draw one for this slot: --public-id random"}
+	case errors.Is(err, provision.ErrTooLong):
+		x.hints = []string{"if no validation server must read it: --long-public-id"}
+	case errors.Is(err, provision.ErrHeld):
+		x.hints = []string{"to take the key from that person: --reassign"}
+	case errors.Is(err, provision.ErrBlocked):
+		x.hints = []string{fmt.Sprintf("bring it back first: tokendesk token restore %s", r.Serial)}
+	}
+	return true
+}
+
+// explainDevice: the key or the way to it.
+func explainDevice(err error, x *explained) bool {
+	var denied *usbhid.PermissionError
+	var rejected *ykslot.RejectedError
+	var old *ykslot.UnsupportedError
+	x.code = exitDevice
+	switch {
+	case errors.As(err, &denied):
+		x.line = fmt.Sprintf("this user may not open %s", denied.Node)
+		x.hints = udevHints(denied.Rule)
+	case errors.As(err, &rejected):
+		x.line = fmt.Sprintf("%s: the key (firmware %v) refused the write and holds what it held before", rejected.Slot, rejected.Before.Version)
+		for _, c := range rejected.Causes {
+			x.hints = append(x.hints, "possible: "+c.String())
+		}
+	case errors.As(err, &old):
+	case errors.Is(err, usbhid.ErrBusy):
+		x.code = exitBusy
+		x.hints = []string{"end the other program that uses the key, or wait for it"}
+	case errors.Is(err, usbhid.ErrGone):
+		x.hints = []string{"plug the key in again and repeat the command"}
+	case errors.Is(err, usbhid.ErrTimeout), errors.Is(err, ykslot.ErrNotAnswering):
+		x.hints = []string{"unplug the key, plug it in again and repeat the command"}
+	case errors.Is(err, usbhid.ErrNoUSB):
+		x.hints = []string{"keys are found on Linux below /sys/bus/usb; a container must be given it and the devices"}
+	case errors.Is(err, usbhid.ErrNotBuiltIn):
+		x.hints = []string{"see what is: tokendesk version"}
+	case errors.Is(err, ykslot.ErrSerialHidden), errors.Is(err, ykslot.ErrProtocol), errors.Is(err, ykslot.ErrUnsettled):
+	default:
+		x.code = exitError
+		return false
+	}
+	return true
+}
+
+// udevHints are the steps to give this user access, with the rule word for word.
+func udevHints(rule string) []string {
+	return []string{
+		"write these lines to " + usbhid.UdevRulePath + ":", strings.TrimRight(rule, "\n"),
+		"then run: sudo udevadm control --reload && sudo udevadm trigger, and plug the key in again",
+	}
+}
+
+// explainFile: a key file that is wrong.
+func explainFile(err error, x *explained) bool {
+	var row *keyfile.RowError
+	var loss *keyfile.LossError
+	switch {
+	case errors.As(err, &row):
+		x.code = exitUsage
+	case errors.As(err, &loss):
+		x.code = exitRefused
+		x.hints = []string{"another format can carry it: tokendesk keyfile formats"}
+	default:
+		return false
+	}
+	return true
+}
+
+// kinds are the causes that all stores and systems share.
+var kinds = []struct {
+	is   error
+	code exitCode
+	hint string
+}{
+	{context.Canceled, exitError, ""},
+	{token.ErrNotFound, exitNotFound, ""},
+	{token.ErrUnsettled, exitRefused, "settle it: tokendesk provision resume"},
+	{token.ErrDuplicate, exitRefused, ""},
+	{token.ErrConflict, exitError, "look at it again and repeat the command"},
+	{token.ErrNewer, exitError, "use the newer tokendesk that wrote it"},
+	{token.ErrWrongKey, exitIntegrity, "name the right one: --key FILE"},
+	{token.ErrFull, exitError, "make room on the disk that holds the store; nothing was lost"},
+	{token.ErrIntegrity, exitIntegrity, "see: tokendesk audit verify"},
+	{syscall.ENOSPC, exitError, "make room on that disk"},
+	{fs.ErrPermission, exitError, "check the owner and mode of that file and its directory"},
+}
+
+func explainKinds(err error, x *explained) bool {
+	var t *token.TransitionError
+	if errors.As(err, &t) {
+		x.code = exitRefused
+		return true
+	}
+	for _, k := range kinds {
+		if !errors.Is(err, k.is) {
+			continue
+		}
+		x.code = k.code
+		if k.is == context.Canceled {
+			x.line = "interrupted"
+		}
+		if k.hint != "" {
+			x.hints = append(x.hints, k.hint)
+		}
+		return true
+	}
+	return false
+}

@@ -1,0 +1,19 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/wsapi"
+)
+
+// handler is everything that serve answers.
+func (a *app) handler(st *sqlite.Store, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/wsapi/", &wsapi.Handler{Verifier: validate.New(st, a.now), Clients: st, Now: a.now, Log: log})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	return mux
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+)
+
+func newInitCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "init", Short: "Make a store with its sealing and signing keys", Args: args(0, 0, ""),
+		Long: `Make a store, the key that seals its secrets, and the key that signs its audit chain, each file of mode 0600.
+
+What exists is never overwritten. Keep a copy of the sealing key apart from the copies of the store: one is worth
+nothing without the other.`,
+		Example: "  tokendesk init\n  tokendesk init --store /srv/tokendesk --key /root/sealing.key",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), a) },
+	}
+}
+
+func runInit(ctx context.Context, a *app) (err error) {
+	p, err := a.paths()
+	if err != nil {
+		return err
+	}
+	for _, f := range []string{p.database, p.sealing, p.signing} {
+		if _, err := os.Lstat(f); err == nil {
+			return exists(f)
+		}
+	}
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return err
+	}
+	var made []string
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, f := range made { // they were made here and seal nothing yet
+			err = errors.Join(err, os.Remove(f))
+		}
+	}()
+	sealing, err := seal.CreateFile(p.sealing, a.rand)
+	if err != nil {
+		return existing(err, p.sealing)
+	}
+	made = append(made, p.sealing)
+	signing, err := seal.CreateSigningFile(p.signing, a.rand)
+	if err != nil {
+		return existing(err, p.signing)
+	}
+	made = append(made, p.signing)
+	s, err := sqlite.Create(ctx, p.dir, sqlite.Keys{Sealing: sealing, Signing: signing}, a.storeOptions())
+	if err != nil {
+		return existing(err, p.database)
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	a.say("store made in %s", p.dir)
+	a.say("sealing key: %s: keep a copy of it, apart from copies of the store", p.sealing)
+	if abs, err := filepath.Abs(p.signing); err == nil {
+		a.say("signing key of the audit chain: %s", abs)
+	}
+	return nil
+}
+
+func existing(err error, path string) error {
+	if errors.Is(err, fs.ErrExist) {
+		return exists(path)
+	}
+	return err
+}
+
+func exists(path string) error {
+	return problemf(exitRefused, "%s exists; nothing is overwritten", path).
+		hint("use that store, or name another directory: --store DIR")
+}

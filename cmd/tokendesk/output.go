@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/tw"
+)
+
+// schema is the version of every JSON document that the program prints. Fields may be added under the same number.
+const schema = 1
+
+// column is one column of a listing of T: its header and how a row shows it.
+type column[T any] struct {
+	name string
+	show func(T) string
+}
+
+func (a *app) checkFormat() error {
+	switch a.format {
+	case "table", "json", "csv":
+		return nil
+	}
+	return usagef("--output %s is unknown", a.format).hint("it is table, json or csv")
+}
+
+// list prints rows in the chosen form. In JSON they are the member called name, each as its own JSON form.
+func list[T any](a *app, name string, rows []T, columns []column[T]) error {
+	if a.format == "json" {
+		if rows == nil {
+			rows = []T{}
+		}
+		return writeJSON(a.stdout, name, rows)
+	}
+	cells := make([][]string, len(rows))
+	for i, r := range rows {
+		for _, c := range columns {
+			cells[i] = append(cells[i], c.show(r))
+		}
+	}
+	head := make([]string, len(columns))
+	for i, c := range columns {
+		head[i] = c.name
+	}
+	if a.format == "csv" {
+		return writeCSV(a.stdout, head, cells)
+	}
+	if len(rows) == 0 {
+		a.say("none")
+		return nil
+	}
+	return writeTable(a.stdout, head, cells)
+}
+
+// show prints one thing: a table of two columns, one CSV row, or a JSON object called name.
+func show[T any](a *app, name string, thing T, columns []column[T]) error {
+	if a.format != "table" {
+		if a.format == "json" {
+			return writeJSON(a.stdout, name, thing)
+		}
+		return list(a, name, []T{thing}, columns)
+	}
+	var cells [][]string
+	for _, c := range columns {
+		cells = append(cells, []string{c.name, c.show(thing)})
+	}
+	return writeTable(a.stdout, nil, cells)
+}
+
+func writeJSON(w io.Writer, name string, value any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(map[string]any{"schema": schema, name: value})
+}
+
+// writeCSV writes names in lower case and guards cells that a spreadsheet would take for a formula (reference
+// key-files.md §10).
+func writeCSV(w io.Writer, head []string, rows [][]string) error {
+	out := csv.NewWriter(w)
+	lower := make([]string, len(head))
+	for i, h := range head {
+		lower[i] = strings.ReplaceAll(strings.ToLower(h), " ", "_")
+	}
+	if err := out.Write(lower); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		for i, c := range r {
+			if strings.HasPrefix(c, "=") || strings.HasPrefix(c, "+") || strings.HasPrefix(c, "@") {
+				r[i] = "'" + c
+			}
+		}
+		if err := out.Write(r); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// writeTable writes columns side by side without lines; a cell that is empty shows a dash.
+func writeTable(w io.Writer, head []string, rows [][]string) error {
+	cell := func() tw.CellConfig {
+		return tw.CellConfig{
+			Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
+			Alignment:  tw.CellAlignment{Global: tw.AlignLeft},
+			Padding:    tw.CellPadding{Global: tw.Padding{Right: "  ", Overwrite: true}},
+		}
+	}
+	var drawn bytes.Buffer
+	table := tablewriter.NewTable(&drawn,
+		tablewriter.WithRendition(tw.Rendition{
+			Borders:  tw.BorderNone,
+			Settings: tw.Settings{Lines: tw.LinesNone, Separators: tw.SeparatorsNone},
+		}),
+		tablewriter.WithConfig(tablewriter.Config{Header: cell(), Row: cell()}),
+	)
+	if head != nil {
+		table.Header(head)
+	}
+	for _, r := range rows {
+		shown := make([]string, len(r))
+		for i, c := range r {
+			if shown[i] = printable(c); c == "" {
+				shown[i] = "-"
+			}
+		}
+		if err := table.Append(shown); err != nil {
+			return err
+		}
+	}
+	if err := table.Render(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(drawn.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printable keeps what comes from files and devices from steering a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// say talks: one line on standard error.
+func (a *app) say(format string, v ...any) {
+	fmt.Fprintf(a.stderr, format+"\n", v...)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// app is one call of the program: the environment and the global flags.
+type app struct {
+	*env
+	format string // -o
+	store  string // --store
+	key    string // --key
+}
+
+// run is the program: arguments in, exit code out. Everything it opened is closed when it returns, also after a signal.
+func run(ctx context.Context, e *env, args []string) exitCode {
+	ctx, stop := e.notify(ctx)
+	defer stop()
+	a := &app{env: e}
+	root := newRootCmd(a)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	x := explain(err)
+	if x.line != "" {
+		fmt.Fprintln(e.stderr, "tokendesk: "+x.line)
+	}
+	for _, h := range x.hints {
+		fmt.Fprintln(e.stderr, "  "+strings.ReplaceAll(h, "\n", "\n  "))
+	}
+	return x.code
+}
+
+func newRootCmd(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tokendesk",
+		Short: "Issue hardware tokens: write their keys, hand them over, check them, block them",
+		Long: `tokendesk writes fresh keys into YubiKeys, hands the secrets to the servers that must check them,
+checks one-time passwords itself, and blocks a lost token in one step.
+
+Data goes to standard output, talk to standard error. Without a terminal nothing asks questions.`,
+		Example: `  tokendesk demo                                  the whole sequence on a virtual YubiKey
+  tokendesk init                                  make a store
+  tokendesk doctor                                see what is missing
+  tokendesk provision --slot 2 --to ada           write a fresh key and prove it by a touch
+  tokendesk keyfile export --for privacyidea --plaintext --out keys.csv
+  tokendesk token block ada --reason lost`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q", args[0]).hint("see: tokendesk --help")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	f := root.PersistentFlags()
+	f.StringVarP(&a.format, "output", "o", "table", "form of the data: table, json or csv")
+	f.StringVar(&a.store, "store", a.dataDir, "directory of the store")
+	f.StringVar(&a.key, "key", "", "file of the sealing key (default: sealing.key beside the store)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%s", err).hint("see: %s --help", cmd.CommandPath())
+	})
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFormat() }
+	complete(root, "output", "table", "json", "csv")
+	root.AddCommand(
+		newInitCmd(a), newDoctorCmd(a), newDeviceCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newVersionCmd(a),
+	)
+	return root
+}
+
+// group is a noun: a command that only holds its verbs.
+func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q", cmd.CommandPath()+" "+args[0]).hint("see: %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// complete offers fixed words for a flag.
+func complete(cmd *cobra.Command, flag string, words ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil { // only a flag that does not exist, which every test would meet
+		panic(err)
+	}
+}
+
+// args checks the number of arguments and names what is missing.
+func args(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usagef("%s: %s is missing", cmd.CommandPath(), what).hint("see: %s --help", cmd.CommandPath())
+		case most >= 0 && len(args) > most:
+			return usagef("%s: too many arguments", cmd.CommandPath()).hint("see: %s --help", cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// errQuiet ends a command whose output has said everything.
+var errQuiet = errors.New("")

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run the program as a process of its own: the test binary, executed again under its name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"tokendesk": func() { os.Exit(int(run(context.Background(), scriptEnv(), os.Args[1:]))) },
+	})
+}
+
+// scriptEnv is the system's environment with the keys of the script instead of USB.
+func scriptEnv() *env {
+	e := systemEnv()
+	e.bus = scriptBus{dir: os.Getenv("KEYS")}
+	e.user = "tester"
+	return e
+}
+
+// TestScript runs testdata/script: one file per command or behaviour. Beside testscript's own commands there are those of
+// keyring_test.go, which plug in, touch and break virtual keys.
+func TestScript(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			ring, err := newKeyring()
+			if err != nil {
+				return err
+			}
+			e.Values[keyringName] = ring
+			e.Defer(ring.close)
+			e.Setenv("KEYS", ring.dir)
+			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
+			e.Setenv("HOME", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"key":  scriptKey,
+			"code": scriptCode,
+			"otp":  scriptOTP,
+		},
+	})
+}

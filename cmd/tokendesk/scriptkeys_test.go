@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/socket"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/usbhid/usbfs"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// scriptBus is the program's side of a keyring. The variable TOUCH lists slots, such as "2 2": each wait for a touch is
+// answered by the next of them; when they are used up, nobody touches.
+type scriptBus struct{ dir string }
+
+func (b scriptBus) find() ([]usbhid.Attached, error) {
+	names, err := filepath.Glob(filepath.Join(b.dir, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var all []usbhid.Attached
+	for _, n := range names {
+		text, err := os.ReadFile(n)
+		if err != nil {
+			return nil, err
+		}
+		var p plugged
+		if err := json.Unmarshal(text, &p); err != nil {
+			return nil, err
+		}
+		m, _ := usbhid.ModelOf(p.PID)
+		all = append(all, usbhid.Attached{Path: p.Path, Model: m, Product: p.Product, OTP: m.Interfaces.Has(usbhid.OTP), Driver: p.Driver, HIDRaw: p.Denied})
+	}
+	return all, nil
+}
+
+func (b scriptBus) watch(ctx context.Context, tick <-chan time.Time) iter.Seq2[usbhid.Event, error] {
+	return func(yield func(usbhid.Event, error) bool) {
+		all, err := b.find()
+		for _, k := range all {
+			if !yield(usbhid.Event{Arrived: true, Key: k}, err) {
+				return
+			}
+		}
+		<-ctx.Done()
+	}
+}
+
+func (b scriptBus) open(ctx context.Context, k usbhid.Attached, _ transport) (usbhid.Device, error) {
+	if k.HIDRaw != "" {
+		return nil, usbhid.Denied(k.HIDRaw)
+	}
+	c, err := socket.Dial(ctx, "unix", filepath.Join(b.dir, k.Path+".key"))
+	if err != nil {
+		return nil, err
+	}
+	return &scriptConn{Conn: c, touch: filepath.Join(b.dir, k.Path+".touch"), slots: strings.Fields(os.Getenv("TOUCH"))}, nil
+}
+
+func (b scriptBus) reattach() ([]usbfs.Reattached, error) {
+	all, err := b.find()
+	var done []usbfs.Reattached
+	for _, k := range all {
+		if k.Driver == "" {
+			done = append(done, usbfs.Reattached{Key: k})
+		}
+	}
+	return done, err
+}
+
+func (scriptBus) udevRule() (installed, needed bool) { return false, true }
+
+// scriptConn asks the keyring for a touch when the program begins to wait for one.
+type scriptConn struct {
+	*socket.Conn
+	touch  string
+	slots  []string
+	typing bool
+}
+
+const enterKey = 0x28 // USB HID usage tables, page 7
+
+func (c *scriptConn) ReadInput(ctx context.Context) (usbhid.Report, error) {
+	if !c.typing && len(c.slots) > 0 {
+		if err := c.askTouch(ctx); err != nil {
+			return usbhid.Report{}, err
+		}
+		c.slots, c.typing = c.slots[1:], true
+	}
+	r, err := c.Conn.ReadInput(ctx)
+	if r[2] == enterKey {
+		c.typing = false
+	}
+	return r, err
+}
+
+func (c *scriptConn) askTouch(ctx context.Context) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", c.touch)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(conn, c.slots[0])
+	_ = conn.Close() // the answer is what the key types
+	return err
+}
+
+// scriptKey is the script command `key`:
+//
+//	key plug NAME [serial=N] [hidden] [firmware=V] [pid=HEX] [denied=NODE] [driver=NAME]
+//	key pull NAME               unplug for good
+//	key cycle NAME              unplug and plug in again
+//	key foreign NAME SLOT       write what no store knows
+//	key lock NAME SLOT          put an unknown access code on the slot
+//	key hold NAME / key free NAME   another program has it open
+//	key fault NAME [unplug-after=N] [stall=N] [lose-set=N] [stale-status=N]
+func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: key VERB NAME …")
+	}
+	r := ts.Value(keyringName).(*keyring)
+	ts.Check(r.do(args[0], args[1], args[2:]))
+}
+
+func (r *keyring) do(verb, name string, rest []string) error {
+	if verb == "plug" {
+		profile, options, p, err := parsePlug(rest)
+		if err != nil {
+			return err
+		}
+		return r.plug(name, vkey.New(profile, options), p)
+	}
+	k, err := r.one(name)
+	if err != nil {
+		return err
+	}
+	slot := func() int {
+		n, _ := strconv.Atoi(rest[0]) // 0 is refused by the key
+		return n
+	}
+	switch verb {
+	case "pull":
+		k.Unplug()
+		return os.Remove(filepath.Join(r.dir, name+".json"))
+	case "cycle":
+		k.PowerCycle()
+	case "foreign":
+		return foreign(k, slot())
+	case "lock":
+		if !k.LockSlot(slot(), [6]byte{1, 2, 3, 4, 5, 6}) {
+			return fmt.Errorf("slot %d is empty", slot())
+		}
+	case "hold":
+		return r.hold(name)
+	case "free":
+		return r.held[name].Close()
+	case "fault":
+		f, err := faultOf(rest)
+		if err != nil {
+			return err
+		}
+		k.SetFaults(f)
+	default:
+		return fmt.Errorf("unknown verb %q", verb)
+	}
+	return nil
+}
+
+// scriptOTP is `otp NAME SLOT FILE`: touch the key while no program holds it, and write what it types.
+func scriptOTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: otp NAME SLOT FILE")
+	}
+	r := ts.Value(keyringName).(*keyring)
+	k, err := r.one(args[0])
+	ts.Check(err)
+	slot, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if !k.Touch(slot) {
+		ts.Fatalf("slot %d types nothing", slot)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(k.Typed()), 0o600))
+}
+
+// scriptCode is `code N PROGRAM ARGS…`: run it and want just that exit code. Its output is for stdout and stderr to look at,
+// and of an error it must be one line that begins with the program's name, apart from indented hints.
+func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N PROGRAM …")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := err.(*exec.ExitError); ok {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d\n%s%s", got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+	lines := 0
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		if strings.HasPrefix(line, "tokendesk: ") {
+			lines++
+		}
+	}
+	if want != 0 && lines != 1 {
+		ts.Fatalf("%d error lines, want 1:\n%s", lines, ts.ReadFile("stderr"))
+	}
+}
+
+// writeForeign programs a Yubico OTP that no store knows.
+func writeForeign(ctx context.Context, dev usbhid.Device, slot int) error {
+	s, err := ykslot.Open(ctx, dev, nil)
+	if err != nil {
+		return err
+	}
+	cfg, err := ykslot.YubicoOTP{
+		PublicID: []byte{0, 0, 0, 0, 0, 1}, PrivateID: secret.Copy([]byte("abcdef")), Key: secret.Copy([]byte("not ours at all!")),
+		Flags: ykslot.TypingFlags(s.Status().Version),
+	}.Config()
+	if err != nil {
+		return err
+	}
+	return s.Write(ctx, ykslot.Slot(slot), cfg, secret.Bytes{})
+}

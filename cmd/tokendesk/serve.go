@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	listen           string
+	tlsCert, tlsFile string
+}
+
+// Bounds of one connection. A validation request is one line of at most a few hundred characters.
+const (
+	readTimeout   = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	drainTimeout  = 10 * time.Second
+	maxHeaderSize = 16 << 10 // bytes
+)
+
+func newServeCmd(a *app) *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Answer validation requests (Yubico validation protocol 2.0)", Args: args(0, 0, ""),
+		Long: `Answer validation requests of relying servers by the Yubico validation protocol 2.0, under /wsapi/2.0/verify.
+Any number of servers may run on one store. Each request is one line of the log, without one-time passwords.
+
+Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-key, or put a proxy in front.`,
+		Example: "  tokendesk serve\n  tokendesk serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n  curl http://127.0.0.1:8086/healthz",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), a, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8086", "address and port")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "file of the TLS certificate chain (PEM)")
+	f.StringVar(&o.tlsFile, "tls-key", "", "file of the TLS private key (PEM)")
+	return cmd
+}
+
+func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
+	var config *tls.Config
+	if o.tlsCert != "" || o.tlsFile != "" {
+		pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsFile)
+		if err != nil {
+			return usagef("TLS needs both --tls-cert and --tls-key, a certificate and its key: %s", oneLine(err))
+		}
+		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		return listenProblem(err, o.listen)
+	}
+	scheme := "http"
+	if config != nil {
+		l, scheme = tls.NewListener(l, config), "https"
+	}
+	log := slog.New(slog.NewTextHandler(a.stderr, nil))
+	if addr, ok := l.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() && config == nil {
+		log.Warn("reachable from other machines without TLS", "address", l.Addr().String())
+	}
+	log.Info("serving", "url", scheme+"://"+l.Addr().String()+"/wsapi/2.0/verify")
+	return serveUntil(ctx, &http.Server{
+		Handler: a.handler(st, log), ReadTimeout: readTimeout, WriteTimeout: readTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderSize, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}, l, log)
+}
+
+// serveUntil serves until ctx ends, then lets requests under way finish.
+func serveUntil(ctx context.Context, s *http.Server, l net.Listener, log *slog.Logger) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := s.Shutdown(drain)
+	log.Info("stopped")
+	return err
+}
+
+func listenProblem(err error, address string) error {
+	p := problemf(exitError, "cannot listen on %s: %s", address, oneLine(errors.Unwrap(err)))
+	if errors.Unwrap(err) == nil {
+		p.line = oneLine(err)
+	}
+	return p.hint("choose another address or port: --listen 127.0.0.1:PORT")
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+)
+
+// The key files beside a store. Only the sealing key may be somewhere else (--key).
+const (
+	sealingFile = "sealing.key"
+	signingFile = "signing.key"
+)
+
+// paths are the files of a store.
+type paths struct{ dir, database, sealing, signing string }
+
+func (a *app) paths() (paths, error) {
+	if a.store == "" {
+		return paths{}, usagef("this system names no data directory").hint("name one: --store DIR")
+	}
+	p := paths{a.store, filepath.Join(a.store, sqlite.FileName), a.key, filepath.Join(a.store, signingFile)}
+	if p.sealing == "" {
+		p.sealing = filepath.Join(a.store, sealingFile)
+	}
+	return p, nil
+}
+
+func (a *app) storeOptions() sqlite.Options {
+	return sqlite.Options{Now: a.now, Rand: a.rand, Actor: a.user}
+}
+
+// openStore opens the store. The caller closes it, which ends this process's audit chain.
+func (a *app) openStore(ctx context.Context) (*sqlite.Store, error) {
+	p, err := a.paths()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(p.database); errors.Is(err, fs.ErrNotExist) {
+		return nil, problemf(exitNotFound, "there is no store in %s", p.dir).hint("make one: tokendesk init, or name it: --store DIR")
+	}
+	keys, err := loadKeys(p)
+	if err != nil {
+		return nil, err
+	}
+	s, err := sqlite.Open(ctx, p.dir, keys, a.storeOptions())
+	if errors.Is(err, token.ErrWrongKey) {
+		wrong := problemf(exitIntegrity, "the keys do not belong to the store in %s", p.dir)
+		wrong.cause = err
+		return nil, wrong.hint("sealing key: %s; name the right one with --key FILE", p.sealing).hint("signing key: %s", p.signing)
+	}
+	return s, err
+}
+
+func loadKeys(p paths) (sqlite.Keys, error) {
+	sealing, err := seal.LoadFile(p.sealing)
+	if err != nil {
+		return sqlite.Keys{}, keyProblem(err, p.sealing)
+	}
+	signing, err := seal.LoadSigningFile(p.signing)
+	if err != nil {
+		return sqlite.Keys{}, keyProblem(err, p.signing)
+	}
+	return sqlite.Keys{Sealing: sealing, Signing: signing}, nil
+}
+
+func keyProblem(err error, path string) error {
+	var open *seal.PermissionError
+	p := &problem{line: oneLine(err), code: exitIntegrity, cause: err}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.line = fmt.Sprintf("the key file %s is missing; without it the store cannot be read", path)
+		p.code = exitNotFound
+		return p.hint("name it: --key FILE, or bring it back from your backup")
+	case errors.As(err, &open):
+		return p.hint("chmod 600 %s", path)
+	case errors.Is(err, seal.ErrFormat):
+		p.line = path + " is not a key file of tokendesk"
+	}
+	return p
+}
+
+// examineStore opens the store as every command does, and looks at the rights of its files.
+func (a *app) examineStore(ctx context.Context) []finding {
+	s, err := a.openStore(ctx)
+	var none *problem
+	if errors.As(err, &none) && none.code == exitNotFound {
+		return []finding{{"Store", healthWarn, none.line, none.hints, exitDone}}
+	}
+	if err != nil {
+		return []finding{fail("Store", err)}
+	}
+	defer func() { _ = s.Close() }()
+	p, err := a.paths()
+	if err != nil {
+		return []finding{fail("Store", err)}
+	}
+	rows := []finding{{"Store", healthOK, p.dir, nil, exitDone}}
+	for _, f := range []string{p.database, p.sealing, p.signing} {
+		rows = append(rows, examineMode(f))
+	}
+	return rows
+}
