@@ -1,0 +1,167 @@
+// Package wsapi answers the Yubico validation protocol, version 2.0 and, where asked for, 1.0 and 1.1.
+//
+// A relying server sends an OTP and a nonce, perhaps signed; the answer is a status, signed with the key that the two
+// share:
+//
+//	GET /wsapi/2.0/verify?id=1&otp=vvccccccccc…&nonce=askjdnkajsndjkasndkjsnad
+//
+//	h=2qKAahCrHB6EZevi/D8pq7dgvQ8=
+//	t=2024-05-06T07:08:09Z0123
+//	otp=vvccccccccc…
+//	nonce=askjdnkajsndjkasndkjsnad
+//	sl=0
+//	status=OK
+//
+// Where the known servers are wrong or silent the rules marked [own] of reference validation-protocol.md hold: the client is
+// looked up first, so that every answer to a known client is signed with its key; the OTP is echoed as it was received.
+package wsapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
+)
+
+// patience bounds the work on one request, whether or not the client still waits: a decision that has begun is finished.
+const patience = 10 * time.Second
+
+// Handler answers /wsapi/2.0/verify. Verifier, Clients and Now must be set. It is safe for concurrent use.
+type Handler struct {
+	Verifier *validate.Verifier
+	Clients  validate.Clients
+	Now      func() time.Time
+	Log      *slog.Logger // one event per request; nil: none
+	Allow1x  bool         // also answer versions 1.0 and 1.1, whose answers are bound to no OTP
+	// Allowed reports whether a proven client may ask about this public ID from there; nil: always.
+	Allowed func(c validate.Client, source string, id token.PublicID) bool
+	// Limit reports whether a proven client asks too often; nil: never.
+	Limit func(c validate.Client, source string) bool
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v, found := h.version(r.URL.Path)
+	switch {
+	case !found:
+		http.NotFound(w, r)
+		return
+	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "use GET or POST", http.StatusMethodNotAllowed)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
+	defer cancel()
+	e := event{start: h.Now(), source: source(r.RemoteAddr)}
+	text, read := paramText(r)
+	e.request = parse(v, text)
+	e.request.broken = e.request.broken || !read
+	a := h.answer(ctx, &e)
+	a.write(w)
+	_ = http.NewResponseController(w).Flush() // the client must not feel the note
+	e.noteErr = h.Verifier.Note(ctx, e.result)
+	h.log(ctx, &e, a.status)
+}
+
+// version reads the path. Source: reference validation-protocol.md §1.
+func (h *Handler) version(path string) (version, bool) {
+	switch path {
+	case "/wsapi/2.0/verify":
+		return v2, true
+	case "/wsapi/verify", "/wsapi/1.0/verify", "/wsapi/1.1/verify":
+		return v1, h.Allow1x
+	}
+	return 0, false
+}
+
+// answer decides: form, client, signature, rights, throttle, OTP. Nothing is spent before the client is proven, and every
+// answer to a known client is signed with its key. Source: reference validation-protocol.md §17.
+func (h *Handler) answer(ctx context.Context, e *event) answer {
+	q := e.request
+	a := answer{at: e.start, status: q.fault()}
+	c, err := h.client(ctx, q)
+	e.client = c.ID
+	if c.Active {
+		a.key = c.Key
+		if q.echoes() {
+			a.otp, a.nonce = q.otp, q.nonce()
+		}
+	}
+	switch {
+	case a.status != "":
+	case err != nil:
+		e.err, a.status = err, backendError
+	case !c.Active:
+		a.status = noSuchClient
+	case !proven(c, q):
+		a.status = badSignature
+	case h.Allowed != nil && !h.Allowed(c, e.source, q.readings[0].PublicID):
+		a.status = operationNotAllowed
+	case h.Limit != nil && h.Limit(c, e.source):
+		e.limited, a.status = true, backendError
+	default:
+		h.verify(ctx, e, &a)
+	}
+	return a
+}
+
+// client finds the client of the request; the zero Client, which is not active, if there is none.
+func (h *Handler) client(ctx context.Context, q request) (validate.Client, error) {
+	id, ok := q.client()
+	if !ok {
+		return validate.Client{}, nil
+	}
+	c, err := h.Clients.Client(ctx, id)
+	if errors.Is(err, token.ErrNotFound) {
+		return validate.Client{}, nil
+	}
+	return c, err
+}
+
+// proven reports whether the signature is right, or absent where it may be.
+func proven(c validate.Client, q request) bool {
+	if q.params["h"] == "" {
+		return !c.MustSig
+	}
+	return signed(c.Key, q.params, q.params["h"])
+}
+
+// verify asks the Verifier and puts what it says into the answer.
+func (h *Handler) verify(ctx context.Context, e *event, a *answer) {
+	q := e.request
+	r, err := h.Verifier.Verify(ctx, validate.Request{
+		OTP: q.otp, Nonce: q.nonce(), Client: e.client, Source: e.source, Signed: q.params["h"] != "",
+	})
+	e.result = r
+	if err != nil {
+		e.err, a.status = err, backendError
+		return
+	}
+	a.status = status(r.Outcome)
+	if a.status != ok {
+		return
+	}
+	a.sl = q.version == v2
+	if q.wantsCounters() {
+		a.counters = &r.OTP
+	}
+}
+
+// source is the address of the caller without its port; an IPv4-mapped IPv6 address is the IPv4 one.
+func source(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	return host
+}

@@ -1,0 +1,100 @@
+package wsapi_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// TestLog runs every row and looks at what is in the log: one event for each, no OTP, no key, nothing raw.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.handler.Allow1x = true
+	all := rows(t)
+	n := 0
+	for _, r := range all {
+		if r.code != 0 {
+			continue
+		}
+		n++
+		target := "/wsapi/2.0/verify?" + fill(t, r.query)
+		s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, target, nil))
+	}
+	log := s.log.String()
+	if lines := strings.Count(log, "\n"); lines != n {
+		t.Errorf("%d events for %d requests", lines, n)
+	}
+	for _, r := range all {
+		values, _ := url.ParseQuery(fill(t, r.query))
+		if otp := strings.TrimSpace(values.Get("otp")); len(otp) >= 32 && strings.Contains(strings.ToLower(log), strings.ToLower(otp[:len(otp)-32+5])) {
+			t.Errorf("row %d: its OTP is in the log", r.n)
+		}
+	}
+	for _, raw := range []string{clientKey, "%0D", "\\r", "\\u0000", "4yDvFhMnSOB"} {
+		if strings.Contains(log, raw) {
+			t.Errorf("%q is in the log", raw)
+		}
+	}
+}
+
+func TestLogEvent(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		setup func(*site)
+		otp   string
+		level string
+		want  map[string]any
+	}{
+		{"good", nil, press(t, 5, 0), "INFO", map[string]any{"status": "OK", "reason": "accepted", "client": 1.0, "source": "192.0.2.1", "use": 5.0, "session": 0.0, "public_id": "vvcccccccccb", "signed": false, "version": 2.0}},
+		{"near the end", nil, press(t, 0x7000, 0), "WARN", map[string]any{"near_end": true}},
+		{"caps", nil, worked().Press(t, yubiotp.Token{CapsFlag: true}), "INFO", map[string]any{"caps_flag": true}},
+		{"dvorak", nil, dvorak(press(t, 1, 0)), "INFO", map[string]any{"dvorak": true, "public_id": "vvcccccccccb"}},
+		{"blocked", block, press(t, 1, 0), "INFO", map[string]any{"status": "BAD_OTP", "reason": "blocked"}},
+		{"dead store", func(s *site) { s.faults.find = errors.New("disk on fire") }, press(t, 1, 0), "ERROR", map[string]any{"status": "BACKEND_ERROR", "error": "find: disk on fire"}},
+		{"limited", func(s *site) { s.handler.Limit = func(validate.Client, string) bool { return true } }, press(t, 1, 0), "INFO", map[string]any{"limited": true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			if tc.setup != nil {
+				tc.setup(s)
+			}
+			s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce="+nonce+"&otp="+tc.otp, nil))
+			got := make(map[string]any)
+			if err := json.Unmarshal([]byte(s.log.String()), &got); err != nil {
+				t.Fatal(err)
+			}
+			if got["level"] != tc.level || got["otp"] != tc.otp[:16] {
+				t.Errorf("level %v, otp %v", got["level"], got["otp"])
+			}
+			for name, want := range tc.want {
+				if got[name] != want {
+					t.Errorf("%s: %v, want %v", name, got[name], want)
+				}
+			}
+		})
+	}
+}
+
+// TestSource: a mapped address is the IPv4 one; what is no address is taken as it is.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	for remote, want := range map[string]string{"192.0.2.7:99": "192.0.2.7", "[::ffff:192.0.2.7]:99": "192.0.2.7", "[2001:db8::1]:99": "2001:db8::1", "@": "@"} {
+		s := newSite(t)
+		req := httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce="+nonce+"&otp="+press(t, 1, 0), nil)
+		req.RemoteAddr = remote
+		s.handler.ServeHTTP(httptest.NewRecorder(), req)
+		if e := s.store.Events(); len(e) != 1 || e[0].Source != want || e[0].Client != 1 {
+			t.Errorf("%s: %+v", remote, e)
+		}
+	}
+}
