@@ -1,0 +1,115 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// ErrReason is a word that is no reason for blocking.
+var ErrReason = errors.New("a reason is one of lost, stolen, damaged, forgotten, left")
+
+// Block blocks a token and everything on it. When it returns, no server process accepts an OTP of it. It needs no proof.
+// The same reason again changes nothing; what the table of transitions forbids is a *token.TransitionError, such as
+// forgotten after lost.
+func (d *Desk) Block(ctx context.Context, query string, r token.Reason, note string) (token.Token, error) {
+	if _, ok := r.Event(); !ok {
+		return token.Token{}, ErrReason
+	}
+	if err := checkText("note", note, false); err != nil {
+		return token.Token{}, err
+	}
+	t, err := d.Find(ctx, query)
+	if err != nil {
+		return token.Token{}, err
+	}
+	if err := d.Store.Block(ctx, t.ID, r, note); err != nil {
+		return token.Token{}, fmt.Errorf("block %s: %w", Name(t), err)
+	}
+	return d.again(ctx, t)
+}
+
+// Restoration is the outcome of Restore. Its text is for staff.
+type Restoration string
+
+// The outcomes. Anything but Restored leaves the token blocked.
+const (
+	Restored   Restoration = "restored"
+	NotAnOTP   Restoration = "not an OTP"
+	OtherToken Restoration = "the OTP is not of this token"
+	BadOTP     Restoration = "the OTP does not decrypt"
+	NotNewer   Restoration = "the OTP is not newer than what was seen"
+	NotIssued  Restoration = "this OTP's credential was never put to use"
+)
+
+// Restore gives a blocked token back to its holder. otp is typed by it now: it must be newer than anything stored or seen while
+// it was blocked, and is spent by this. A token that is not blocked is a *token.TransitionError.
+func (d *Desk) Restore(ctx context.Context, query, otp string) (token.Token, Restoration, error) {
+	t, err := d.Find(ctx, query)
+	if err != nil {
+		return token.Token{}, "", err
+	}
+	if _, err := t.State.Next(token.Restore); err != nil {
+		return t, "", fmt.Errorf("restore %s: %w", Name(t), err)
+	}
+	a, outcome, err := d.proof(ctx, t, otp)
+	if err != nil || outcome != Restored {
+		return t, outcome, err
+	}
+	ok, err := d.Store.Restore(ctx, t.ID, a)
+	if err != nil {
+		return t, "", fmt.Errorf("restore %s: %w", Name(t), err)
+	}
+	if !ok {
+		return t, NotNewer, nil
+	}
+	t, err = d.again(ctx, t)
+	return t, Restored, err
+}
+
+// proof opens the OTP and says whether it is one of t's. Whether it is newer is for the store to decide.
+func (d *Desk) proof(ctx context.Context, t token.Token, otp string) (validate.Advance, Restoration, error) {
+	id, block, err := yubiotp.Split(strings.TrimSpace(otp))
+	if err != nil {
+		return validate.Advance{}, NotAnOTP, nil
+	}
+	public, err := token.NewPublicID(id)
+	if err != nil {
+		return validate.Advance{}, NotAnOTP, nil
+	}
+	c, err := d.Store.Find(ctx, public)
+	if errors.Is(err, token.ErrNotFound) || err == nil && c.Token != t.ID {
+		return validate.Advance{}, OtherToken, nil
+	}
+	if err != nil {
+		return validate.Advance{}, "", err
+	}
+	p, verdict := c.Cipher.Open(block)
+	switch {
+	case verdict != yubiotp.OK:
+		return validate.Advance{}, BadOTP, nil
+	case !c.Row.State.Validates():
+		return validate.Advance{}, NotIssued, nil
+	}
+	return validate.Advance{
+		Credential: c.ID, Use: int(p.UseCounter), Session: int(p.SessionCounter), Timestamp: int(p.Timestamp), At: d.Now(),
+		Event: validate.Event{PublicID: public},
+	}, Restored, nil
+}
+
+// again reads a token anew.
+func (d *Desk) again(ctx context.Context, t token.Token) (token.Token, error) {
+	list, err := d.Store.Tokens(ctx, Match{ID: t.ID})
+	if err == nil && len(list) != 1 {
+		err = token.ErrNotFound
+	}
+	if err != nil {
+		return t, err
+	}
+	return list[0], nil
+}

@@ -1,0 +1,114 @@
+// Package desk is what staff do, each verb once for the command line, the API and the pages: register persons and relying
+// servers, find, block and restore tokens, and move keys between tokens and key files.
+//
+// A QUERY names one token: its serial, a public ID, its stock number or label, its holder's account or name, or an OTP typed
+// into the field. More than one hit is an *AmbiguousError that lists them, never a guess.
+//
+// Every change is written to the audit chain by the store, in the same transaction.
+package desk
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
+)
+
+// Desk does it. It may be used from any number of goroutines if its fields may.
+type Desk struct {
+	Store Store
+	Now   func() time.Time
+	Rand  io.Reader // crypto/rand.Reader outside tests
+}
+
+// Store is where it is kept. Methods that change something do it in one transaction, with its audit event, durable on return.
+type Store interface {
+	People
+	Tokens
+	Clients
+	KeyFiles
+}
+
+// People keeps persons.
+type People interface {
+	// AddPersons adds all that are new, and says of each whether it was added; false: the account exists already.
+	AddPersons(ctx context.Context, list []token.Person) ([]bool, error)
+	// Persons are all, by account.
+	Persons(ctx context.Context) ([]token.Person, error)
+	// Person is the one with this account; token.ErrNotFound.
+	Person(ctx context.Context, account string) (token.Person, error)
+}
+
+// Tokens keeps tokens.
+type Tokens interface {
+	// Tokens are those that match, by number.
+	Tokens(ctx context.Context, m Match) ([]token.Token, error)
+	// Credentials are all of a token, also revoked ones, without secrets.
+	Credentials(ctx context.Context, id token.ID) ([]token.Credential, error)
+	// Block moves the token as the reason says; from then on no process accepts an OTP of it. The same reason again changes
+	// nothing. A *token.TransitionError when the table forbids it.
+	Block(ctx context.Context, id token.ID, r token.Reason, note string) error
+	// Restore raises the counters, enables the row and restores the token, all or nothing: false when the OTP is not newer than
+	// what is stored. A *token.TransitionError when the token is not blocked.
+	Restore(ctx context.Context, id token.ID, a validate.Advance) (bool, error)
+	// Find is validate.Counters' Find.
+	Find(ctx context.Context, id token.PublicID) (validate.Credential, error)
+}
+
+// Clients keeps relying servers.
+type Clients interface {
+	// AddClient seals the key and returns the client's number; token.ErrDuplicate for a name that is taken.
+	AddClient(ctx context.Context, c validate.Client) (int64, error)
+	// ListClients are all, by number, without keys.
+	ListClients(ctx context.Context) ([]validate.Client, error)
+}
+
+// KeyFiles moves secrets.
+type KeyFiles interface {
+	// Exportable are the credentials of the default set: proven, not blocked, not uncertain; or, with tokens named, the live
+	// ones of those, whatever their state, but never a pending one.
+	Exportable(ctx context.Context, tokens []token.ID) ([]token.CredentialID, error)
+	// BeginExport writes the audit event, before the first secret is read.
+	BeginExport(ctx context.Context, e Export, count int) error
+	// Record reads one credential with its secrets, which the caller destroys.
+	Record(ctx context.Context, id token.CredentialID) (keyfile.Record, error)
+	// Import adds what is new and says what became of each record; it never overwrites.
+	Import(ctx context.Context, source string, list []keyfile.Record) ([]Imported, error)
+}
+
+// Match selects tokens by any of its fields; the zero Match selects all.
+type Match struct {
+	ID        token.ID
+	Serial    token.Serial
+	PublicIDs []token.PublicID // of live credentials; if none, of revoked ones
+	Text      string           // stock number, label, account (exact) or name (whole, case ignored)
+}
+
+// AddClient registers a relying server. The key, 20 random bytes, is in the answer; the caller shows it once and destroys it.
+func (d *Desk) AddClient(ctx context.Context, name string, mustSign bool) (validate.Client, error) {
+	if err := checkText("name", name, true); err != nil {
+		return validate.Client{}, err
+	}
+	key, err := secret.Random(d.Rand, clientKeyLen)
+	if err != nil {
+		return validate.Client{}, err
+	}
+	c := validate.Client{Name: name, Key: key, Active: true, MustSig: mustSign}
+	if c.ID, err = d.Store.AddClient(ctx, c); err != nil {
+		key.Destroy()
+		return validate.Client{}, err
+	}
+	return c, nil
+}
+
+// clientKeyLen is the length of a client's key in bytes. Source: reference validation-protocol.md §16.
+const clientKeyLen = 20
+
+// Clients lists the relying servers, without keys.
+func (d *Desk) Clients(ctx context.Context) ([]validate.Client, error) {
+	return d.Store.ListClients(ctx)
+}

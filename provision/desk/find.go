@@ -1,0 +1,98 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+// AmbiguousError is a query that means several tokens.
+type AmbiguousError struct{ Tokens []token.Token }
+
+func (e *AmbiguousError) Error() string {
+	const most = 10
+	var names []string
+	for i, t := range e.Tokens {
+		if i == most {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, Name(t))
+	}
+	return fmt.Sprintf("%d tokens match: %s", len(e.Tokens), strings.Join(names, "; "))
+}
+
+// Name is how a token is called in a line of text: its serial or label or number, and who holds it.
+func Name(t token.Token) string {
+	name := "token " + strconv.FormatInt(int64(t.ID), 10)
+	switch {
+	case t.Serial != 0:
+		name = "serial " + t.Serial.String()
+	case t.Label != "":
+		name = t.Label
+	}
+	if t.Holder != nil {
+		name += " (" + t.Holder.Account + ")"
+	}
+	return name
+}
+
+// ParseQuery says what a query may mean. The text of an OTP is not kept: it becomes its public ID.
+func ParseQuery(query string) Match {
+	query = strings.TrimSpace(query)
+	var m Match
+	if id, _, err := yubiotp.Split(query); err == nil {
+		p, err := token.NewPublicID(id)
+		if err == nil {
+			m.PublicIDs = append(m.PublicIDs, p)
+		}
+		if len(query) > 2*token.MaxPublicID {
+			return m
+		}
+	}
+	m.Text = query
+	if n, err := strconv.ParseUint(query, 10, 32); err == nil {
+		m.Serial = token.Serial(n)
+	}
+	if p, err := token.ParsePublicID(query); err == nil && p.Len() > 0 {
+		m.PublicIDs = append(m.PublicIDs, p)
+	}
+	return m
+}
+
+// Find is the one token that a query means. The errors are *AmbiguousError and token.ErrNotFound; neither holds the query.
+func (d *Desk) Find(ctx context.Context, query string) (token.Token, error) {
+	if strings.TrimSpace(query) == "" {
+		return token.Token{}, fmt.Errorf("find token: %w", token.ErrNotFound)
+	}
+	list, err := d.Store.Tokens(ctx, ParseQuery(query))
+	if err != nil {
+		return token.Token{}, err
+	}
+	switch len(list) {
+	case 0:
+		return token.Token{}, fmt.Errorf("find token: %w", token.ErrNotFound)
+	case 1:
+		return list[0], nil
+	}
+	return token.Token{}, &AmbiguousError{list}
+}
+
+// Tokens lists all tokens.
+func (d *Desk) Tokens(ctx context.Context) ([]token.Token, error) {
+	return d.Store.Tokens(ctx, Match{})
+}
+
+// Show is one token and everything on it, without secrets.
+func (d *Desk) Show(ctx context.Context, query string) (token.Token, []token.Credential, error) {
+	t, err := d.Find(ctx, query)
+	if err != nil {
+		return token.Token{}, nil, err
+	}
+	list, err := d.Store.Credentials(ctx, t.ID)
+	return t, list, err
+}

@@ -1,0 +1,185 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// Export says where secrets go. It is written to the audit chain.
+type Export struct {
+	Format string `json:"format"`
+	Target string `json:"target,omitempty"`
+	File   string `json:"file"`
+}
+
+// Export selects credentials and says how many; the sequence reads them one at a time, and the caller destroys each record.
+// Without queries it is the default set: proven, not blocked, not uncertain. With queries it is the tokens that they
+// name, blocked ones too. The audit event is durable before Export returns, so before a secret is read.
+func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, iter.Seq2[keyfile.Record, error], error) {
+	var tokens []token.ID
+	for _, q := range queries {
+		t, err := d.Find(ctx, q)
+		if err != nil {
+			return 0, nil, err
+		}
+		if !slices.Contains(tokens, t.ID) {
+			tokens = append(tokens, t.ID)
+		}
+	}
+	list, err := d.Store.Exportable(ctx, tokens)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := d.Store.BeginExport(ctx, e, len(list)); err != nil {
+		return 0, nil, err
+	}
+	return len(list), func(yield func(keyfile.Record, error) bool) {
+		for _, id := range list {
+			r, err := d.Store.Record(ctx, id)
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}, nil
+}
+
+// Outcome is what became of one record of an import.
+type Outcome string
+
+// The outcomes.
+const (
+	New       Outcome = "new"
+	Known     Outcome = "known"     // the same key is here already: nothing was changed
+	Different Outcome = "different" // another key is here under this name: refused
+	Bad       Outcome = "bad"       // not a usable record
+)
+
+// Imported is what became of one record, and why if it was refused.
+type Imported struct {
+	Line    int
+	Outcome Outcome
+	Note    string // never a secret
+}
+
+// Import adds the records of a key file; source is its name, for the audit chain. A Yubico OTP becomes programmed: its first
+// good OTP is the proof. HOTP and TOTP go into stock. report is called for each record in order. Rows that could not be
+// read are Bad and the rest goes on; any other error ends the import, and what was reported before it is stored.
+func (d *Desk) Import(ctx context.Context, source string, records iter.Seq2[keyfile.Record, error], report func(Imported)) error {
+	var rows []Imported
+	var good []keyfile.Record
+	destroy := func() {
+		for _, r := range good {
+			r.Destroy()
+		}
+		rows, good = rows[:0], good[:0]
+	}
+	defer destroy()
+	flush := func() error {
+		defer destroy()
+		done, err := d.Store.Import(ctx, source, good)
+		if err != nil {
+			return err
+		}
+		next := 0
+		for _, row := range rows {
+			if row.Outcome == "" {
+				row.Outcome, row.Note = done[next].Outcome, done[next].Note
+				next++
+			}
+			report(row)
+		}
+		return nil
+	}
+	for r, err := range records {
+		row := Imported{Line: r.Line}
+		var re *keyfile.RowError
+		switch {
+		case errors.As(err, &re):
+			row = Imported{re.Line, Bad, re.Error()}
+		case err != nil:
+			r.Destroy()
+			return errors.Join(flush(), err)
+		default:
+			if row.Note = complete(&r); row.Note != "" {
+				row.Outcome = Bad
+			}
+		}
+		rows = append(rows, row)
+		if row.Outcome == "" {
+			good = append(good, r)
+		} else {
+			r.Destroy()
+		}
+		if len(rows) == batch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// Defaults of OATH where a format is silent. Source: RFC 4226 §5.3, RFC 6238 §4 and reference key-files.md.
+const (
+	defaultDigits = 6
+	defaultPeriod = 30 * time.Second
+	defaultHash   = "sha1"
+)
+
+// complete fills in defaults and says what makes a record unusable, "" if nothing does.
+func complete(r *keyfile.Record) string {
+	switch r.Kind {
+	case token.YubicoOTP:
+		switch {
+		case r.Key.Len() != 16:
+			return "key: an AES key has 16 bytes"
+		case r.PrivateID.Len() != 6:
+			return "private ID: 6 bytes are needed, because every OTP is compared with it"
+		}
+		return completeCommon(r)
+	case token.HOTP, token.TOTP:
+		r.Digits, r.Hash = orDefault(r.Digits, defaultDigits), orDefault(r.Hash, defaultHash)
+		if r.Kind == token.TOTP {
+			r.Period = orDefault(r.Period, defaultPeriod)
+		}
+		switch {
+		case r.Key.Len() == 0:
+			return "key: is empty"
+		case r.Digits < 6 || r.Digits > 8:
+			return "digits: 6 to 8"
+		case r.Hash != "sha1" && r.Hash != "sha256" && r.Hash != "sha512":
+			return "hash: sha1, sha256 or sha512"
+		case r.Period < 0 || r.Counter < 0:
+			return "period, counter: not below 0"
+		}
+		return completeCommon(r)
+	}
+	return "kind: this kind of credential is not imported"
+}
+
+func completeCommon(r *keyfile.Record) string {
+	if err := errors.Join(checkText("label", r.Label, false), checkText("owner", r.Owner, false)); err != nil {
+		return err.Error()
+	}
+	if r.Slot < 0 || r.Slot > 2 {
+		return "slot: 1 or 2"
+	}
+	if n := r.AccessCode.Len(); n != 0 && n != 6 {
+		return "access code: 6 bytes"
+	}
+	return ""
+}
+
+func orDefault[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

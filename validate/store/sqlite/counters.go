@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+var (
+	_ validate.Counters = (*Store)(nil)
+	_ validate.Clients  = (*Store)(nil)
+)
+
+// ciphers keeps what was unsealed. Secrets of a credential change with its version only; state and counters are not here.
+type ciphers struct {
+	mu sync.RWMutex
+	m  map[cipherKey]yubiotp.Cipher
+}
+
+type cipherKey struct {
+	id      token.CredentialID
+	version int64
+}
+
+func (c *ciphers) get(k cipherKey) (yubiotp.Cipher, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	v, ok := c.m[k]
+	return v, ok
+}
+
+// put keeps v, or destroys it and returns the one that is there.
+func (c *ciphers) put(k cipherKey, v yubiotp.Cipher) yubiotp.Cipher {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if there, ok := c.m[k]; ok {
+		v.Destroy()
+		return there
+	}
+	if c.m == nil {
+		c.m = map[cipherKey]yubiotp.Cipher{}
+	}
+	c.m[k] = v
+	return v
+}
+
+func (c *ciphers) destroy() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range c.m {
+		v.Destroy()
+	}
+	c.m = nil
+}
+
+// Find implements validate.Counters. The row is read anew each time; the cipher is kept.
+func (s *Store) Find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
+	c, err := s.find(ctx, id)
+	if err != nil {
+		return validate.Credential{}, fmt.Errorf("find credential: %w", translate(err))
+	}
+	return c, nil
+}
+
+func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
+	c := validate.Credential{PublicID: id}
+	n := &c.Row.Counters
+	var version, at int64
+	err := s.hot.find.QueryRowContext(ctx, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
+		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at)
+	if err != nil {
+		return c, err
+	}
+	n.At = fromMicros(at)
+	c.Cipher, err = s.cipher(ctx, cipherKey{c.ID, version})
+	return c, err
+}
+
+func (s *Store) cipher(ctx context.Context, k cipherKey) (yubiotp.Cipher, error) {
+	if c, ok := s.ciphers.get(k); ok {
+		return c, nil
+	}
+	secrets, err := s.secrets(ctx, s.read, k.id)
+	if err != nil {
+		return yubiotp.Cipher{}, err
+	}
+	defer secrets.Destroy()
+	c, err := yubiotp.NewCipher(secrets.Key, secrets.PrivateID)
+	if err != nil {
+		return c, fmt.Errorf("%w: credential %d: %w", token.ErrIntegrity, k.id, err)
+	}
+	return s.ciphers.put(k, c), nil
+}
+
+// Accept implements validate.Counters.
+func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
+	err := s.change(ctx, func(tx *tx) error {
+		r, err := tx.hot(s.hot.accept).Exec(a.Use, a.Session, a.Timestamp, a.Nonce, micros(a.At), a.Credential)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return errUnchanged
+		}
+		if r, err = tx.hot(s.hot.prove).Exec(micros(a.At), a.Credential); err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil {
+			return err
+		} else if n == 1 { // its token may have been waiting for this proof too; enabled stays as it is
+			if _, err := tx.hot(s.hot.proveToken).Exec(a.Credential); err != nil {
+				return err
+			}
+		}
+		return tx.validation(a)
+	})
+	if errors.Is(err, errUnchanged) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("accept: %w", translate(err))
+	}
+	return true, nil
+}
+
+// Spend implements validate.Counters.
+func (s *Store) Spend(ctx context.Context, a validate.Advance) error {
+	err := s.change(ctx, func(tx *tx) error {
+		if _, err := tx.hot(s.hot.spend).Exec(a.Use, a.Session, a.Timestamp, micros(a.At), a.Credential); err != nil {
+			return err
+		}
+		return tx.validation(a)
+	})
+	if err != nil {
+		return fmt.Errorf("spend: %w", translate(err))
+	}
+	return nil
+}
+
+// Note implements validate.Counters.
+func (s *Store) Note(ctx context.Context, a validate.Advance) error {
+	if err := s.change(ctx, func(tx *tx) error { return tx.validation(a) }); err != nil {
+		return fmt.Errorf("note: %w", translate(err))
+	}
+	return nil
+}
+
+// clientKeys keeps the unsealed keys of clients, which never change.
+type clientKeys struct {
+	mu sync.Mutex
+	m  map[int64]secret.Bytes
+}
+
+func (c *clientKeys) destroy() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.m {
+		k.Destroy()
+	}
+	c.m = nil
+}
+
+// Client implements validate.Clients.
+func (s *Store) Client(ctx context.Context, id int64) (validate.Client, error) {
+	c, err := s.client(ctx, id)
+	if err != nil {
+		return validate.Client{}, fmt.Errorf("find client: %w", translate(err))
+	}
+	return c, nil
+}
+
+func (s *Store) client(ctx context.Context, id int64) (validate.Client, error) {
+	var c validate.Client
+	var version uint32
+	var sealed []byte
+	if err := s.hot.client.QueryRowContext(ctx, id).Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &version, &sealed); err != nil {
+		return c, err
+	}
+	s.clients.mu.Lock()
+	defer s.clients.mu.Unlock()
+	if k, ok := s.clients.m[id]; ok {
+		c.Key = k
+		return c, nil
+	}
+	key, err := s.keys.Sealing.Open(s.clientPlace(id), sealed)
+	if err != nil {
+		return c, fmt.Errorf("client %d: %w", id, err)
+	}
+	if s.clients.m == nil {
+		s.clients.m = map[int64]secret.Bytes{}
+	}
+	s.clients.m[id] = key
+	c.Key = key
+	return c, nil
+}
