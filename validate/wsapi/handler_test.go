@@ -85,6 +85,22 @@ func TestLogEvent(t *testing.T) {
 	}
 }
 
+// TestNoteAfterAnswer: a refusal is in the audit chain, and was not before the client had its answer.
+func TestNoteAfterAnswer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	w := httptest.NewRecorder()
+	s.faults.noting = func() {
+		if !w.Flushed || !strings.HasSuffix(w.Body.String(), "\r\n\r\n") {
+			t.Error("noted before the answer was out")
+		}
+	}
+	s.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce="+nonce+"&otp="+flip(press(t, 1, 0)), nil))
+	if e := s.store.Events(); len(e) != 1 || e[0].Result != bad || e[0].Reason != validate.ReasonCRC {
+		t.Errorf("events %+v", e)
+	}
+}
+
 // TestSource: a mapped address is the IPv4 one; what is no address is taken as it is.
 func TestSource(t *testing.T) {
 	t.Parallel()

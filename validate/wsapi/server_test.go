@@ -30,14 +30,20 @@ const (
 	workedOTP = "vvcccccccccbjlehvrcjcekuvrfuucndbfgjkcdnhlji"
 )
 
-func clock() time.Time { return time.Date(2024, 5, 6, 7, 8, 9, 123e6, time.UTC) }
+func clock() time.Time { return time.Date(2024, 5, 6, 9, 8, 9, 123e6, time.FixedZone("", 2*60*60)) }
 
-// The credentials: the worked one, the one whose OTPs are also Dvorak (§19, fifth), and one with empty public ID.
+// The credentials: the worked one, the one whose OTPs are also Dvorak (§19, fifth), and one whose OTP is too long for the
+// protocol.
 func worked() storetest.Credential {
 	return credential("vvcccccccccb", "d27aa807a7aceec8b61187d5497b509d", "587501bcf859")
 }
+
 func both() storetest.Credential {
 	return credential("cccccccccbch", "00112233445566778899aabbccddeeff", "0a0b0c0d0e0f")
+}
+
+func nineBytes() storetest.Credential {
+	return credential("vvcccccccccccccccc", "00112233445566778899aabbccddeeff", "0a0b0c0d0e0f")
 }
 
 func credential(publicID, key, privateID string) storetest.Credential {
@@ -60,7 +66,7 @@ type site struct {
 func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{store: new(memory.Store), log: new(buffer)}
-	for _, c := range []storetest.Credential{worked(), both()} {
+	for _, c := range []storetest.Credential{worked(), both(), nineBytes()} {
 		id, err := s.store.Add(c.PublicID, secret.Copy(c.Key[:]), secret.Copy(c.PrivateID[:]), c.State)
 		if err != nil {
 			t.Fatal(err)
@@ -84,6 +90,14 @@ func newSite(t testing.TB) *site {
 type faults struct {
 	*memory.Store
 	find, accept, client error
+	noting               func() // before each Note; nil: nothing
+}
+
+func (f *faults) Note(ctx context.Context, a validate.Advance) error {
+	if f.noting != nil {
+		f.noting()
+	}
+	return f.Store.Note(ctx, a)
 }
 
 func (f *faults) Find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
