@@ -1,0 +1,130 @@
+package oathcsv
+
+import (
+	"bytes"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// The columns of version 1, 1 the first; version 2 has three more in front.
+const (
+	colSerial = 1 + iota
+	colKey
+	colType
+	colLength
+	colExtra // moving factor or time step
+	colHash  // LinOTP's; privacyIDEA ignores it
+)
+
+const userColumns = 3 // user, resolver, realm
+
+// What privacyIDEA takes for an empty column. Source: reference key-files.md §4.1.
+const (
+	defaultDigits = 6
+	defaultPeriod = 30 // seconds
+)
+
+// Decode implements keyfile.Codec. Lines that begin with # are passed over. Resolver and realm are not kept. A Yubico OTP
+// row comes out without public and private ID.
+func (c Codec) Decode(r io.Reader) iter.Seq2[keyfile.Record, error] {
+	return func(yield func(keyfile.Record, error) bool) {
+		p := parser{}
+		keyfile.DecodeLines(c.Name(), r, p.parse)(yield)
+	}
+}
+
+// parser knows how many columns the file's version has in front.
+type parser struct{ shift int }
+
+func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
+	if row.Text[0] == '#' {
+		if row.Line == 1 && isVersion2(row.Text) {
+			p.shift = userColumns
+		}
+		return rec, false
+	}
+	row.Split()
+	p.name(row, &rec)
+	switch strings.ToLower(row.Public(p.shift + colType)) {
+	case "hotp", "hmac", "":
+		rec.Kind = token.HOTP
+		rec.Counter = row.Int(p.shift+colExtra, "counter", 0, 1<<62, 0)
+		p.seed(row, &rec)
+	case "totp":
+		rec.Kind = token.TOTP
+		rec.Period = time.Duration(row.Int(p.shift+colExtra, "period", 1, 86400, defaultPeriod)) * time.Second
+		p.seed(row, &rec)
+	case "yubikey":
+		rec.Kind = token.YubicoOTP
+		if n := row.Int(p.shift+colLength, "length", int64(otpLength(0)), int64(otpLength(token.MaxPublicID)), 0); n%2 != 0 {
+			row.Bad(p.shift+colLength, "length", "an OTP has an even number of characters")
+		}
+		rec.Key = row.Hex(p.shift+colKey, "key", keyfile.KeySize)
+	default:
+		row.Bad(p.shift+colType, "type", "not hotp, totp or yubikey")
+	}
+	label := rec.Label
+	name(&rec, label)
+	return rec, true
+}
+
+// name reads the columns that say whose token it is.
+func (p *parser) name(row *keyfile.Row, rec *keyfile.Record) {
+	if row.Len() < p.shift+colKey {
+		row.Bad(row.Len(), "row", "too few fields")
+	}
+	for i := 1; i <= p.shift; i++ {
+		if cause := keyfile.BadName(row.Public(i)); cause != "" {
+			row.Bad(i, []string{"owner", "resolver", "realm"}[i-1], "not a name: "+cause)
+		}
+	}
+	if p.shift > 0 {
+		rec.Owner = row.Public(1)
+	}
+	if rec.Label = row.Public(p.shift + colSerial); !goodSerial(rec.Label) {
+		row.Bad(p.shift+colSerial, "serial", "a serial is letters, digits, - and _, 255 at most")
+	}
+	if len(row.Bytes(p.shift+colHash)) > 0 {
+		row.Bad(p.shift+colHash, "hash", "a sixth column is LinOTP's name for the hash, which privacyIDEA ignores: it is not read")
+	}
+}
+
+// seed reads what HOTP and TOTP have in common.
+func (p *parser) seed(row *keyfile.Row, rec *keyfile.Record) {
+	rec.Digits = int(row.Int(p.shift+colLength, "digits", 6, 8, defaultDigits))
+	rec.Key = row.Seed(p.shift+colKey, "key")
+	rec.Hash = hashByKey(rec.Key.Len())
+	if row.Ok() && (rec.Hash == "sha224" || rec.Hash == "sha384") {
+		row.Bad(p.shift+colKey, "key", "a key of this length means "+rec.Hash+", which is not supported")
+	}
+}
+
+func isVersion2(line []byte) bool { return string(bytes.TrimSpace(line)) == version2 }
+
+// Detect implements keyfile.Codec: version 2 is certain, version 1 is told by the first row.
+func (Codec) Detect(head []byte) int {
+	for line := range bytes.Lines(keyfile.TrimBOM(head)) {
+		line = bytes.TrimSpace(line)
+		switch {
+		case isVersion2(line):
+			return 100
+		case len(line) == 0 || line[0] == '#':
+			continue
+		}
+		f := bytes.Split(line, []byte(","))
+		if len(f) < colType || len(f) > colHash {
+			return 0
+		}
+		switch strings.ToLower(string(bytes.TrimSpace(f[colType-1]))) {
+		case "hotp", "hmac", "totp", "yubikey":
+			return 80
+		}
+		return 0
+	}
+	return 0
+}

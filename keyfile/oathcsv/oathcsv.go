@@ -1,0 +1,202 @@
+// Package oathcsv is privacyIDEA's OATH CSV, versions 1 and 2:
+//
+//	UBOM00900002, 0e69d3441e304c01726e2a31445457dc57d0b18e, hotp, 8, 42
+//	TOTP00900003, 124f79a81d17d4ff235c3e1839e21312501bb968, totp, 6, 30
+//	YUBIAES10200301_1, 688a3c8423bd5e0811602fe6977ff4f2, yubikey, 44
+//
+// serial, key in hexadecimal, type, length of a code, then the moving factor or the time step. Version 2 begins with the
+// line "# version: 2" and has user, resolver and realm in front. There is no hash column: the reader goes by the length of
+// the key, so a record with another hash is refused. The private ID and the public ID of a Yubico OTP are not in the file,
+// only the public ID's length: 32 and 2 characters a byte. No byte-order mark, header line or quotes.
+// Source: reference key-files.md §4.1, §4.2, §0.
+//
+// The serial of a YubiKey's slot is of our own making, YUBIAES<serial>_<slot> and YUBIHOTP<serial>_<slot>, so that two slots
+// of one key stay two tokens.
+package oathcsv
+
+import (
+	"encoding/hex"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// Codec is the format. With a Realm it writes version 2 with the owners, which must exist in that realm: an unknown user
+// aborts the import at that row. Its zero value writes version 1. Both read both.
+type Codec struct {
+	Realm    string
+	Resolver string // may stay empty
+}
+
+var _ keyfile.Codec = Codec{}
+
+const version2 = "# version: 2"
+
+// Name implements keyfile.Codec.
+func (Codec) Name() string { return "oath-csv" }
+
+// NewEncoder implements keyfile.Codec.
+func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
+	e := &keyfile.RowEncoder{Codec: c, W: w, Append: c.appendRow}
+	if c.Realm != "" {
+		e.Head = version2 + "\n"
+	}
+	return e
+}
+
+func (c Codec) appendRow(dst []byte, rec keyfile.Record) []byte {
+	if c.Realm != "" && rec.Owner != "" {
+		dst = append(dst, rec.Owner+", "+c.Resolver+", "+c.Realm+", "...)
+	} else if c.Realm != "" {
+		dst = append(dst, ", , , "...)
+	}
+	dst = append(dst, serialOf(rec)+", "...)
+	dst = hex.AppendEncode(dst, rec.Key.Reveal())
+	switch rec.Kind {
+	case token.YubicoOTP:
+		dst = append(dst, ", yubikey, "...)
+		dst = strconv.AppendInt(dst, int64(otpLength(rec.PublicID.Len())), 10)
+	case token.HOTP:
+		dst = append(dst, ", hotp, "...)
+		dst = strconv.AppendInt(dst, int64(rec.Digits), 10)
+		dst = append(dst, ", "...)
+		dst = strconv.AppendInt(dst, rec.Counter, 10)
+	case token.TOTP:
+		dst = append(dst, ", totp, "...)
+		dst = strconv.AppendInt(dst, int64(rec.Digits), 10)
+		dst = append(dst, ", "...)
+		dst = strconv.AppendInt(dst, int64(rec.Period/time.Second), 10)
+	}
+	return append(dst, '\n')
+}
+
+// otpLength is the number of characters that a key types: 32 for the encrypted block and two a byte of the public ID.
+func otpLength(publicID int) int { return 32 + 2*publicID }
+
+// Carried implements keyfile.Codec.
+func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
+	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key}
+	name(&out, serialOf(rec))
+	if c.Realm != "" {
+		out.Owner = rec.Owner
+	}
+	switch rec.Kind {
+	case token.HOTP:
+		out.Digits, out.Hash, out.Counter = rec.Digits, rec.Hash, rec.Counter
+	case token.TOTP:
+		out.Digits, out.Hash, out.Period = rec.Digits, rec.Hash, rec.Period
+	}
+	return out
+}
+
+// notes is what the loss of a field means here.
+var notes = map[string]string{
+	"private-id":  "privacyIDEA does not store it and does not compare it",
+	"public-id":   "the file has its length only: privacyIDEA learns it with the first accepted OTP",
+	"label":       "the file names the token by its serial, or by its public ID when the serial is unknown",
+	"access-code": "left out on purpose: who has it can reprogram the key",
+	"owner":       "version 1 has no column for it: name the realm to write version 2, or assign the tokens after the import",
+}
+
+// Loss implements keyfile.Codec.
+func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
+	out := keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP)
+	serial := serialOf(rec)
+	switch {
+	case serial == "":
+		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the file has nothing to name it by"))
+	case !goodSerial(serial):
+		out = append(out, keyfile.Fatal("label", "privacyIDEA takes letters, digits, - and _ only, 255 at most"))
+	case rec.Serial != 0 && rec.Slot == 0 && prefixes[rec.Kind] != "":
+		out = append(out, keyfile.Loss{Field: "slot", Note: "unknown: another credential of the same key would get the same serial and overwrite it"})
+	}
+	if rec.Kind == token.HOTP || rec.Kind == token.TOTP {
+		if rec.Key.Len() < keyfile.MinSeedSize {
+			out = append(out, keyfile.Fatal("key", "a seed this short is taken for a column out of place"))
+		}
+		if want := hashByKey(rec.Key.Len()); rec.Hash != want {
+			out = append(out, keyfile.Fatal("hash", "the file cannot name it, and servers take "+want+" for a key of this length: use pskc"))
+		}
+	}
+	if c.Realm != "" {
+		for _, f := range []struct{ field, text string }{{"owner", rec.Owner}, {"realm", c.Realm}, {"resolver", c.Resolver}} {
+			if cause := keyfile.BadName(f.text); cause != "" {
+				out = append(out, keyfile.Fatal(f.field, "cannot stand in the file: "+cause))
+			}
+		}
+	}
+	return append(out, keyfile.Notes(rec, c.Carried(rec), notes)...)
+}
+
+// hashByKey is the hash that privacyIDEA takes for a key of n bytes. Source: reference key-files.md §0 fact 1.
+func hashByKey(n int) string {
+	switch n {
+	case 28:
+		return "sha224"
+	case 32:
+		return "sha256"
+	case 48:
+		return "sha384"
+	case 64:
+		return "sha512"
+	}
+	return "sha1"
+}
+
+// prefixes begin the serials that we make for the slots of a YubiKey.
+var prefixes = map[token.Kind]string{token.YubicoOTP: "YUBIAES", token.HOTP: "YUBIHOTP"}
+
+// serialOf is the first column of rec.
+func serialOf(rec keyfile.Record) string {
+	p := prefixes[rec.Kind]
+	switch {
+	case rec.Serial == 0 || p == "":
+		if rec.Label == "" && p != "" {
+			return rec.PublicID.String() // the device hides its serial
+		}
+		return rec.Label
+	case rec.Slot == 0:
+		return p + rec.Serial.String()
+	}
+	return p + rec.Serial.String() + "_" + strconv.Itoa(int(rec.Slot))
+}
+
+// name puts a first column into Serial and Slot if it is of our making, into Label otherwise.
+func name(rec *keyfile.Record, s string) {
+	rec.Label = s
+	p := prefixes[rec.Kind]
+	digits, ours := strings.CutPrefix(s, p)
+	if p == "" || !ours {
+		return
+	}
+	digits, slot, _ := strings.Cut(digits, "_")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return
+	}
+	made := keyfile.Record{Kind: rec.Kind, Serial: token.Serial(n)}
+	switch slot {
+	case "1":
+		made.Slot = 1
+	case "2":
+		made.Slot = 2
+	}
+	if serialOf(made) == s { // no leading zeros, no other slot
+		rec.Serial, rec.Slot, rec.Label = made.Serial, made.Slot, ""
+	}
+}
+
+// goodSerial is privacyIDEA's rule ^[0-9a-zA-Z\-_]+$. Source: reference key-files.md §0 fact 10.
+func goodSerial(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= 255
+}

@@ -1,0 +1,227 @@
+package oathcsv
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/sample"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// The files of reference key-files.md §4.1 and §4.2, byte for byte.
+const (
+	referenceV1 = `UBOM00900002, 0e69d3441e304c01726e2a31445457dc57d0b18e, hotp, 8, 42
+TOTP00900004, 9f8813299a5f7c701da72192a5ba61e4779b2915dc1708c8d9dd40df53e794f9, totp, 6, 30
+YUBIAES10200301_1, 688a3c8423bd5e0811602fe6977ff4f2, yubikey, 44
+`
+	referenceV2 = `# version: 2
+dave, people, campus, TOTP00900004, 9f8813299a5f7c701da72192a5ba61e4779b2915dc1708c8d9dd40df53e794f9, totp, 6, 30
+, , , TOTP00900003, 124f79a81d17d4ff235c3e1839e21312501bb968, totp, 6, 30
+`
+)
+
+var campus = Codec{Realm: "campus", Resolver: "people"}
+
+func carolWithout() keyfile.Record {
+	return sample.With(sample.Carol(), func(r *keyfile.Record) { r.Owner = "" })
+}
+
+func TestEncodeReference(t *testing.T) {
+	t.Parallel()
+	got, err := sample.Encode(Codec{}, sample.Bob(), sample.Dave(), sample.First())
+	if err != nil || got != referenceV1 {
+		t.Errorf("version 1: %v, got\n%s", err, got)
+	}
+	got, err = sample.Encode(campus, sample.Dave(), carolWithout())
+	if err != nil || got != referenceV2 {
+		t.Errorf("version 2: %v, got\n%s", err, got)
+	}
+	two := sample.With(sample.First(), func(r *keyfile.Record) { r.Slot = 2; r.PublicID = token.PublicID{} })
+	got, err = sample.Encode(Codec{}, two, sample.SlotHOTP())
+	want := "YUBIAES10200301_2, " + sample.Key1 + ", yubikey, 32\nYUBIHOTP10200301_2, " + sample.SeedAlice + ", hotp, 6, 0\n"
+	if err != nil || got != want {
+		t.Errorf("slot 2: %v, got\n%s", err, got)
+	}
+}
+
+func TestDecodeReference(t *testing.T) {
+	t.Parallel()
+	aes := sample.With(sample.First(), func(r *keyfile.Record) { *r = (Codec{}).Carried(*r) })
+	noOwner := func(r *keyfile.Record) { r.Owner = "" }
+	v1 := []keyfile.Record{sample.With(sample.Bob(), noOwner), sample.With(sample.Dave(), noOwner), aes}
+	v2 := []keyfile.Record{sample.Dave(), carolWithout()}
+	for _, tc := range []struct {
+		name, text string
+		want       []keyfile.Record
+	}{
+		{"version 1", referenceV1, v1}, {"CRLF", strings.ReplaceAll(referenceV1, "\n", "\r\n"), v1},
+		{"BOM", "\xEF\xBB\xBF" + referenceV1, v1}, {"tight", strings.ReplaceAll(referenceV1, ", ", ","), v1},
+		{"upper case", strings.ToUpper(referenceV1), v1},
+		{"version 2", referenceV2, v2}, {"version 2, BOM and CRLF", "\xEF\xBB\xBF" + strings.ReplaceAll(referenceV2, "\n", "\r\n"), v2},
+		{"defaults", "TOTP00900003," + sample.SeedCarol + ",totp\nUBOM00900001," + sample.SeedAlice + "\n",
+			[]keyfile.Record{carolWithout(), sample.With(sample.Alice(), noOwner)}},
+		{"hmac", "UBOM00900001," + sample.SeedAlice + ",HMAC,,", []keyfile.Record{sample.With(sample.Alice(), noOwner)}},
+	} {
+		recs, errs := sample.Decode(Codec{}, tc.text)
+		if len(errs) > 0 || len(recs) != len(tc.want) {
+			t.Errorf("%s: %d records, %v", tc.name, len(recs), errs)
+			continue
+		}
+		for i := range recs {
+			if d := keyfile.Differences(recs[i], tc.want[i]); len(d) > 0 {
+				t.Errorf("%s: record %d differs in %v", tc.name, i, d)
+			}
+		}
+	}
+}
+
+func TestImportRefusesYubikeyRows(t *testing.T) {
+	t.Parallel()
+	good := 0
+	var bad *keyfile.RowError
+	for rec, err := range keyfile.Import(Codec{}, strings.NewReader(referenceV1)) {
+		switch {
+		case err == nil:
+			good++
+		case !errors.As(err, &bad) || rec.Key.Len() != 0:
+			t.Errorf("%v beside a key of %d bytes", err, rec.Key.Len())
+		}
+	}
+	if good != 2 || bad == nil || bad.Line != 3 || bad.Field != "private-id" || !strings.Contains(bad.Cause, "yubico-csv") {
+		t.Errorf("%d good, %v", good, bad)
+	}
+}
+
+func TestBadRows(t *testing.T) {
+	t.Parallel()
+	rows := strings.Split(referenceV1, "\n")
+	hotp, totp, aes := rows[0], rows[1], rows[2]
+	for _, tc := range []struct {
+		name, row, field string
+		column           int
+	}{
+		{"header", "serial, key, type, digits, counter", "type", 3},
+		{"no comma", "UBOM00900002", "row", 1},
+		{"serial", strings.Replace(hotp, "UBOM", "UB/OM", 1), "serial", 1},
+		{"no serial", strings.Replace(hotp, "UBOM00900002", "", 1), "serial", 1},
+		{"base32", strings.Replace(hotp, sample.SeedBob, "BZU5GRA6GBGAC4TOFIYUIVCX3RL5BMMO", 1), "key", 2},
+		{"odd", strings.Replace(hotp, "b18e", "b18", 1), "key", 2},
+		{"no key", strings.Replace(hotp, sample.SeedBob, "", 1), "key", 2},
+		{"65 bytes", strings.Replace(hotp, sample.SeedBob, strings.Repeat("a1", 65), 1), "key", 2},
+		{"sha224", strings.Replace(hotp, sample.SeedBob, strings.Repeat("a1", 28), 1), "key", 2},
+		{"sha384", strings.Replace(hotp, sample.SeedBob, strings.Repeat("a1", 48), 1), "key", 2},
+		{"type", strings.Replace(hotp, "hotp", "daypassword", 1), "type", 3},
+		{"digits", strings.Replace(hotp, ", 8,", ", 9,", 1), "digits", 4},
+		{"digits text", strings.Replace(hotp, ", 8,", ", six,", 1), "digits", 4},
+		{"counter", strings.Replace(hotp, "42", "-42", 1), "counter", 5},
+		{"period", strings.Replace(totp, ", 30", ", 0", 1), "period", 5},
+		{"LinOTP", totp + ", sha256", "hash", 6},
+		{"quoted", strings.Replace(hotp, "UBOM00900002", `"UBOM00900002"`, 1), "quotes", 1},
+		{"AES key", strings.Replace(aes, "f4f2", "f4f2ff", 1), "key", 2},
+		{"OTP length", strings.Replace(aes, "44", "43", 1), "length", 4},
+		{"OTP length low", strings.Replace(aes, "44", "6", 1), "length", 4},
+	} {
+		assertBad(t, tc.name, "# note\n"+tc.row+"\n"+referenceV1, 3, tc.row, tc.field, tc.column)
+	}
+	row := strings.Split(referenceV2, "\n")[1]
+	for _, tc := range []struct {
+		name, row, field string
+		column           int
+	}{
+		{"formula", strings.Replace(row, "dave", "=dave()", 1), "owner", 1},
+		{"formula in resolver", strings.Replace(row, "people", "@people", 1), "resolver", 2},
+		{"formula in realm", strings.Replace(row, "campus", "+campus", 1), "realm", 3},
+		{"control", strings.Replace(row, "dave", "da\x07ve", 1), "line", 0},
+		{"version 1 row", hotp, "key", 5},
+		{"too short", "a, b, c, d", "row", 4},
+		{"digits", strings.Replace(row, ", 6,", ", 5,", 1), "digits", 7},
+	} {
+		assertBad(t, tc.name, strings.Replace(referenceV2, "\n", "\n"+tc.row+"\n", 1), 2, tc.row, tc.field, tc.column)
+	}
+}
+
+// assertBad wants one bad row in line 2, and good rows besides.
+func assertBad(t *testing.T, name, text string, good int, row, field string, column int) {
+	t.Helper()
+	recs, errs := sample.Decode(Codec{}, text)
+	var bad *keyfile.RowError
+	if len(errs) != 1 || len(recs) != good || !errors.As(errs[0], &bad) {
+		t.Errorf("%s: %d records, %v", name, len(recs), errs)
+		return
+	}
+	if bad.Line != 2 || bad.Column != column || bad.Field != field || bad.Format != "oath-csv" {
+		t.Errorf("%s: %v", name, bad)
+	}
+	if echo := sample.Echo(bad, row); echo != "" {
+		t.Errorf("%s: %q repeats %q", name, bad, echo)
+	}
+}
+
+func TestLoss(t *testing.T) {
+	t.Parallel()
+	dave20 := sample.With(sample.Dave(), func(r *keyfile.Record) { r.Key = sample.Hex(sample.SeedCarol) })
+	owner := func(name string) keyfile.Record {
+		return sample.With(sample.Dave(), func(r *keyfile.Record) { r.Owner = name })
+	}
+	for _, tc := range []struct {
+		name  string
+		codec Codec
+		rec   keyfile.Record
+		field string
+		fatal bool
+	}{
+		{"private ID", Codec{}, sample.First(), "private-id", false},
+		{"public ID", Codec{}, sample.First(), "public-id", false},
+		{"access code", Codec{}, sample.Second(), "access-code", false},
+		{"owner in version 1", Codec{}, sample.Dave(), "owner", false},
+		{"unknown slot", Codec{}, sample.With(sample.First(), func(r *keyfile.Record) { r.Slot = 0 }), "slot", false},
+		{"sha256 with 20 bytes", Codec{}, dave20, "hash", true},
+		{"sha1 with 32 bytes", Codec{}, sample.With(sample.Dave(), func(r *keyfile.Record) { r.Hash = "sha1" }), "hash", true},
+		{"short seed", Codec{}, sample.With(sample.Bob(), func(r *keyfile.Record) { r.Key = sample.Hex("3132333435363738") }), "key", true},
+		{"no name", Codec{}, sample.With(sample.Dave(), func(r *keyfile.Record) { r.Label = "" }), "serial", true},
+		{"label", Codec{}, sample.With(sample.Dave(), func(r *keyfile.Record) { r.Label = "a, b" }), "label", true},
+		{"static", Codec{}, sample.With(sample.First(), func(r *keyfile.Record) { r.Kind = token.Static }), "kind", true},
+		{"period", Codec{}, sample.With(sample.Dave(), func(r *keyfile.Record) { r.Period = 1500e6 }), "period", true},
+		{"digits", Codec{}, sample.With(sample.Dave(), func(r *keyfile.Record) { r.Digits = 9 }), "digits", true},
+		{"counter", Codec{}, sample.With(sample.Bob(), func(r *keyfile.Record) { r.Counter = -1 }), "counter", true},
+		{"comma", campus, owner("dave, root"), "owner", true},
+		{"new line", campus, owner("dave\nroot"), "owner", true},
+		{"formula", campus, owner("=1+1"), "owner", true},
+		{"comment", campus, owner("#dave"), "owner", true},
+		{"blank", campus, owner(" dave"), "owner", true},
+		{"realm", Codec{Realm: "a,b"}, sample.Dave(), "realm", true},
+		{"resolver", Codec{Realm: "a", Resolver: "-b"}, sample.Dave(), "resolver", true},
+	} {
+		sample.AssertLoss(t, tc.codec, tc.name, tc.rec, tc.field, tc.fatal)
+	}
+}
+
+func TestHiddenSerial(t *testing.T) {
+	t.Parallel()
+	hidden := sample.With(sample.First(), func(r *keyfile.Record) { r.Serial = 0 })
+	got, err := sample.Encode(Codec{}, hidden)
+	if want := "vvccccknlfut, " + sample.Key1 + ", yubikey, 44\n"; err != nil || got != want {
+		t.Errorf("%v, got %q", err, got)
+	}
+}
+
+func TestSerialsOfOurs(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		text   string
+		serial token.Serial
+		slot   token.Slot
+	}{
+		{"YUBIAES1_1", 1, 1}, {"YUBIAES4294967295_2", 4294967295, 2}, {"YUBIAES7", 7, 0},
+		{"YUBIAES", 0, 0}, {"YUBIAES01_1", 0, 0}, {"YUBIAES0_1", 0, 0}, {"YUBIAES1_3", 0, 0}, {"YUBIAES1_", 0, 0},
+		{"YUBIAES4294967296_1", 0, 0}, {"YUBIHOTP1_1", 0, 0}, {"UBAM10200301_1", 0, 0},
+	} {
+		rec := keyfile.Record{Kind: token.YubicoOTP}
+		name(&rec, tc.text)
+		if rec.Serial != tc.serial || rec.Slot != tc.slot || (rec.Label == "") != (tc.serial != 0) {
+			t.Errorf("%s: serial %d, slot %d, label %q", tc.text, rec.Serial, rec.Slot, rec.Label)
+		}
+	}
+}
