@@ -1,0 +1,104 @@
+package codecs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/ksm"
+	"github.com/tokendesk/tokendesk/keyfile/oathcsv"
+	"github.com/tokendesk/tokendesk/keyfile/pskc"
+	"github.com/tokendesk/tokendesk/keyfile/sample"
+	"github.com/tokendesk/tokendesk/keyfile/yubicocsv"
+)
+
+// seeds are the files in testdata/seeds whose names begin with the format's, and what the encoder makes of the samples. No
+// file is a failure: a fuzzer without seeds finds nothing.
+func seeds(tb testing.TB, c keyfile.Codec) []string {
+	tb.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "seeds", c.Name()+"*"))
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("%s: no seeds: %v", c.Name(), err)
+	}
+	var out []string
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, string(b))
+	}
+	for _, r := range encodable(c) {
+		text, err := sample.Encode(c, r)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// A seed that gives no record and no error teaches the fuzzer nothing.
+func TestSeedsAreRead(t *testing.T) {
+	t.Parallel()
+	for _, c := range All() {
+		for i, text := range seeds(t, c) {
+			if recs, errs := sample.Decode(c, text); len(recs)+len(errs) == 0 {
+				t.Errorf("%s: seed %d is empty", c.Name(), i)
+			}
+		}
+	}
+}
+
+// fuzz holds the laws: no panic; an error stands beside a zero record; a decoded record is carried whole by its format,
+// apart from the access code; what is not refused comes back from a second file.
+func fuzz(f *testing.F, c keyfile.Codec) {
+	for _, text := range seeds(f, c) {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if n := c.Detect(file[:min(len(file), HeadSize)]); n < 0 || n > 100 {
+			t.Errorf("Detect says %d", n)
+		}
+		for rec, err := range c.Decode(strings.NewReader(string(file))) {
+			if err != nil {
+				if d := keyfile.Differences(rec, keyfile.Record{}); len(d) > 0 || rec.Line != 0 {
+					t.Errorf("%v beside a record with %v", err, d)
+				}
+				continue
+			}
+			checkRecord(t, c, rec)
+			rec.Destroy()
+		}
+	})
+}
+
+func checkRecord(t *testing.T, c keyfile.Codec, rec keyfile.Record) {
+	if rec.Line < 1 {
+		t.Errorf("a record of line %d", rec.Line)
+	}
+	text, err := sample.Encode(c, rec)
+	var refused *keyfile.LossError
+	if errors.As(err, &refused) {
+		return
+	}
+	if err != nil {
+		t.Fatalf("encode a decoded record: %v", err)
+	}
+	if err := keyfile.Check(c, strings.NewReader(text), keyfile.All([]keyfile.Record{rec})); err != nil {
+		t.Errorf("%v in\n%s", err, text)
+	}
+	for _, field := range keyfile.Differences(rec, c.Carried(rec)) {
+		if field != "access-code" {
+			t.Errorf("the file said %s, and Carried loses it", field)
+		}
+	}
+}
+
+func FuzzYubicoCSV(f *testing.F) { fuzz(f, yubicocsv.Codec{}) }
+func FuzzOATHCSV(f *testing.F)   { fuzz(f, oathcsv.Codec{Realm: "campus"}) }
+func FuzzKSM(f *testing.F)       { fuzz(f, ksm.Codec{}) }
+func FuzzPSKC(f *testing.F)      { fuzz(f, pskc.Codec{}) }
