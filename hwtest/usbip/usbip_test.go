@@ -151,6 +151,18 @@ func TestSerialTrace(t *testing.T) {
 	if got := h.get(); got != "0005040300000500" {
 		t.Errorf("status %s", got)
 	}
+	// With a report ID in front, as some hosts send it: the last 8 bytes count (§9.2).
+	for _, r := range [][]byte{{0, 0, 0, 0, 0, 0, 0, 0, 0x80}, {0, 0, 0x10, 0x6b, 0x5b, 0, 0, 0, 0x89}} {
+		if status, _ := h.control("2109000300000900", r...); status != 0 {
+			t.Errorf("9-byte SET: status %d", status)
+		}
+	}
+	if got := h.get(); got != "0074cbb167950040" {
+		t.Errorf("after 9-byte SETs %s", got)
+	}
+	if status, _ := h.control("2109000300000700", make([]byte, 7)...); status != -32 {
+		t.Errorf("7-byte SET: status %d", status)
+	}
 }
 
 // TestTyping reads an OTP from the interrupt endpoint, keeping one transfer pending as usbhid does.
