@@ -15,7 +15,7 @@ import (
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
-// sign is the h of an escaped query.
+// sign adds the h of client 1's key to an escaped query.
 func sign(t testing.TB, query string) string {
 	t.Helper()
 	values, err := url.ParseQuery(fill(t, query))
@@ -26,7 +26,7 @@ func sign(t testing.TB, query string) string {
 	for name := range values {
 		params[name] = values.Get(name)
 	}
-	return wsapi.Sign(secret.New([]byte(clientKey)), params)
+	return query + "&h=" + url.QueryEscape(wsapi.Sign(secret.New([]byte(clientKey)), params))
 }
 
 const otherNonce = "zzzzzzzzzzzzzzzzzzzzzzzz"

@@ -56,16 +56,17 @@ func block(s *site) { _ = s.store.Change(s.id, token.Lose) }
 
 var errGone = errors.New("gone")
 
-func rows(t *testing.T) []row {
+func ask(otp string) string { return "id=1&nonce=$N&otp=" + url.QueryEscape(otp) }
+
+func with(more string) string { return good + "&" + more }
+
+func rows(t testing.TB) []row { return slices.Concat(otpRows(t), clientRows(t), otherRows(t)) }
+
+func otpRows(t testing.TB) []row {
 	wrong := worked()
 	wrong.PrivateID[0] ^= 1
 	foreign := both()
 	foreign.PublicID = worked().PublicID
-	otp := func(use uint16, session uint8) string { return press(t, use, session) }
-	ask := func(otp string) string { return "id=1&nonce=$N&otp=" + url.QueryEscape(otp) }
-	with := func(more string) string { return good + "&" + more }
-	signed := func(query string) string { return query + "&h=" + url.QueryEscape(sign(t, query)) }
-	plus := "id=1&nonce=nonce0000000000000007&otp=" + workedOTP
 	return []row{
 		{n: 1, name: "nothing", query: "", want: missing, emptyKey: true},
 		{n: 2, name: "no nonce", query: without("nonce"), want: missing, after: yes},
@@ -83,55 +84,66 @@ func rows(t *testing.T) []row {
 		{n: 7, name: "nonce with an umlaut", query: "id=1&otp=$O&nonce=aaaaaaaaaaaaaaa%C3%A4", want: missing},
 		{n: 8, name: "no otp", query: without("otp"), want: bad},
 		{n: 9, name: "otp of 31", query: ask(strings.Repeat("c", 31)), want: bad},
-		{n: 10, name: "otp of 32", query: ask(otp(5, 0)[12:]), want: bad, after: yes},
-		{n: 11, name: "otp of 48, unknown", query: ask("cccc" + otp(5, 0)), want: bad, after: yes},
-		{n: 12, name: "otp of 49", query: ask("ccccc" + otp(5, 0)), want: bad},
-		{n: 12, name: "otp of 50", query: ask("cccccc" + otp(5, 0)), want: bad},
+		{n: 10, name: "otp of 32", query: ask(press(t, 5, 0)[12:]), want: bad, after: yes},
+		{n: 11, name: "otp of 48, unknown", query: ask("cccc" + press(t, 5, 0)), want: bad, after: yes},
+		{n: 12, name: "otp of 49", query: ask("ccccc" + press(t, 5, 0)), want: bad},
+		{n: 12, name: "otp of 50", query: ask("cccccc" + press(t, 5, 0)), want: bad},
 		{n: 12, name: "otp of 50, known", query: ask(nineBytes().Press(t, yubiotp.Token{UseCounter: 1})), want: bad},
 		{n: 13, name: "otp of 10,000", query: ask(strings.Repeat("c", 10000)), want: bad},
-		{n: 14, name: "a letter outside ModHex", query: ask("a" + otp(5, 0)[1:]), want: bad},
-		{n: 14, name: "a letter outside ASCII", query: ask(otp(5, 0)[:42] + "ı"), want: bad},
+		{n: 14, name: "a letter outside ModHex", query: ask("a" + press(t, 5, 0)[1:]), want: bad},
+		{n: 14, name: "a letter outside ASCII", query: ask(press(t, 5, 0)[:42] + "ı"), want: bad},
 		{n: 15, name: "44 digits", query: ask(strings.Repeat("1", 44)), want: bad},
 		{n: 15, name: "a code", query: ask("123456"), want: bad},
-		{n: 16, name: "upper case", query: ask(strings.ToUpper(otp(5, 0))), want: yes, after: replayed},
-		{n: 17, name: "Dvorak", query: ask(dvorak(otp(5, 0))), want: yes, after: replayed},
+		{n: 16, name: "upper case", query: ask(strings.ToUpper(press(t, 5, 0))), want: yes, after: replayed},
+		{n: 17, name: "Dvorak", query: ask(dvorak(press(t, 5, 0))), want: yes, after: replayed},
 		{n: 18, name: "ModHex that could be Dvorak", query: ask("cccccccccbchbbghjihgbiknuhcgckubkdtcnhncikkt"), want: yes},
-		{n: 19, name: "blanks and line end", query: ask("  " + otp(5, 0) + "\r\n"), want: yes, after: replayed},
-		{n: 20, name: "backslash", query: ask(otp(5, 0) + `\`), want: bad, after: yes},
-		{n: 21, name: "blank inside", query: ask(otp(5, 0)[:12] + " " + otp(5, 0)[12:]), want: bad},
-		{n: 22, name: "unknown public ID", query: ask("cccccccccccc" + otp(5, 0)[12:]), want: bad, after: yes},
-		{n: 23, name: "CRC", query: ask(flip(otp(5, 0))), want: bad, after: yes},
+		{n: 19, name: "blanks and line end", query: ask("  " + press(t, 5, 0) + "\r\n"), want: yes, after: replayed},
+		{n: 20, name: "backslash", query: ask(press(t, 5, 0) + `\`), want: bad, after: yes},
+		{n: 21, name: "blank inside", query: ask(press(t, 5, 0)[:12] + " " + press(t, 5, 0)[12:]), want: bad},
+		{n: 22, name: "unknown public ID", query: ask("cccccccccccc" + press(t, 5, 0)[12:]), want: bad, after: yes},
+		{n: 23, name: "CRC", query: ask(flip(press(t, 5, 0))), want: bad, after: yes},
 		{n: 24, name: "private ID", query: ask(wrong.Press(t, yubiotp.Token{UseCounter: 0x7FFF})), want: bad, after: yes},
 		{n: 25, name: "of another key", query: ask(foreign.Press(t, yubiotp.Token{UseCounter: 0x7FFF})), want: bad, after: yes},
 		{n: 26, name: "blocked", setup: block, query: good, want: bad},
 		{n: 27, name: "same OTP, same nonce", before: good, query: good, want: retried},
 		{n: 28, name: "same OTP, new nonce", before: good, query: "id=1&nonce=$M&otp=$O", want: replayed},
-		{n: 29, name: "older", before: good, query: "id=1&nonce=$M&otp=" + otp(4, 9), want: replayed},
-		{n: 30, name: "older, last nonce", before: good, query: ask(otp(4, 9)), want: replayed},
-		{n: 33, name: "use counter 0", query: ask(otp(0, 0)), want: yes, after: yes},
+		{n: 29, name: "older", before: good, query: "id=1&nonce=$M&otp=" + press(t, 4, 9), want: replayed},
+		{n: 30, name: "older, last nonce", before: good, query: ask(press(t, 4, 9)), want: replayed},
+	}
+}
+
+func clientRows(t testing.TB) []row {
+	const plus = "id=1&nonce=nonce0000000000000007&otp=" + workedOTP
+	return []row{
+		{n: 33, name: "use counter 0", query: ask(press(t, 0, 0)), want: yes, after: yes},
 		{n: 34, name: "bit 15", query: ask(worked().Press(t, yubiotp.Token{UseCounter: 4, CapsFlag: true})), want: yes, after: yes},
-		{n: 35, name: "use counter 7fff", query: ask(otp(0x7FFF, 0)), want: yes, after: replayed},
+		{n: 35, name: "use counter 7fff", query: ask(press(t, 0x7FFF, 0)), want: yes, after: replayed},
 		{n: 36, name: "no id", query: without("id"), want: missing, emptyKey: true, after: yes},
 		{n: 36, name: "id 0", query: "id=0&nonce=$N&otp=$O", want: missing, emptyKey: true},
 		{n: 36, name: "id abc", query: "id=abc&nonce=$N&otp=$O", want: missing, emptyKey: true},
 		{n: 36, name: "id -1", query: "id=-1&nonce=$N&otp=$O", want: missing, emptyKey: true},
 		{n: 37, name: "id of 11 digits", query: "id=00000000001&nonce=$N&otp=$O", want: missing, emptyKey: true},
 		{n: 38, name: "id over 32 bits", query: "id=9999999999&nonce=$N&otp=$O", want: noClient, emptyKey: true},
-		{n: 39, name: "id 01, signed so", query: signed("id=01&nonce=$N&otp=$O"), want: yes},
+		{n: 39, name: "id 01, signed so", query: sign(t, "id=01&nonce=$N&otp=$O"), want: yes},
 		{n: 40, name: "unknown client", query: "id=4711&nonce=$N&otp=$O", want: noClient, emptyKey: true, after: yes},
 		{n: 41, name: "disabled client", query: "id=2&nonce=$N&otp=$O", want: noClient, emptyKey: true, after: yes},
 		{n: 42, name: "h wrong", query: with("h=KdH2DNkXBEaHVMVDphFvaj5TUhs%3D"), want: badSig, after: yes},
 		{n: 43, name: "h empty", query: with("h="), want: yes},
 		{n: 43, name: "h empty, must sign", query: "id=3&nonce=$N&otp=$O&h=", want: badSig, after: yes},
 		{n: 43, name: "no h, must sign", query: "id=3&nonce=$N&otp=$O", want: badSig, after: yes},
-		{n: 43, name: "signed, must sign", query: signed("id=3&nonce=$N&otp=$O"), want: yes},
+		{n: 43, name: "signed, must sign", query: sign(t, "id=3&nonce=$N&otp=$O"), want: yes},
 		{n: 44, name: "+ not escaped", query: plus + "&h=fep07nyH0u/oe4yDvFhMnSOB+wA=", want: yes},
 		{n: 45, name: "URL-safe", query: plus + "&h=fep07nyH0u_oe4yDvFhMnSOB-wA%3D", want: badSig},
 		{n: 45, name: "no padding", query: plus + "&h=fep07nyH0u/oe4yDvFhMnSOB%2BwA", want: badSig},
-		{n: 46, name: "added after signing", query: signed(good) + "&x=1", want: badSig, after: yes},
-		{n: 47, name: "unknown, signed", query: signed(with("x=1")), want: yes},
+		{n: 46, name: "added after signing", query: sign(t, good) + "&x=1", want: badSig, after: yes},
+		{n: 47, name: "unknown, signed", query: sign(t, with("x=1")), want: yes},
 		{n: 47, name: "unknown, unsigned request", query: with("x=%0D%0Astatus=OK"), want: yes},
 		{n: 47, name: "unknown, above 7f", query: with("x=%FF"), want: missing, after: yes},
+	}
+}
+
+func otherRows(t testing.TB) []row {
+	return []row{
 		{n: 48, name: "sl 0", query: with("sl=0"), want: yes},
 		{n: 48, name: "sl -1", query: with("sl=-1"), want: missing, after: yes},
 		{n: 48, name: "sl abc", query: with("sl=abc"), want: missing},
@@ -166,8 +178,8 @@ func rows(t *testing.T) []row {
 		{n: 60, name: "1.0, off", path: "/wsapi/verify", query: good, code: http.StatusNotFound, after: yes},
 		{n: 60, name: "1.0, sl abc", path: "/wsapi/verify", setup: allow1x, query: "id=1&otp=$O&sl=abc&timeout=x", want: yes, noEcho: true, after: replayed},
 		{n: 60, name: "1.1, counters", path: "/wsapi/1.1/verify", setup: allow1x, query: "id=1&otp=$O&timestamp=1", want: yes, noEcho: true, counters: true},
-		{n: 61, name: "%00 in the otp", query: ask("\x00" + otp(5, 0)[1:]), want: bad},
-		{n: 61, name: "CR in the otp", query: ask(otp(5, 0)[:20] + "\r\n" + otp(5, 0)[22:]), want: bad},
+		{n: 61, name: "%00 in the otp", query: ask("\x00" + press(t, 5, 0)[1:]), want: bad},
+		{n: 61, name: "CR in the otp", query: ask(press(t, 5, 0)[:20] + "\r\n" + press(t, 5, 0)[22:]), want: bad},
 		{n: 61, name: "LF in the nonce", query: "id=1&otp=$O&nonce=aaaaaaaaaaaaaaaa%0Astatus=OK", want: missing, after: yes},
 		{n: 62, name: "broken escape", query: with("x=%zz"), want: missing, after: yes},
 		{n: 62, name: "broken escape in the otp", query: "id=1&nonce=$N&otp=%zz$O", want: missing, after: yes},
