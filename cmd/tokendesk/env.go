@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/signal"
 	"os/user"
@@ -29,8 +30,11 @@ type env struct {
 	user       string // actor of the audit chain
 	dataDir    string // where the store is without --store
 	bus        bus
+	touchWait  time.Duration // how long a touch is waited for
 	// tick gives the pace of device watch.
 	tick func() (<-chan time.Time, func())
+	// listening is told where serve listens; nil: nobody asks.
+	listening func(net.Addr)
 	// virtual marks every screen: the devices are not real.
 	virtual bool
 	// notify ends the context by SIGINT and SIGTERM. Further signals change nothing until stop is called, so that a held
@@ -46,6 +50,7 @@ func systemEnv() *env {
 		now:        time.Now,
 		rand:       rand.Reader,
 		user:       systemUser(),
+		touchWait:  time.Minute,
 		dataDir:    dataDir(runtime.GOOS, os.Getenv),
 		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc")},
 		tick: func() (<-chan time.Time, func()) {

@@ -72,6 +72,9 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 		log.Warn("reachable from other machines without TLS", "address", l.Addr().String())
 	}
 	log.Info("serving", "url", scheme+"://"+l.Addr().String()+"/wsapi/2.0/verify")
+	if a.listening != nil {
+		a.listening(l.Addr())
+	}
 	return serveUntil(ctx, &http.Server{
 		Handler: a.handler(st, log), ReadTimeout: readTimeout, WriteTimeout: readTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderSize, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),

@@ -102,7 +102,7 @@ func (a *app) examineStore(ctx context.Context) []finding {
 	if err != nil {
 		return []finding{fail("Store", err)}
 	}
-	rows := []finding{{"Store", healthOK, p.dir, nil, exitDone}}
+	rows := []finding{{"Store", healthOK, p.dir, nil, exitDone}, examineLedger(ctx, s)}
 	for _, f := range []string{p.database, p.sealing, p.signing} {
 		rows = append(rows, examineMode(f))
 	}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+)
+
+func newPersonCmd(a *app) *cobra.Command {
+	return group("person", "Register the persons who hold tokens", newPersonAddCmd(a), newPersonListCmd(a), newPersonImportCmd(a))
+}
+
+// desk is what staff do, on an open store.
+func (a *app) desk(st *sqlite.Store) *desk.Desk {
+	return &desk.Desk{Store: st, Now: a.now, Rand: a.rand}
+}
+
+// holder finds the person of --to; nil for none.
+func holder(ctx context.Context, st *sqlite.Store, account string) (*token.Person, error) {
+	if account == "" {
+		return nil, nil
+	}
+	p, err := st.Person(ctx, account)
+	if errors.Is(err, token.ErrNotFound) {
+		return nil, problemf(exitNotFound, "there is no person with the account %q", printable(account)).
+			hint("add one: tokendesk person add ACCOUNT")
+	}
+	return &p, err
+}
+
+func newPersonAddCmd(a *app) *cobra.Command {
+	var p token.Person
+	cmd := &cobra.Command{
+		Use: "add ACCOUNT", Short: "Register a person", Args: args(1, 1, "ACCOUNT"),
+		Example: `  tokendesk person add ada --name "Ada Lovelace" --mail ada@example.org`,
+		RunE: func(cmd *cobra.Command, given []string) error {
+			p.Account = given[0]
+			st, err := a.openStore(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = st.Close() }()
+			if err := a.desk(st).AddPerson(cmd.Context(), p); err != nil {
+				return personProblem(err, p.Account)
+			}
+			a.say("person %s is registered", printable(p.Account))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&p.Name, "name", "", "full name")
+	cmd.Flags().StringVar(&p.Mail, "mail", "", "mail address")
+	return cmd
+}
+
+func personProblem(err error, account string) error {
+	var text *desk.TextError
+	switch {
+	case errors.As(err, &text):
+		return usagef("%s", err)
+	case errors.Is(err, token.ErrDuplicate):
+		return problemf(exitRefused, "the account %q is registered already", printable(account))
+	}
+	return err
+}
+
+// personRow is a person as person list shows it.
+type personRow struct {
+	Account string    `json:"account"`
+	Name    string    `json:"name,omitempty"`
+	Mail    string    `json:"mail,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+func newPersonListCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List persons", Args: args(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			st, err := a.openStore(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = st.Close() }()
+			persons, err := a.desk(st).Persons(cmd.Context())
+			if err != nil {
+				return err
+			}
+			rows := make([]personRow, len(persons))
+			for i, p := range persons {
+				rows[i] = personRow{p.Account, p.Name, p.Mail, p.Created}
+			}
+			return list(a, "persons", rows, []column[personRow]{
+				{"Account", func(p personRow) string { return p.Account }},
+				{"Name", func(p personRow) string { return p.Name }},
+				{"Mail", func(p personRow) string { return p.Mail }},
+				{"Since", func(p personRow) string { return p.Created.Local().Format(time.DateOnly) }},
+			})
+		},
+	}
+}
+
+func newPersonImportCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "import FILE.csv", Short: "Register the persons of a CSV file", Args: args(1, 1, "FILE.csv"),
+		Long: `Register the persons of a CSV file, or of standard input for "-". Its first line names the columns account, name and
+mail, in any order; only account is needed. Persons who are registered already are left as they are.`,
+		Example: "  tokendesk person import staff.csv\n  printf 'account,name\\nada,Ada Lovelace\\n' | tokendesk person import -",
+		RunE: func(cmd *cobra.Command, given []string) error {
+			st, err := a.openStore(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = st.Close() }()
+			in, err := a.openInput(given[0])
+			if err != nil {
+				return err
+			}
+			defer func() { _ = in.Close() }() // read only
+			return importPersons(cmd.Context(), a, st, in)
+		},
+	}
+}
+
+func importPersons(ctx context.Context, a *app, st *sqlite.Store, in io.Reader) error {
+	var t tally
+	err := a.desk(st).ImportPersons(ctx, in, func(r desk.PersonRow) {
+		switch {
+		case r.Err != nil:
+			t.bad(r.Err.Error())
+		case r.Added:
+			t.done++
+		default:
+			t.same++
+		}
+	})
+	a.say("%d registered, %d known already, %d refused", t.done, t.same, len(t.refused))
+	if err != nil {
+		return err
+	}
+	return t.problem("rows were refused; the others are registered")
+}
+
+// tally counts the rows of an import.
+type tally struct {
+	done, same int
+	refused    []string
+}
+
+// mostShown is how many refused rows are told on the terminal.
+const mostShown = 20
+
+func (t *tally) bad(why string) { t.refused = append(t.refused, why) }
+
+// problem is nil if nothing was refused: exit code 8 if other rows went in, 2 if none did.
+func (t *tally) problem(what string) error {
+	if len(t.refused) == 0 {
+		return nil
+	}
+	p := problemf(exitPartly, "%d %s", len(t.refused), what)
+	if t.done+t.same == 0 {
+		p = problemf(exitUsage, "%s", t.refused[0])
+		if len(t.refused) == 1 {
+			return p
+		}
+	}
+	for i, r := range t.refused {
+		if i == mostShown {
+			return p.hint("and %d more", len(t.refused)-i)
+		}
+		p = p.hint("%s", r)
+	}
+	return p
+}
+
+// openInput opens a named file, or standard input for "-".
+func (a *app) openInput(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fileProblem(err, name)
+	}
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		return nil, errors.Join(usagef("%s is a directory", name), f.Close())
+	}
+	return f, nil
+}
+
+// accounts are offered for --to.
+func (a *app) accounts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	st, err := a.openStore(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer func() { _ = st.Close() }()
+	persons, _ := a.desk(st).Persons(cmd.Context()) // what cannot be read is not offered
+	var words []string
+	for _, p := range persons {
+		words = append(words, fmt.Sprintf("%s\t%s", p.Account, p.Name))
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// provisionOptions are the flags of provision.
+type provisionOptions struct {
+	choice
+	slot       int
+	to         string
+	publicID   string
+	longID     bool
+	accessCode string
+	verify     string
+	overwrite  string
+	reason     string
+	reassign   bool
+	yes        bool
+	dryRun     bool
+}
+
+func newProvisionCmd(a *app) *cobra.Command {
+	var o provisionOptions
+	cmd := &cobra.Command{
+		Use: "provision", Short: "Write a fresh key into a slot of a YubiKey and prove it by a touch", Args: args(0, 0, ""),
+		Long: `Write a fresh Yubico OTP key into a slot and prove it by a touch.
+
+The secret is durable and sealed in the store before the first byte goes to the key. If anything interrupts the run,
+"tokendesk provision resume" finishes it with that same secret.
+
+A slot that holds something which this store did not write needs --overwrite and --reason: it cannot be read back.`,
+		Example: `  tokendesk provision --slot 2 --to ada
+  tokendesk provision --slot 1 --overwrite factory --reason "new employee" --serial 12345678
+  tokendesk provision --slot 2 --dry-run`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runProvision(cmd.Context(), a, o) },
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.slot, "slot", 0, "slot 1 (short touch) or 2 (long touch)")
+	f.StringVar(&o.to, "to", "", "account of the person who gets the key")
+	f.StringVar(&o.publicID, "public-id", string(provision.FromSerial), "serial, random, or the ID in hexadecimal")
+	f.BoolVar(&o.longID, "long-public-id", false, "allow a public ID that validation servers do not take (more than 8 bytes)")
+	f.StringVar(&o.accessCode, "access-code", string(provision.RandomCode), "what guards the slot: random (kept in the store), none, or keep")
+	f.StringVar(&o.verify, "verify", string(token.ByTouch), "touch, or none: the first good one-time password at the server is the proof")
+	f.StringVar(&o.overwrite, "overwrite", "", "what may be lost: factory or foreign")
+	f.StringVar(&o.reason, "reason", "", "why it may be lost; kept in the audit chain")
+	f.BoolVar(&o.reassign, "reassign", false, "take the key from the person who holds it")
+	f.BoolVar(&o.yes, "yes", false, "overwrite without asking")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, write nothing")
+	complete(cmd, "slot", "1", "2")
+	complete(cmd, "public-id", string(provision.FromSerial), string(provision.Random))
+	complete(cmd, "access-code", string(provision.RandomCode), string(provision.NoCode), string(provision.KeepCode))
+	complete(cmd, "verify", string(token.ByTouch), string(token.NoProof))
+	complete(cmd, "overwrite", string(provision.Factory), string(provision.Foreign))
+	if err := cmd.RegisterFlagCompletionFunc("to", a.accounts); err != nil { // the flag was added above
+		panic(err)
+	}
+	o.choice.flags(cmd, a)
+	cmd.AddCommand(newProvisionResumeCmd(a))
+	return cmd
+}
+
+// spec turns the flags into what the operator wants; the holder is filled in by the store.
+func (o provisionOptions) spec() (provision.Spec, error) {
+	s := provision.Spec{
+		Slot: token.Slot(o.slot), LongPublicID: o.longID, AccessCode: provision.AccessCodeMode(o.accessCode),
+		Verify: token.ProofRequired(o.verify), Overwrite: provision.Class(o.overwrite),
+		Reason: strings.TrimSpace(o.reason), Reassign: o.reassign,
+	}
+	if s.Slot != 1 && s.Slot != 2 {
+		return s, usagef("--slot is missing: it is 1 (short touch) or 2 (long touch)")
+	}
+	switch s.AccessCode {
+	case provision.RandomCode, provision.NoCode, provision.KeepCode:
+	default:
+		return s, usagef("--access-code is random, none or keep; the code itself is never a flag")
+	}
+	if s.Verify != token.ByTouch && s.Verify != token.NoProof {
+		return s, usagef("--verify is touch or none")
+	}
+	if s.Overwrite != "" && s.Overwrite != provision.Factory && s.Overwrite != provision.Foreign {
+		return s, usagef("--overwrite is factory or foreign")
+	}
+	var err error
+	s.PublicID, s.Given, err = parsePublicID(o.publicID)
+	return s, err
+}
+
+// parsePublicID reads --public-id: a scheme, or hexadecimal. ModHex is not guessed: many IDs are both.
+func parsePublicID(text string) (provision.PublicIDScheme, token.PublicID, error) {
+	switch s := provision.PublicIDScheme(text); s {
+	case provision.FromSerial, provision.Random:
+		return s, token.PublicID{}, nil
+	}
+	raw, err := hex.DecodeString(text)
+	if err == nil && len(raw) > 0 {
+		var id token.PublicID
+		if id, err = token.NewPublicID(raw); err == nil {
+			return provision.Given, id, nil
+		}
+	}
+	return "", token.PublicID{}, usagef("--public-id is serial, random, or 2 to 32 hexadecimal digits").
+		hint("ModHex is written in hexadecimal here: cbdefghijklnrtuv stand for 0123456789abcdef")
+}
+
+func runProvision(ctx context.Context, a *app, o provisionOptions) error {
+	want, err := o.spec()
+	if err != nil {
+		return err
+	}
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	if want.Holder, err = holder(ctx, st, o.to); err != nil {
+		return err
+	}
+	k, err := o.choice.open(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	have, err := lookUp(ctx, st, k)
+	if err != nil {
+		return err
+	}
+	defer destroyLive(have)
+	plan, err := provision.BuildPlan(want, have)
+	if err != nil {
+		return err
+	}
+	a.sayPlan(k, plan)
+	if o.dryRun {
+		a.say("dry run: nothing was written")
+		return nil
+	}
+	if plan.Class == provision.Factory || plan.Class == provision.Foreign {
+		what := fmt.Sprintf("overwrite slot %d of %s for good", want.Slot, k.name())
+		if err := a.confirm(ctx, o.yes, what); err != nil {
+			return err
+		}
+	}
+	res, err := a.runner(st, want.Slot).Run(ctx, k.device(), plan)
+	if err != nil {
+		return err
+	}
+	return a.showWritten(res)
+}

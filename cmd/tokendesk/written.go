@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+)
+
+// lookUp asks key and store what the plan starts from. The caller destroys the secrets by destroyLive.
+func lookUp(ctx context.Context, st *sqlite.Store, k *key) (provision.Have, error) {
+	have := provision.Have{Serial: k.serial, Version: k.version(), InUse: k.inUse()}
+	if k.serial == 0 { // the plan refuses it
+		return have, nil
+	}
+	var err error
+	have.Token, have.Live, err = st.Slots(ctx, k.serial)
+	if errors.Is(err, token.ErrNotFound) {
+		err = nil
+	}
+	return have, err
+}
+
+func destroyLive(have provision.Have) {
+	for _, c := range have.Live {
+		c.Secrets.Destroy()
+	}
+}
+
+// sayPlan says what will happen before it happens.
+func (a *app) sayPlan(k *key, p provision.Plan) {
+	what := map[provision.Class]string{
+		provision.Empty:   "is empty",
+		provision.Ours:    "holds a key of this store, which is replaced",
+		provision.Factory: "seems to hold the key from the factory, which is lost",
+		provision.Foreign: "holds something of others, which is lost",
+	}[p.Class]
+	a.say("%s (%s, firmware %v): slot %d %s", k.name(), a.mark(printable(productName(k.attached))), k.version(), p.Reservation.Slot, what)
+	for _, n := range p.Notes {
+		a.say("note: %s", n)
+	}
+}
+
+// touches says how each slot is touched. Source: reference yubikey-otp.md §2.
+var touches = map[token.Slot]string{1: "touch it shortly", 2: "touch it and hold for three seconds"}
+
+// runner is a Runner that talks.
+func (a *app) runner(st *sqlite.Store, slot token.Slot) *provision.Runner {
+	return &provision.Runner{
+		Ledger: st, Rand: a.rand, Now: a.now, TouchWait: a.touchWait,
+		Progress: func(s provision.Step) {
+			switch s {
+			case provision.StepSealed:
+				a.say("a fresh secret is safe in the store")
+			case provision.StepWritten:
+				a.say("slot %d is written and was read back", slot)
+			case provision.StepTouch:
+				a.say("now the key blinks: %s", touches[slot])
+			case provision.StepProven:
+				a.say("proven by touch")
+			}
+		},
+		Mispress: func(why provision.Mispress) { a.say("%s; once more: %s", why, touches[slot]) },
+	}
+}
+
+// written is one slot write as provision and resume show it.
+type written struct {
+	Serial     token.Serial      `json:"serial"`
+	Slot       token.Slot        `json:"slot"`
+	PublicID   string            `json:"public_id"`
+	Outcome    provision.Outcome `json:"outcome"`
+	Holder     string            `json:"holder,omitempty"`
+	AccessCode string            `json:"access_code"` // "kept in the store" or "none": never the code
+	Proof      string            `json:"proof"`
+}
+
+func writtenOf(r provision.Result) written {
+	w := written{
+		Serial: r.Entry.Serial, Slot: r.Entry.Slot, PublicID: r.Entry.Credential.PublicID.String(), Outcome: r.Outcome,
+		AccessCode: "none", Proof: "the first good one-time password",
+	}
+	if r.Entry.Holder != nil {
+		w.Holder = r.Entry.Holder.Account
+	}
+	if r.HasCode {
+		w.AccessCode = "kept in the store"
+	}
+	if r.Proof != nil {
+		w.Proof = fmt.Sprintf("touch, counters %d/%d", r.Proof.Use, r.Proof.Session)
+	}
+	if r.Outcome == provision.Undone {
+		w.Holder, w.AccessCode = "", "as before"
+		if r.Proof == nil {
+			w.Proof = "nothing was sent to the key"
+		}
+	}
+	return w
+}
+
+func writtenColumns() []column[written] {
+	return []column[written]{
+		{"Serial", func(w written) string { return w.Serial.String() }},
+		{"Slot", func(w written) string { return fmt.Sprint(w.Slot) }},
+		{"Public ID", func(w written) string { return w.PublicID }},
+		{"Outcome", func(w written) string { return string(w.Outcome) }},
+		{"Holder", func(w written) string { return w.Holder }},
+		{"Access code", func(w written) string { return w.AccessCode }},
+		{"Proof", func(w written) string { return w.Proof }},
+	}
+}
+
+func (a *app) showWritten(r provision.Result) error {
+	return show(a, "provisioned", writtenOf(r), writtenColumns())
+}
