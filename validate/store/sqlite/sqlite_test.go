@@ -177,3 +177,8 @@ func TestCounters(t *testing.T) {
 	t.Parallel()
 	storetest.RunCounters(t, func(t *testing.T) storetest.Harness { return openHarness(t) })
 }
+
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	storetest.RunLedger(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+}
