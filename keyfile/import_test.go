@@ -44,6 +44,15 @@ func TestCheck(t *testing.T) {
 		var bad *keyfile.MismatchError
 		if !errors.As(err, &bad) || *bad != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, err, &tc.want)
+			continue
+		}
+		for _, s := range []string{sample.Key1[:28], sample.Key2[:28], sample.PrivateID2[4:]} {
+			if strings.Contains(err.Error(), s) {
+				t.Errorf("%s: %v shows a secret", tc.name, err)
+			}
+		}
+		if tc.want.Token != "" && !strings.Contains(err.Error(), tc.want.Token) {
+			t.Errorf("%s: %v does not name the token", tc.name, err)
 		}
 	}
 	if err := keyfile.Check(c, strings.NewReader(text[:len(text)-40]), keyfile.All(recs)); !keyfile.IsRow(err) {

@@ -198,6 +198,24 @@ func TestLoss(t *testing.T) {
 	}
 }
 
+func TestHashGoesByTheKeysLength(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{10: "sha1", 20: "sha1", 31: "sha1", 32: "sha256", 33: "sha1", 63: "sha1", 64: "sha512"} {
+		key := strings.Repeat("a1", n)
+		recs, errs := sample.Decode(Codec{}, "T1, "+key+", totp, 6, 30\n")
+		if len(errs) > 0 || len(recs) != 1 || recs[0].Hash != want {
+			t.Errorf("%d bytes: %v", n, errs)
+			continue
+		}
+		for _, hash := range keyfile.Hashes() {
+			rec := sample.With(sample.Dave(), func(r *keyfile.Record) { r.Key, r.Hash = sample.Hex(key), hash })
+			if _, err := sample.Encode(Codec{}, rec); (err == nil) != (hash == want) {
+				t.Errorf("%d bytes with %s: %v", n, hash, err)
+			}
+		}
+	}
+}
+
 func TestHiddenSerial(t *testing.T) {
 	t.Parallel()
 	hidden := sample.With(sample.First(), func(r *keyfile.Record) { r.Serial = 0 })

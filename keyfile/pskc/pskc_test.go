@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/sample"
+	"github.com/tokendesk/tokendesk/provision/token"
 )
 
 // golden is what the elements of reference key-files.md §6.1 and §6.4 give for two of its tokens; the secret and the user of
@@ -121,6 +122,36 @@ func TestKSMGeneratorsDialect(t *testing.T) {
 	recs, errs := sample.Decode(Codec{}, strings.Replace(golden, `"10200301:1"`, `"yk-key-10200301-slot-1"`, 1))
 	if len(errs) > 0 || len(recs) != 3 || recs[0].Serial != 10200301 || recs[0].Slot != 1 || recs[0].Label != "" {
 		t.Errorf("%v, %d records", errs, len(recs))
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	type want struct {
+		serial token.Serial
+		slot   token.Slot
+		label  string
+	}
+	for _, tc := range []struct {
+		names names
+		want  want
+	}{
+		{names{kind: token.YubicoOTP, keyID: "7:1"}, want{serial: 7, slot: 1}},
+		{names{kind: token.HOTP, keyID: "7:2", serialNo: "7"}, want{serial: 7, slot: 2}},
+		{names{kind: token.HOTP, keyID: "7:0"}, want{serial: 7}},
+		{names{kind: token.HOTP, keyID: "7:3"}, want{label: "7:3"}},
+		{names{kind: token.HOTP, keyID: "007:1"}, want{label: "007:1"}},
+		{names{kind: token.HOTP, keyID: "7:1", serialNo: "8"}, want{label: "8"}},
+		{names{kind: token.HOTP, keyID: "12345678", serialNo: "987654321"}, want{label: "987654321"}},
+		{names{kind: token.TOTP, keyID: "7:1"}, want{label: "7:1"}},
+		{names{kind: token.YubicoOTP, keyID: "k", serialNo: "7", module: "2"}, want{serial: 7, slot: 2}},
+		{names{kind: token.YubicoOTP, keyID: "k", module: "1"}, want{slot: 1, label: "k"}},
+	} {
+		var r keyfile.Record
+		tc.names.put(&r)
+		if got := (want{r.Serial, r.Slot, r.Label}); got != tc.want {
+			t.Errorf("%+v: got %+v, want %+v", tc.names, got, tc.want)
+		}
 	}
 }
 
