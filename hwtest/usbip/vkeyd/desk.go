@@ -17,6 +17,13 @@ import (
 // desk takes orders for its keys.
 type desk struct{ keys []*vkey.Key }
 
+// Answers that are not good news.
+const (
+	answerNothing = "nothing"
+	answerNo      = "no"
+	answerError   = "error: "
+)
+
 // errQuit ends everything.
 var errQuit = errors.New("quit")
 
@@ -45,7 +52,7 @@ func (d *desk) answer(in io.Reader, out io.Writer) bool {
 		case quit:
 			text = "ok"
 		case err != nil:
-			text = "error: " + err.Error()
+			text = answerError + err.Error()
 		}
 		if _, err := fmt.Fprintln(out, text); err != nil || quit {
 			return quit
@@ -107,14 +114,14 @@ func slotOrder(k *vkey.Key, order string, rest []string) (string, error) {
 		return "", errors.New("slot is 1 or 2")
 	}
 	if order == "touch" {
-		return word(k.Touch(slot), "ok", "nothing"), nil
+		return word(k.Touch(slot), "ok", answerNothing), nil
 	}
 	b, err := hex.DecodeString(rest[1])
 	if err != nil {
 		return "", errors.New("want hexadecimal digits")
 	}
 	if order == "holds" {
-		return word(k.Holds(slot, b), "yes", "no"), nil
+		return word(k.Holds(slot, b), "yes", answerNo), nil
 	}
 	if len(b) != len([6]byte{}) {
 		return "", errors.New("an access code has 12 digits")

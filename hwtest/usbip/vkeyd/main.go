@@ -2,7 +2,10 @@
 //
 //	vkeyd -key 5.4.3,serial=7654321 -key 2.4.3 -control /run/vkeyd &
 //	usbip attach -r 127.0.0.1 -b 1-1
-//	echo touch 1 1 | nc -U /run/vkeyd
+//	vkeyd -control /run/vkeyd touch 1 1
+//
+// With words after the flags it sends them as one order to the vkeyd behind the socket, prints the answer, and fails
+// where that is an error, "nothing" or "no".
 //
 // Without -control the orders come from standard input; there, end of input is as good as quit. It prints "ready" when
 // the port is open. Each order gets one line in return: "ok", an answer, or "error: …". KEY is the number of the -key
@@ -20,6 +23,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -51,6 +55,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags.Func("key", "a key: FIRMWARE[,pid=HEX][,serial=N][,hide][,pace=DURATION]; may be repeated", d.add)
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if flags.NArg() > 0 {
+		return ask(*control, strings.Join(flags.Args(), " "), out)
 	}
 	if len(d.keys) == 0 {
 		return errors.New("no -key given")
@@ -89,6 +96,28 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		cancel()
 		return errors.Join(err, <-served)
 	}
+}
+
+// ask sends one order to the control socket of another vkeyd and prints the answer.
+func ask(control, order string, out io.Writer) error {
+	conn, err := net.Dial("unix", control)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintln(conn, order); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	answer = strings.TrimSuffix(answer, "\n")
+	if answer == answerNothing || answer == answerNo || strings.HasPrefix(answer, answerError) {
+		return fmt.Errorf("%s: %s", order, answer)
+	}
+	_, err = fmt.Fprintln(out, answer)
+	return err
 }
 
 // openOrders listens on the control socket; nil without a path.

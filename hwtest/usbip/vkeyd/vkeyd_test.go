@@ -96,6 +96,15 @@ func TestRun(t *testing.T) {
 		}
 		var to io.Writer = feed
 		if control != "" {
+			var said strings.Builder
+			if err := run(t.Context(), []string{"-control", control, "transfers", "1"}, nil, &said); err != nil || said.String() != "gets=0 sets=0\n" {
+				t.Errorf("asked: %q, %v", said.String(), err)
+			}
+			for _, order := range []string{"touch 1 1", "holds 1 1 00", "dance 1"} {
+				if err := run(t.Context(), append([]string{"-control", control}, strings.Fields(order)...), nil, io.Discard); err == nil {
+					t.Errorf("%s: no error", order)
+				}
+			}
 			conn, err := net.Dial("unix", control)
 			if err != nil {
 				t.Fatal(err)
