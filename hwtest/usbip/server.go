@@ -4,7 +4,8 @@
 //	usbip.Serve(ctx, listener, key)   # then: usbip attach -r HOST -b 1-1
 //
 // The n-th key has the bus id 1-n. Its OTP interface takes feature reports and types on the interrupt endpoint, one
-// report per 10 ms; its FIDO interface is there and stays silent. There is no CCID interface yet, and a key whose PID
+// report per 10 ms; its FIDO interface is there and stays silent, for which a client that opens it waits in vain (ykman
+// info of 4.0.9 does, where there is no PC/SC: give it a key without FIDO). There is no CCID interface yet, and a key whose PID
 // promises one is refused rather than shown with a PID that lies: use vkey.Profile.Without(vkey.CCID), which makes 0407
 // into 0403. Unplugging a key drops its connection, which detaches it; attaching it again is a power cycle.
 package usbip

@@ -3,6 +3,7 @@ package vkey
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +131,36 @@ func TestLockSlot(t *testing.T) {
 	if !r.LockSlot(1, code) || r.accepts(cmdWrite1, otp().bytes(t)) {
 		t.Error("a locked slot was written")
 	}
+}
+
+// TestConcurrent uses a key from many goroutines at once, for the race detector; each answer is an outcome or ErrGone.
+func TestConcurrent(t *testing.T) {
+	t.Parallel()
+	k := New(YubiKey543, Options{Serial: 1})
+	var all sync.WaitGroup
+	for _, use := range []func() error{
+		func() error { return second(k.Get()) },
+		func() error { return k.Set(usbhid.Report{7: 0x8f}) },
+		func() error { k.Touch(1); k.Typed(); k.Slot(1); k.USB(); k.Profile(); return nil },
+		func() error { k.Unplug(); k.Plug(); k.PowerCycle(); k.SetFaults(Faults{StaleStatus: 1}); return nil },
+		func() error {
+			c, err := k.Open()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return second(c.GetFeature(t.Context()))
+		},
+	} {
+		all.Go(func() {
+			for range 300 {
+				if err := use(); err != nil && !errors.Is(err, usbhid.ErrGone) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestHolds: a slot is compared by the length of the secret.
