@@ -141,7 +141,14 @@ func TestConcurrent(t *testing.T) {
 	for _, use := range []func() error{
 		func() error { return second(k.Get()) },
 		func() error { return k.Set(usbhid.Report{7: 0x8f}) },
-		func() error { k.Touch(1); k.Typed(); k.Slot(1); k.USB(); k.Profile(); return nil },
+		func() error {
+			k.Touch(1)
+			k.Typed()
+			k.Slot(1)
+			k.USB()
+			k.Profile()
+			return nil
+		},
 		func() error { k.Unplug(); k.Plug(); k.PowerCycle(); k.SetFaults(Faults{StaleStatus: 1}); return nil },
 		func() error {
 			c, err := k.Open()
