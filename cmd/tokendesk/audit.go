@@ -172,12 +172,12 @@ func showReport(a *app, r audit.Report, key ed25519.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	a.say("%d events in %d chains; public key %s", r.Events, len(r.Chains), hex.EncodeToString(key))
+	a.say("%s in %s; public key %s", count(r.Events, "event"), count(len(r.Chains), "chain"), hex.EncodeToString(key))
 	if r.OK() {
 		a.say("intact: every event is as it was written")
 		return nil
 	}
-	p := problemf(exitIntegrity, "the audit is not as it was written: %d findings", len(r.Findings))
+	p := problemf(exitIntegrity, "the audit is not as it was written: %s", count(len(r.Findings), "finding"))
 	for _, f := range r.Findings {
 		p = p.hint("%s", f)
 	}

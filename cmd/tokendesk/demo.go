@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,8 @@ func runDemo(ctx context.Context, a *app) (err error) {
 	e.bus, e.virtual, e.stdinTTY = virtualBus{key, demoSlot}, true, false
 	e.dataDir = filepath.Join(dir, "store")
 	e.notify = func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithCancel(ctx) }
-	e.stderr = e.stdout // a person reads both, in order
+	screen := &lockedWriter{w: e.stdout} // the server talks beside
+	e.stdout, e.stderr = screen, screen  // a person reads both, in order
 	d := &demo{&app{env: &e}, dir, key}
 	return d.play(ctx)
 }
@@ -109,7 +111,7 @@ func (d *demo) steps(ctx context.Context, all ...step) error {
 
 // call runs the program once and wants its exit code.
 func (d *demo) call(ctx context.Context, s step) error {
-	d.screen(s.say, "$ tokendesk "+strings.Join(s.words, " "))
+	d.screen(s.say, "$ tokendesk "+quoted(s.words))
 	if got := run(ctx, d.env, s.words); got != s.want {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -120,6 +122,30 @@ func (d *demo) call(ctx context.Context, s step) error {
 		fmt.Fprintf(d.stdout, "(exit code %d)\n", s.want)
 	}
 	return nil
+}
+
+// quoted is how a person types the words in a shell.
+func quoted(words []string) string {
+	shown := make([]string, len(words))
+	for i, w := range words {
+		if shown[i] = w; strings.Contains(w, " ") {
+			shown[i] = "'" + w + "'"
+		}
+	}
+	return strings.Join(shown, " ")
+}
+
+// lockedWriter lets several goroutines write whole lines.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }
 
 // screen heads what follows. Every one says that the key is virtual.

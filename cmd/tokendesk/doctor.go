@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -190,7 +191,7 @@ func (a *app) examineClock() finding {
 
 // examineMode checks that only the owner reaches a file.
 func examineMode(path string) finding {
-	row := finding{Check: "File " + path, State: healthOK, Detail: "only its owner has access"}
+	row := finding{Check: "File " + filepath.Base(path), State: healthOK, Detail: "only its owner has access"}
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

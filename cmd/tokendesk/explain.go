@@ -53,6 +53,7 @@ func explainUncertain(err error, x *explained) bool {
 	}
 	cause := explain(u.Err)
 	x.code = cause.code
+	x.line = fmt.Sprintf("key %s, slot %d: not settled: %s", u.Entry.Serial, u.Entry.Slot, cause.line)
 	if errors.Is(u.Err, provision.ErrNoTouch) {
 		x.code = exitVerify
 	}
@@ -114,8 +115,10 @@ func explainDevice(err error, x *explained) bool {
 	case errors.As(err, &old):
 	case errors.Is(err, usbhid.ErrBusy):
 		x.code = exitBusy
+		x.line = "the key is in use by another program"
 		x.hints = []string{"end the other program that uses the key, or wait for it"}
 	case errors.Is(err, usbhid.ErrGone):
+		x.line = "the key was pulled out before the command was done"
 		x.hints = []string{"plug the key in again and repeat the command"}
 	case errors.Is(err, usbhid.ErrTimeout), errors.Is(err, ykslot.ErrNotAnswering):
 		x.hints = []string{"unplug the key, plug it in again and repeat the command"}

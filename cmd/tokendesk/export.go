@@ -19,9 +19,10 @@ import (
 
 // exportOptions are the flags of keyfile export.
 type exportOptions struct {
-	server, format string
-	out            string
-	plaintext      bool
+	server, format  string
+	realm, resolver string
+	out             string
+	plaintext       bool
 }
 
 func newKeyfileExportCmd(a *app) *cobra.Command {
@@ -42,6 +43,8 @@ carry is told for each token before anything is written. Access codes stay in th
 	f := cmd.Flags()
 	f.StringVar(&o.server, "for", "", "server that shall read the file: "+strings.Join(targetNames(), ", "))
 	f.StringVar(&o.format, "format", "", "format, when no server is named: "+strings.Join(codecs.Names(), ", "))
+	f.StringVar(&o.realm, "realm", "", "privacyIDEA realm of the owners: writes OATH CSV version 2, which names them")
+	f.StringVar(&o.resolver, "resolver", "", "privacyIDEA resolver of the owners")
 	f.StringVar(&o.out, "out", "", "file to make")
 	f.BoolVar(&o.plaintext, "plaintext", false, "yes, write secrets in clear")
 	complete(cmd, "for", targetNames()...)
@@ -79,10 +82,13 @@ func runExport(ctx context.Context, a *app, o exportOptions, queries []string) e
 	if err != nil {
 		return err
 	}
+	if d, err = d.withRealm(o.realm, o.resolver); err != nil {
+		return err
+	}
 	return a.withDesk(ctx, func(staff *desk.Desk) error {
 		n, records, err := staff.Export(ctx, desk.Export{Format: d.codec.Name(), Target: o.server, File: o.out}, queries...)
 		if err != nil {
-			return err
+			return queryProblem(err)
 		}
 		if n == 0 {
 			return problemf(exitNotFound, "there is nothing to export").
@@ -95,7 +101,7 @@ func runExport(ctx context.Context, a *app, o exportOptions, queries []string) e
 		if err := writeKeyFile(d.codec, o.out, records); err != nil {
 			return err
 		}
-		a.say("%d credentials are in %s, read again and compared; remove it when it is imported", n, o.out)
+		a.say("%s in %s, read again and compared; remove the file when it is imported", count(n, "credential"), o.out)
 		if d.target != nil {
 			a.say("import it:\n  %s", strings.ReplaceAll(d.target.Instructions(o.out), "\n", "\n  "))
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/codecs"
+	"github.com/tokendesk/tokendesk/keyfile/oathcsv"
 )
 
 func newKeyfileCmd(a *app) *cobra.Command {
@@ -65,6 +66,23 @@ func (d destination) name() string {
 		return d.target.Name
 	}
 	return d.codec.Name()
+}
+
+// withRealm makes an OATH CSV of version 2, which carries the owners.
+func (d destination) withRealm(realm, resolver string) (destination, error) {
+	if realm == "" && resolver == "" {
+		return d, nil
+	}
+	if _, ok := d.codec.(oathcsv.Codec); !ok || realm == "" {
+		return d, usagef("--realm, with or without --resolver, goes with the format oath-csv")
+	}
+	d.codec = oathcsv.Codec{Realm: realm, Resolver: resolver}
+	if d.target != nil {
+		t := *d.target
+		t.Codec = d.codec
+		d.target = &t
+	}
+	return d, nil
 }
 
 // chooseDestination reads --for and --format. Both may be given when the server reads that format.

@@ -159,3 +159,11 @@ func printable(s string) string {
 func (a *app) say(format string, v ...any) {
 	fmt.Fprintf(a.stderr, format+"\n", v...)
 }
+
+// count is "1 event" or "2 events".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

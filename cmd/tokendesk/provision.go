@@ -129,6 +129,9 @@ func runProvision(ctx context.Context, a *app, o provisionOptions) error {
 		return err
 	}
 	defer k.close()
+	if err := refuseUnsettled(ctx, st, k, want.Slot); err != nil {
+		return err
+	}
 	have, err := lookUp(ctx, st, k)
 	if err != nil {
 		return err

@@ -150,7 +150,7 @@ func examineLedger(ctx context.Context, st *sqlite.Store) finding {
 	defer destroyEntries(entries)
 	row := finding{"Ledger", healthOK, "every write is settled", nil, exitDone}
 	if len(entries) > 0 {
-		row.State, row.Detail = healthWarn, fmt.Sprintf("%d interrupted writes are not settled", len(entries))
+		row.State, row.Detail = healthWarn, count(len(entries), "interrupted write")+" not settled"
 		row.Next = []string{"see: tokendesk provision resume --dry-run", "settle them: tokendesk provision resume"}
 	}
 	return row

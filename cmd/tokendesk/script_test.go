@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -21,6 +22,7 @@ func scriptEnv() *env {
 	e := systemEnv()
 	e.bus = scriptBus{dir: os.Getenv("KEYS")}
 	e.user = "tester"
+	e.touchWait = 700 * time.Millisecond
 	return e
 }
 

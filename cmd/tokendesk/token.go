@@ -33,6 +33,14 @@ func (a *app) withDesk(ctx context.Context, act func(*desk.Desk) error) error {
 	return act(a.desk(st))
 }
 
+// queryProblem says that a QUERY fits nothing. The query is not repeated: it may be a one-time password.
+func queryProblem(err error) error {
+	if errors.Is(err, token.ErrNotFound) {
+		return problemf(exitNotFound, "no token fits the query").hint("see: tokendesk token list")
+	}
+	return err
+}
+
 // tokenRow is a token as token list shows it.
 type tokenRow struct {
 	Serial   token.Serial `json:"serial,omitempty"`
@@ -133,7 +141,7 @@ func newTokenShowCmd(a *app) *cobra.Command {
 			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
 				t, credentials, err := d.Show(cmd.Context(), given[0])
 				if err != nil {
-					return err
+					return queryProblem(err)
 				}
 				rows := make([]credentialRow, len(credentials))
 				for i, c := range credentials {
@@ -188,7 +196,7 @@ back by "tokendesk token restore".`,
 			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
 				t, err := d.Block(cmd.Context(), given[0], token.Reason(reason), note)
 				if err != nil {
-					return err
+					return queryProblem(err)
 				}
 				a.say("%s is blocked: no server accepts its one-time passwords from now on", desk.Name(t))
 				return show(a, "token", tokenOf(t), tokenColumns())
@@ -210,7 +218,7 @@ than anything that was accepted before or seen while the token was blocked, and 
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
 				if _, err := d.Find(cmd.Context(), given[0]); err != nil {
-					return err
+					return queryProblem(err)
 				}
 				otp, err := a.askOTP(cmd.Context(), "Touch the key (the one-time password is not shown):")
 				if err != nil {

@@ -24,6 +24,21 @@ func lookUp(ctx context.Context, st *sqlite.Store, k *key) (provision.Have, erro
 	return have, err
 }
 
+// refuseUnsettled refuses a slot that an interruption left open: what it holds is not known, so no plan can be made.
+func refuseUnsettled(ctx context.Context, st *sqlite.Store, k *key, slot token.Slot) error {
+	entries, err := st.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer destroyEntries(entries)
+	for _, e := range entries {
+		if e.Serial == k.serial && e.Slot == slot {
+			return fmt.Errorf("%s, slot %d: %w", k.name(), slot, token.ErrUnsettled)
+		}
+	}
+	return nil
+}
+
 func destroyLive(have provision.Have) {
 	for _, c := range have.Live {
 		c.Secrets.Destroy()
