@@ -22,6 +22,7 @@ func scriptEnv() *env {
 	e := systemEnv()
 	e.bus = scriptBus{dir: os.Getenv("KEYS")}
 	e.user = "tester"
+	stopAt(e)
 	e.touchWait = 700 * time.Millisecond
 	return e
 }
