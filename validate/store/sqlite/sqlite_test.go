@@ -182,3 +182,8 @@ func TestLedger(t *testing.T) {
 	t.Parallel()
 	storetest.RunLedger(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
 }
+
+func TestDesk(t *testing.T) {
+	t.Parallel()
+	storetest.RunDesk(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+}
