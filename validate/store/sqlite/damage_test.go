@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -10,10 +11,12 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
 func note(id token.CredentialID, c storetest.Credential) validate.Advance {
@@ -104,8 +107,14 @@ func TestSecretsAreSealedAtRest(t *testing.T) {
 	if err := s.Note(t.Context(), note(id, c)); err != nil {
 		t.Fatal(err)
 	}
+	harness{s, s}.Block(t, id)
+	typed := c.Press(t, yubiotp.Token{UseCounter: 3})
+	d := desk.Desk{Store: s, Now: time.Now, Rand: rand.Reader}
+	if _, outcome, err := d.Restore(t.Context(), typed, typed); err != nil || outcome != desk.Restored {
+		t.Fatal(outcome, err)
+	}
 	for name, content := range p.files(t) {
-		for what, needle := range map[string][]byte{"key": c.Key[:], "private ID": c.PrivateID[:], "client key": key} {
+		for what, needle := range map[string][]byte{"key": c.Key[:], "private ID": c.PrivateID[:], "client key": key, "OTP": []byte(typed[12:])} {
 			if bytes.Contains(content, needle) || bytes.Contains(content, []byte(fmt.Sprintf("%x", needle))) {
 				t.Errorf("%s: the %s is in the clear", name, what)
 			}
