@@ -67,8 +67,10 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		a.say("nothing is left to settle")
 		return nil
 	}
-	if err := list(a, "settled", done, writtenColumns()); err != nil {
-		return err
+	if len(done) > 0 || a.format != "table" {
+		if err := list(a, "settled", done, writtenColumns()); err != nil {
+			return err
+		}
 	}
 	switch {
 	case left == 0:

@@ -21,6 +21,7 @@ type rig struct {
 	t        *testing.T
 	key      *vkey.Key
 	out, err bytes.Buffer // everything that was said, of all runs
+	nonce    int
 }
 
 const rigSerial = 7654321

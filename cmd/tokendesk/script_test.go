@@ -24,6 +24,9 @@ func scriptEnv() *env {
 	e.user = "tester"
 	stopAt(e)
 	e.touchWait = 700 * time.Millisecond
+	if d, err := time.ParseDuration(os.Getenv("TOUCH_WAIT")); err == nil {
+		e.touchWait = d
+	}
 	return e
 }
 

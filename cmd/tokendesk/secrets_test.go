@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/ykslot/modhex"
+)
+
+// TestNoSecretInOutput runs every command, good and bad, and looks for every secret that came into being: in what was said,
+// in logs, tables, JSON and errors, and in the clear in the store's files. Hand-over outputs go elsewhere.
+func TestNoSecretInOutput(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	r.must("init")
+	r.must("person", "add", "ada")
+	r.must("provision", "--slot", "2", "--to", "ada")
+	client := r.handOver("client", "add", "mail", "-o", "json")
+	r.run("provision", "--slot", "1")
+	r.must("provision", "--slot", "1", "--public-id", "random", "--verify", "none")
+	r.must("provision", "--slot", "2") // the former one is revoked
+	r.must("keyfile", "export", "--format", "yubico-csv", "--plaintext", "--out", file("keys.csv"))
+	r.run("keyfile", "export", "--for", "freeipa", "--plaintext", "--out", file("no.xml"))
+	r.must("keyfile", "import", file("keys.csv"), "-o", "json")
+	writeSpoiled(t, file("keys.csv"), file("spoiled.csv"))
+	r.run("keyfile", "import", file("spoiled.csv"))
+	var typed []string
+	for _, words := range [][]string{
+		{"verify"}, {"verify", "--dry-run", "-o", "json"}, {"token", "block", "ada", "--reason", "lost"}, {"verify"},
+		{"token", "restore", "ada"}, {"token", "restore", "ada"}, {"verify", "-o", "csv"},
+	} {
+		otp := r.typed(2)
+		typed = append(typed, otp)
+		r.stdin = strings.NewReader(otp)
+		r.run(words...)
+	}
+	r.run("token", "show", typed[0]) // an OTP as a query
+	for _, words := range []string{
+		"token list", "token show ada", "client list", "person list", "audit list --last 0", "audit verify", "doctor", "device list",
+		"device info", "provision resume --dry-run", "version", "keyfile formats",
+	} {
+		for _, form := range []string{"table", "json", "csv"} {
+			r.run(append(strings.Fields(words), "-o", form)...)
+		}
+	}
+	r.run("audit", "list", "--raw")
+	r.search(append(r.secrets(client), typedSecrets(typed)...))
+}
+
+// handOver calls the program with an output of its own, and returns that.
+func (r *rig) handOver(words ...string) []byte {
+	r.t.Helper()
+	var out bytes.Buffer
+	was := r.stdout
+	r.stdout = &out
+	defer func() { r.stdout = was }()
+	r.must(words...)
+	return out.Bytes()
+}
+
+// writeSpoiled copies a key file with one wrong character in each key.
+func writeSpoiled(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for i, l := range lines {
+		if f := strings.Split(l, ","); len(f) > 4 {
+			f[3] = "z" + f[3][1:]
+			lines[i] = strings.Join(f, ",")
+		}
+	}
+	if err := os.WriteFile(to, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// named is one secret.
+type named struct {
+	name string
+	raw  []byte
+	text string // a secret that is text; "" for bytes
+}
+
+// secrets are all that the store holds, the two key files, and the API key.
+func (r *rig) secrets(client []byte) []named {
+	r.t.Helper()
+	st := r.open()
+	token, err := st.Tokens(r.t.Context(), desk.Match{})
+	if err != nil || len(token) != 1 {
+		r.t.Fatalf("%d tokens, %v", len(token), err)
+	}
+	credentials, err := st.Credentials(r.t.Context(), token[0].ID)
+	if err != nil || len(credentials) != 3 {
+		r.t.Fatalf("%d credentials, %v", len(credentials), err)
+	}
+	var all []named
+	add := func(name string, raw []byte) {
+		if len(raw) > 0 {
+			all = append(all, named{name: name, raw: bytes.Clone(raw)})
+		}
+	}
+	for _, c := range credentials {
+		rec, err := st.Record(r.t.Context(), c.ID)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		add("key", rec.Key.Reveal())
+		add("private ID", rec.PrivateID.Reveal())
+	}
+	_, live, err := st.Slots(r.t.Context(), rigSerial)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, c := range live {
+		add("access code", c.Secrets.AccessCode.Reveal())
+	}
+	for _, f := range []string{sealingFile, signingFile} {
+		text, err := os.ReadFile(filepath.Join(r.dataDir, f))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		raw, err := hex.DecodeString(strings.TrimSpace(string(text[bytes.LastIndexByte(text, ':')+1:])))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		add(f, raw)
+	}
+	var answer struct{ Client newClient }
+	if err := json.Unmarshal(client, &answer); err != nil {
+		r.t.Fatal(err)
+	}
+	key, err := base64.StdEncoding.DecodeString(answer.Client.Key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	add("API key", key)
+	if len(all) < 11 {
+		r.t.Fatalf("only %d secrets were found", len(all))
+	}
+	return all
+}
+
+// typedSecrets are one-time passwords: their encrypted part must not be seen whole.
+func typedSecrets(typed []string) []named {
+	var all []named
+	for _, otp := range typed {
+		all = append(all, named{name: "one-time password", text: otp[len(otp)-32:]})
+	}
+	return all
+}
+
+// spellings are the ways in which a secret may come to be printed.
+func (n named) spellings() []string {
+	if n.text != "" {
+		return []string{n.text, strings.ToUpper(n.text)}
+	}
+	h := hex.EncodeToString(n.raw)
+	decimal := strings.Trim(fmt.Sprint(n.raw), "[]") // as fmt prints a slice
+	return []string{
+		string(n.raw), h, strings.ToUpper(h), modhex.EncodeToString(n.raw), decimal,
+		base64.StdEncoding.EncodeToString(n.raw), base64.RawStdEncoding.EncodeToString(n.raw),
+		base64.URLEncoding.EncodeToString(n.raw), base64.RawURLEncoding.EncodeToString(n.raw),
+	}
+}
+
+// search looks everywhere but in the key files.
+func (r *rig) search(secrets []named) {
+	r.t.Helper()
+	places := map[string][]byte{"standard output": r.out.Bytes(), "standard error": r.err.Bytes()}
+	stored, err := filepath.Glob(filepath.Join(r.dataDir, "tokendesk.db*"))
+	if err != nil || len(stored) == 0 {
+		r.t.Fatalf("no store, %v", err)
+	}
+	for _, f := range stored {
+		if places[filepath.Base(f)], err = os.ReadFile(f); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for place, text := range places {
+		if len(text) == 0 && !strings.HasSuffix(place, "-wal") {
+			r.t.Errorf("%s is empty", place)
+		}
+		for _, s := range secrets {
+			for i, form := range s.spellings() {
+				if bytes.Contains(text, []byte(form)) {
+					r.t.Errorf("a %s is in %s (spelling %d)", s.name, place, i)
+				}
+			}
+		}
+	}
+}
