@@ -168,3 +168,26 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	}
 	verifyAudit(t, s)
 }
+
+// TestFailedCommitLeavesNothing: only COMMIT itself notices a reference that was checked last.
+func TestFailedCommitLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s, _ := makeStore(t)
+	err := s.change(t.Context(), func(tx *tx) error {
+		if _, err := tx.Exec(`PRAGMA defer_foreign_keys = 1`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`INSERT INTO token (model, state, holder, created) VALUES ('app', 'active', 4711, 1)`); err != nil {
+			return err
+		}
+		return tx.desk("test", "token", nil)
+	})
+	if !errors.Is(translate(err), token.ErrNotFound) {
+		t.Fatalf("got %v", err)
+	}
+	events := verifyAudit(t, s).Events
+	harness{s, s}.Add(t, storetest.Sample(1, token.Active)) // the connection is fit for the next transaction
+	if verifyAudit(t, s).Events <= events {
+		t.Error("the next transaction left no event")
+	}
+}

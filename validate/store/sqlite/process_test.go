@@ -112,9 +112,10 @@ func startChild(t *testing.T, p place) *child {
 	return c
 }
 
-// answers reads to the end, and counts what was accepted.
-func (c *child) answers(t *testing.T) (accepted [][2]int) {
+// answers reads to the end, calling each for every answer, and lists what was accepted.
+func (c *child) answers(t *testing.T, each func()) (accepted [][2]int) {
 	for c.out.Scan() {
+		each()
 		var use, session int
 		var word string
 		if n, _ := fmt.Sscan(c.out.Text(), &use, &session, &word); n != 3 {
@@ -157,7 +158,7 @@ func TestOneOfAllProcesses(t *testing.T) {
 			if err := c.in.Close(); err != nil {
 				t.Error(err)
 			}
-			got := c.answers(t)
+			got := c.answers(t, func() {})
 			if err := c.cmd.Wait(); err != nil {
 				t.Error(err)
 			}
@@ -210,22 +211,28 @@ func TestKilledProcessForgetsNothing(t *testing.T) {
 	verifyAudit(t, s)
 }
 
-// loadAndKill sends ever newer OTPs to a process of its own and kills it within 30 ms.
+// loadAndKill sends ever newer OTPs to a process of its own, 8 at a time, and kills it within 30 ms.
 func loadAndKill(t *testing.T, p place, order *int) [][2]int {
 	c := startChild(t, p)
 	after := time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { _ = c.cmd.Process.Kill() })
 	defer after.Stop()
-	sent := make(chan struct{})
+	window, dead, sent := make(chan struct{}, 8), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(sent)
 		for {
+			select {
+			case window <- struct{}{}:
+			case <-dead:
+				return
+			}
 			*order++
 			if _, err := fmt.Fprintf(c.in, "%d %d n\n", *order/256, *order%256); err != nil {
 				return // it was killed
 			}
 		}
 	}()
-	accepted := c.answers(t)
+	accepted := c.answers(t, func() { <-window })
+	close(dead)
 	<-sent
 	_ = c.cmd.Wait() // killed
 	return accepted

@@ -39,10 +39,7 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 			return x.undo(err)
 		}
 	}
-	if err := t.Commit(); err != nil {
-		return x.undo(err) // a COMMIT that failed (disk full) may have left the transaction open
-	}
-	return nil
+	return t.Commit() // where it fails, the driver rolls back
 }
 
 // QueryContext and QueryRowContext finish what has begun: see change.
