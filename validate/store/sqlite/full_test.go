@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -189,5 +190,28 @@ func TestFailedCommitLeavesNothing(t *testing.T) {
 	harness{s, s}.Add(t, storetest.Sample(1, token.Active)) // the connection is fit for the next transaction
 	if verifyAudit(t, s).Events <= events {
 		t.Error("the next transaction left no event")
+	}
+}
+
+// TestCancelEndsTheQueueOnly: a caller that gave up while waiting changed nothing.
+func TestCancelEndsTheQueueOnly(t *testing.T) {
+	t.Parallel()
+	s, _ := makeStore(t)
+	c := storetest.Sample(1, token.Active)
+	id := harness{s, s}.Add(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.change(ctx, func(tx *tx) error {
+		cancel() // the writer is busy, and its own context ends too
+		if _, err := s.Accept(ctx, validate.Advance{Credential: id, Use: 1}); !errors.Is(err, context.Canceled) {
+			t.Errorf("in the queue: %v", err)
+		}
+		_, err := oneCredential(ctx, tx, `WHERE c.id = ?`, id)
+		return errors.Join(err, tx.desk("test", "finished", nil))
+	})
+	if err != nil {
+		t.Errorf("what had begun was not finished: %v", err)
+	}
+	if got, err := s.Find(t.Context(), c.PublicID); err != nil || got.Row.Counters.Use != -1 {
+		t.Errorf("%+v, %v", got.Row.Counters, err)
 	}
 }

@@ -40,9 +40,8 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	if open {
 		return token.Entry{}, token.ErrUnsettled
 	}
-	var former token.CredentialID // 0: none
-	if err := t.QueryRow(`SELECT coalesce(max(id), 0) FROM credential WHERE token = ? AND slot = ? AND kind <> 'piv' AND state NOT IN ('pending', 'revoked')`,
-		id, r.Slot).Scan(&former); err != nil {
+	former, err := t.former(id, r)
+	if err != nil {
 		return token.Entry{}, err
 	}
 	if err := t.publicIDFree(r.Kind, r.PublicID, former); err != nil {
@@ -86,6 +85,17 @@ func (t *tx) reserveToken(ctx context.Context, r token.Reservation) (token.ID, e
 		_, err = t.Exec(`UPDATE token SET firmware = ? WHERE id = ?`, r.Firmware, k.ID)
 	}
 	return k.ID, err
+}
+
+// former is the live credential that the slot holds, as far as we know; 0: none. One that came in a file without its slot counts
+// when it has the public ID that is asked for.
+func (t *tx) former(id token.ID, r token.Reservation) (former token.CredentialID, err error) {
+	err = t.QueryRow(`SELECT id FROM credential WHERE token = ?1 AND kind <> 'piv' AND state NOT IN ('pending', 'revoked')
+		AND (slot = ?2 OR slot = 0 AND kind = 'yubico-otp' AND public_id = ?3) ORDER BY slot DESC LIMIT 1`, id, r.Slot, r.PublicID.String()).Scan(&former)
+	if isNotFound(err) {
+		return 0, nil
+	}
+	return former, err
 }
 
 // publicIDFree refuses a public ID that a live credential other than except has. Pending ones count.

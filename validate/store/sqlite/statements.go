@@ -86,7 +86,7 @@ func deriveEnabled() string {
 	in := strings.Join(states, ", ")
 	return fmt.Sprintf(`UPDATE counter SET enabled = (
 		SELECT c.state IN (%s) AND t.state IN (%s)
-		  AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.token = c.token AND l.slot = c.slot AND l.phase IN (%s))
+		  AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.token = c.token AND (l.slot = c.slot OR l.former = c.id) AND l.phase IN (%s))
 		FROM credential c JOIN token t ON t.id = c.token WHERE c.id = counter.credential)
 		WHERE credential IN (SELECT id FROM credential WHERE token = ?1)`, in, in, strings.Join(phases, ", "))
 }

@@ -33,6 +33,7 @@ func RunDesk(t *testing.T, open func(t *testing.T) Full) {
 		{"export", testExport},
 		{"import", testImport},
 		{"import OATH", testImportOATH},
+		{"overwrite an import", testOverwriteImport},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -394,5 +395,25 @@ func testImportOATH(t *testing.T, s deskSuite) {
 	}
 	if got := s.export(t); len(got) != 0 {
 		t.Errorf("stock was exported: %v", got)
+	}
+}
+
+// testOverwriteImport writes a key anew that came in a file which does not tell slots.
+func testOverwriteImport(t *testing.T, s deskSuite) {
+	in := yubico(1, 501)
+	in.Slot, in.PublicID = 0, token.SerialPublicID(501)
+	if got := s.imported(t, in); !slices.Equal(got, []desk.Outcome{desk.New}) {
+		t.Fatal(got)
+	}
+	if !s.press(t, in.PublicID, 1, 0) {
+		t.Error("refused before")
+	}
+	e := s.reach(t, reservation(501), token.Writing, 2)
+	if e.Former == nil || s.press(t, in.PublicID, 2, 0) {
+		t.Errorf("the former one is %+v and must not validate", e.Former)
+	}
+	s.must(t, s.Commit(t.Context(), e.ID, counters(1, 0)))
+	if c, err := s.Find(t.Context(), in.PublicID); err != nil || c.ID != e.Credential.ID {
+		t.Errorf("found %d, %v", c.ID, err)
 	}
 }
