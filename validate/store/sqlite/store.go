@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -100,6 +101,9 @@ func create(ctx context.Context, dir string, keys Keys, o Options) (*Store, erro
 		if err = s.begin(ctx); err == nil {
 			err = s.prepare(ctx)
 		}
+		if err == nil { // the names of the files are as durable as their contents
+			err = errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+		}
 		if err != nil {
 			err = errors.Join(err, s.disconnect())
 		}
@@ -113,6 +117,21 @@ func create(ctx context.Context, dir string, keys Keys, o Options) (*Store, erro
 		return nil, err
 	}
 	return s, nil
+}
+
+// syncDir makes the names in a directory durable. Windows has no such call.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) { // a parent that only root reads holds its names without us
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // begin writes the schema and the store's identity.
