@@ -138,6 +138,9 @@ func (s *Session) abandon(ctx context.Context, cause error) error {
 	return cause
 }
 
+// errOtherWriter: the programming sequence moved under us, so another program writes to the key too.
+var errOtherWriter = errors.New("another program writes to the key too: close it and try again")
+
 // send transfers a frame. An error that does not wrap ErrUnsettled means that the command was not executed.
 func (s *Session) send(ctx context.Context, cmd Command, payload *[PayloadLen]byte) error {
 	if !s.rest {
@@ -145,11 +148,16 @@ func (s *Session) send(ctx context.Context, cmd Command, payload *[PayloadLen]by
 			return err
 		}
 	}
+	seq := s.status.ProgSeq
 	reports := Reports(cmd, payload)
 	defer clear(reports)
 	for i, r := range reports {
 		if i > 0 {
-			if err := s.poll(ctx, busyBudget, consumed); err != nil {
+			err := s.poll(ctx, busyBudget, consumed)
+			if err == nil && s.status.ProgSeq != seq {
+				err = errOtherWriter // its parts are in our frame
+			}
+			if err != nil {
 				return s.abandon(ctx, err)
 			}
 		}

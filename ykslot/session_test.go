@@ -246,7 +246,7 @@ func TestCancelInFrame(t *testing.T) {
 func TestCancelAfterFrame(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	p := newPlayback(t, idle543+setPart+idle543+"SET 00 06 6b 5b 00 00 00 89\n")
+	p := newPlayback(t, idle543+idle543+setPart+idle543+"SET 00 06 6b 5b 00 00 00 89\n")
 	p.onSet = func(n int) {
 		if n == 2 {
 			cancel()
@@ -282,6 +282,21 @@ func TestAccepted(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, got)
 		}
 	}
+}
+
+// TestOtherWriter: another program writes between our reading of the status and our verdict. A sequence that moved by more
+// than one does not say whose write the slot holds, so it is neither success nor refusal.
+func TestOtherWriter(t *testing.T) {
+	t.Parallel()
+	after := "GET 00 05 04 03 03 05 00 00\n"
+	p := newPlayback(t, idle543+idle543+setPart+idle543+"SET 00 06 6b 5b 00 00 00 89\n"+strings.Repeat(after, 8))
+	s, _ := Open(t.Context(), p, p.pause)
+	err := s.Swap(t.Context())
+	var rejected *RejectedError
+	if !errors.Is(err, ErrUnsettled) || errors.As(err, &rejected) {
+		t.Errorf("%v", err)
+	}
+	p.end()
 }
 
 func TestRejectedCauses(t *testing.T) {

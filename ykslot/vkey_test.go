@@ -236,12 +236,12 @@ func TestTransfers(t *testing.T) {
 		call       func() error
 		gets, sets int
 	}{
-		{"write", func() error { return r.Write(t.Context(), ykslot.Slot1, cfg, none) }, 8, 8},
+		{"write", func() error { return r.Write(t.Context(), ykslot.Slot1, cfg, none) }, 9, 8},
 		{"write with a code", func() error {
 			return r.Write(t.Context(), ykslot.Slot2, otpConfig(t, v, 1, bytesOf(6, 9)), bytesOf(6, 9))
-		}, 9, 9},
-		{"delete", func() error { return r.Delete(t.Context(), ykslot.Slot2, bytesOf(6, 9)) }, 4, 4},
-		{"swap", func() error { return r.Swap(t.Context()) }, 2, 2},
+		}, 10, 9},
+		{"delete", func() error { return r.Delete(t.Context(), ykslot.Slot2, bytesOf(6, 9)) }, 5, 4},
+		{"swap", func() error { return r.Swap(t.Context()) }, 3, 2},
 		{"serial", func() error { _, err := r.Serial(t.Context()); return err }, 3, 3},
 	} {
 		r.key.ResetTransfers()
@@ -284,6 +284,62 @@ func TestFaultSweep(t *testing.T) {
 			}
 			want(t, "write after the fault", r.Write(t.Context(), ykslot.Slot1, otpConfig(t, v, 3, none), none), false, 0)
 			r.holds(t, "after the fault", 1, 3)
+		}
+	}
+}
+
+// otherWriter reads the status through, and once, before the n-th report of the session, lets another program write slot 2.
+type otherWriter struct {
+	*vkey.Conn
+	n     int
+	write func()
+}
+
+func (o *otherWriter) next() {
+	if o.n--; o.n == 0 {
+		o.write()
+	}
+}
+
+func (o *otherWriter) GetFeature(ctx context.Context) (usbhid.Report, error) {
+	o.next()
+	return o.Conn.GetFeature(ctx)
+}
+
+func (o *otherWriter) SetFeature(ctx context.Context, r usbhid.Report) error {
+	o.next()
+	return o.Conn.SetFeature(ctx, r)
+}
+
+// TestOtherWriterSweep: another program, which knows no lock, writes the other slot before any one report of a write of
+// ours. Whatever we then say of our slot is true.
+func TestOtherWriterSweep(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 20; n++ {
+		k := vkey.New(vkey.YubiKey543, vkey.Options{})
+		conn, err := k.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := &otherWriter{Conn: conn}
+		noWait := func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+		s, err := ykslot.Open(t.Context(), other, noWait)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := s.Status().Version
+		other.n, other.write = n, func() {
+			theirs, err := ykslot.Open(t.Context(), conn, noWait)
+			if err == nil {
+				err = theirs.Write(t.Context(), ykslot.Slot2, otpConfig(t, v, 9, none), none)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = s.Write(t.Context(), ykslot.Slot1, otpConfig(t, v, 1, none), none)
+		if written := k.Holds(1, bytesOf(16, 1).Reveal()); written != (err == nil) && !errors.Is(err, ykslot.ErrUnsettled) {
+			t.Errorf("before report %d: the slot is written: %v, but we say %v", n, written, err)
 		}
 	}
 }

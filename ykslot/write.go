@@ -104,42 +104,50 @@ func (s *Session) change(ctx context.Context, o op, slot Slot, cfg *Config, curr
 	}
 	copy(payload[offCurrentCode:], current.Reveal())
 
-	if !s.rest {
-		if err := s.settle(ctx, busyBudget); err != nil {
-			return opError(o, slot, err)
-		}
+	// Read anew even at rest: another program may have written since, and its step of the sequence must not be taken
+	// for ours or hide ours.
+	if err := s.settle(ctx, busyBudget); err != nil {
+		return opError(o, slot, err)
 	}
 	old := s.status
 	if err := s.send(ctx, commandOf(o, slot), &payload); err != nil {
 		return opError(o, slot, err)
 	}
-	ok, err := s.accepted(ctx, old)
+	err := s.outcome(ctx, old)
 	switch {
+	case errors.Is(err, errRefused):
+		return opError(o, slot, newRejected(o, slot, old, !current.IsZero()))
 	case err != nil:
 		return opError(o, slot, fmt.Errorf("%w: %w", ErrUnsettled, err))
-	case !ok:
-		return opError(o, slot, newRejected(o, slot, old, !current.IsZero()))
 	}
 	return nil
 }
 
-// accepted waits for the status after a write and judges it. What looks like a refusal is read again, for silentBudget,
-// before it is believed: a status that was merely late would deny a configuration that the slot holds.
-func (s *Session) accepted(ctx context.Context, old Status) (bool, error) {
+// errRefused: the programming sequence stands where it stood before the write.
+var errRefused = errors.New("refused")
+
+// outcome waits for the status after a write and judges it: nil, errRefused, or what kept it from being known. A refusal
+// is read again, for silentBudget, before it is believed: a status that was merely late would deny a configuration that
+// the slot holds. A sequence that moved otherwise than by this write alone proves nothing.
+func (s *Session) outcome(ctx context.Context, old Status) error {
 	err := s.poll(ctx, busyBudget, s.written)
 	if err == nil && !Accepted(old, s.status) {
 		err = s.poll(ctx, silentBudget, func(r Report) (bool, error) {
 			done, err := s.written(r)
 			return done && Accepted(old, s.status), err
 		})
-		if errors.Is(err, ErrNotAnswering) && s.rest {
-			return false, nil
+		switch {
+		case !errors.Is(err, ErrNotAnswering) || !s.rest:
+		case s.status.ProgSeq == old.ProgSeq:
+			return errRefused
+		default:
+			return errOtherWriter
 		}
 	}
 	if errors.Is(err, ErrProtocol) {
 		err = s.abandon(ctx, err)
 	}
-	return err == nil, err
+	return err
 }
 
 func commandOf(o op, slot Slot) Command {
