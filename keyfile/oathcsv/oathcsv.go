@@ -11,7 +11,8 @@
 // Source: reference key-files.md §4.1, §4.2, §0.
 //
 // The serial of a YubiKey's slot is of our own making, YUBIAES<serial>_<slot> and YUBIHOTP<serial>_<slot>, so that two slots
-// of one key stay two tokens.
+// of one key stay two tokens: of two rows with one serial the importer keeps the last. Where a Yubico OTP's slot is unknown,
+// its public ID stands in the slot's place.
 package oathcsv
 
 import (
@@ -111,7 +112,7 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the file has nothing to name it by"))
 	case !goodSerial(serial):
 		out = append(out, keyfile.Fatal("label", "privacyIDEA takes letters, digits, - and _ only, 255 at most"))
-	case rec.Serial != 0 && rec.Slot == 0 && prefixes[rec.Kind] != "":
+	case rec.Serial != 0 && rec.Slot == 0 && rec.PublicID.Len() == 0 && prefixes[rec.Kind] != "":
 		out = append(out, keyfile.Loss{Field: "slot", Note: "unknown: another credential of the same key would get the same serial and overwrite it"})
 	}
 	if rec.Kind == token.HOTP || rec.Kind == token.TOTP {
@@ -159,13 +160,15 @@ func serialOf(rec keyfile.Record) string {
 			return rec.PublicID.String() // the device hides its serial
 		}
 		return rec.Label
-	case rec.Slot == 0:
-		return p + rec.Serial.String()
+	case rec.Slot != 0:
+		return p + rec.Serial.String() + "_" + strconv.Itoa(int(rec.Slot))
+	case rec.Kind == token.YubicoOTP && rec.PublicID.Len() > 0:
+		return p + rec.Serial.String() + "_" + rec.PublicID.String()
 	}
-	return p + rec.Serial.String() + "_" + strconv.Itoa(int(rec.Slot))
+	return p + rec.Serial.String()
 }
 
-// name puts a first column into Serial and Slot if it is of our making, into Label otherwise.
+// name puts a first column into Serial and Slot, or PublicID, if it is of our making, into Label otherwise.
 func name(rec *keyfile.Record, s string) {
 	rec.Label = s
 	p := prefixes[rec.Kind]
@@ -173,20 +176,22 @@ func name(rec *keyfile.Record, s string) {
 	if p == "" || !ours {
 		return
 	}
-	digits, slot, _ := strings.Cut(digits, "_")
+	digits, part, _ := strings.Cut(digits, "_")
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil {
 		return
 	}
 	made := keyfile.Record{Kind: rec.Kind, Serial: token.Serial(n)}
-	switch slot {
+	switch part {
 	case "1":
 		made.Slot = 1
 	case "2":
 		made.Slot = 2
+	default:
+		made.PublicID, _ = token.ParsePublicID(part) // what is none does not come back below
 	}
 	if serialOf(made) == s { // no leading zeros, no other slot
-		rec.Serial, rec.Slot, rec.Label = made.Serial, made.Slot, ""
+		rec.Serial, rec.Slot, rec.PublicID, rec.Label = made.Serial, made.Slot, made.PublicID, ""
 	}
 }
 

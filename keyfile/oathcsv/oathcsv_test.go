@@ -46,6 +46,25 @@ func TestEncodeReference(t *testing.T) {
 	}
 }
 
+// Of two rows with one serial privacyIDEA keeps the last: two slots of one key must differ even where the slots are unknown.
+func TestUnknownSlotsDiffer(t *testing.T) {
+	t.Parallel()
+	unknown := func(r *keyfile.Record) { r.Serial, r.Slot = 10200301, 0 }
+	recs := []keyfile.Record{sample.With(sample.First(), unknown), sample.With(sample.Second(), unknown)}
+	got, err := sample.Encode(Codec{}, recs...)
+	want := "YUBIAES10200301_vvccccknlfut, " + sample.Key1 + ", yubikey, 44\nYUBIAES10200301_cbcdcecfcgch, " + sample.Key2 + ", yubikey, 44\n"
+	if err != nil || got != want {
+		t.Errorf("%v, got\n%s", err, got)
+	}
+	if err := keyfile.Check(Codec{}, strings.NewReader(got), keyfile.All(recs)); err != nil {
+		t.Error(err)
+	}
+	read, errs := sample.Decode(Codec{}, got)
+	if len(errs) > 0 || len(read) != 2 || read[1].Serial != 10200301 || read[1].PublicID != recs[1].PublicID || read[1].Label != "" {
+		t.Errorf("%v, read back %+v", errs, read)
+	}
+}
+
 func TestDecodeReference(t *testing.T) {
 	t.Parallel()
 	aes := sample.With(sample.First(), func(r *keyfile.Record) { *r = (Codec{}).Carried(*r) })
@@ -176,7 +195,7 @@ func TestLoss(t *testing.T) {
 		{"public ID", Codec{}, sample.First(), "public-id", false},
 		{"access code", Codec{}, sample.Second(), "access-code", false},
 		{"owner in version 1", Codec{}, sample.Dave(), "owner", false},
-		{"unknown slot", Codec{}, sample.With(sample.First(), func(r *keyfile.Record) { r.Slot = 0 }), "slot", false},
+		{"unknown slot", Codec{}, sample.With(sample.SlotHOTP(), func(r *keyfile.Record) { r.Slot = 0 }), "slot", false},
 		{"sha256 with 20 bytes", Codec{}, dave20, "hash", true},
 		{"sha1 with 32 bytes", Codec{}, sample.With(sample.Dave(), func(r *keyfile.Record) { r.Hash = "sha1" }), "hash", true},
 		{"short seed", Codec{}, sample.With(sample.Bob(), func(r *keyfile.Record) { r.Key = sample.Hex("3132333435363738") }), "key", true},
