@@ -3,7 +3,7 @@
 //	serial,public ID,private ID,key,access code,time,
 //
 // six fields and a trailing comma, ModHex for the public ID, hexadecimal for the secrets, time without zone. It does not say
-// which slot a row is for. A row with a number for the private ID and a 20-byte key is an HOTP credential.
+// which slot a row is for. A row with a 20-byte key is an HOTP credential and has its moving factor for a private ID.
 // Source: reference key-files.md §7.1, §4.3.
 package yubicocsv
 
@@ -123,17 +123,16 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	} else if n > colEnd || len(row.Bytes(colEnd)) > 0 {
 		row.Bad(colEnd, "row", "more than six fields")
 	}
-	key, id := len(row.Bytes(colKey)), row.Bytes(colPrivateID)
 	switch {
-	case key == 2*hotpKeySize && isNumber(id):
+	case len(row.Bytes(colPrivateID)) == 0:
+		row.Bad(colPrivateID, "private-id", "empty: a static password or a challenge-response key, which is not imported")
+	case len(row.Bytes(colKey)) == 2*hotpKeySize:
 		rec.Kind, rec.Digits, rec.Hash = token.HOTP, 6, "sha1"
 		rec.Counter = row.Int(colPrivateID, "counter", 0, 1<<62, 0)
 		if rec.Label = row.Public(colPublicID); rec.Label != "" && !isTokenID(rec.Label) {
 			row.Bad(colPublicID, "label", "not an OATH token identifier")
 		}
 		rec.Key = row.Hex(colKey, "key", hotpKeySize)
-	case key == 2*keyfile.KeySize && len(id) == 0:
-		row.Bad(colPrivateID, "private-id", "empty: a static password or a challenge-response key, which is not imported")
 	default:
 		rec.Kind = token.YubicoOTP
 		rec.PublicID = row.PublicID(colPublicID)

@@ -81,6 +81,8 @@ func TestBadRows(t *testing.T) {
 		{"short access code", strings.Replace(good, "031b554b18a7", "031b55", 1), "access-code", 5},
 		{"other time", strings.Replace(good, "2026-03-01T", "01.03.2026 ", 1), "created", 6},
 		{"token identifier", "10200301,ub-1,0," + sample.SeedAlice + ",,,", "label", 2},
+		{"challenge-response", "10200301,,," + sample.SeedAlice + ",,,", "private-id", 3},
+		{"negative counter", "10200301,ubnu00900001,-5," + sample.SeedAlice + ",,,", "counter", 3},
 		{"counter", "10200301,,99999999999999999999," + sample.SeedAlice + ",,,", "counter", 3},
 	} {
 		recs, errs := sample.Decode(Codec{}, "# first line\n"+tc.row+"\n"+reference)
