@@ -115,25 +115,35 @@ func testCancelInput(r *rig) {
 	r.proves(ykslot.Slot1, r.program(s, ykslot.Slot1, none()))
 }
 
-// plugAfter skips the case where the target cannot be unplugged, and plugs it in again at its end.
-func (r *rig) plugAfter() {
+// unplug pulls the key out until the case plugs it in or ends. It skips the case where the target cannot be unplugged.
+func (r *rig) unplug() {
 	r.Helper()
 	if r.Unplug == nil || r.Plug == nil {
 		r.Skip("this target cannot be unplugged")
 	}
-	r.Cleanup(func() { // the case's own time may be up
-		ctx, cancel := context.WithTimeout(context.Background(), r.Patience)
-		defer cancel()
-		if err := r.Plug(ctx); err != nil {
-			r.Errorf("plug: %v", err)
+	r.out = true
+	r.Cleanup(func() {
+		if r.out {
+			r.plug()
 		}
 	})
+	r.must(r.Unplug(r.ctx))
+}
+
+// plug puts the key back, also after the case's own time is up.
+func (r *rig) plug() {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), r.Patience)
+	defer cancel()
+	r.out, r.lost = false, 0
+	if err := r.Plug(ctx); err != nil {
+		r.Fatalf("plug: %v", err)
+	}
 }
 
 func testUnplug(r *rig) {
-	r.plugAfter()
 	s := r.open()
-	r.must(r.Unplug(r.ctx))
+	r.unplug()
 	if _, err := s.ReadStatus(r.ctx); !errors.Is(err, usbhid.ErrGone) {
 		r.Errorf("read status: got %v, want ErrGone", err)
 	}
@@ -147,14 +157,13 @@ func testUnplug(r *rig) {
 }
 
 func testUnplugInput(r *rig) {
-	r.plugAfter()
 	r.open()
 	got := make(chan error, 1)
 	go func() {
 		_, err := r.dev.ReadInput(r.ctx)
 		got <- err
 	}()
-	r.must(r.Unplug(r.ctx))
+	r.unplug()
 	if err := <-got; !errors.Is(err, usbhid.ErrGone) {
 		r.Errorf("got %v, want ErrGone", err)
 	}
@@ -164,21 +173,20 @@ func testUnplugInput(r *rig) {
 // testReplug: a new power-up counts as a new use, and the programming sequence starts at 1 (reference yubikey-otp.md
 // §1.6, §4.1).
 func testReplug(r *rig) {
-	r.plugAfter()
 	s := r.open()
 	c := r.program(s, ykslot.Slot1, none())
 	r.program(s, ykslot.Slot1, none())
 	r.must(s.Write(r.ctx, ykslot.Slot1, r.config(s, c, none()), none()))
 	first := r.proves(ykslot.Slot1, c)
 	r.close()
-	r.must(r.Unplug(r.ctx))
-	r.must(r.Plug(r.ctx))
+	r.unplug()
+	r.plug()
 	s = r.open()
 	if st := s.Status(); st.ProgSeq != 1 {
 		r.Errorf("programming sequence %d after plugging in, want 1", st.ProgSeq)
 	}
 	second := r.proves(ykslot.Slot1, c)
-	if second.UseCounter != first.UseCounter+1 || second.SessionCounter != 0 {
+	if second.UseCounter != first.UseCounter+1 || second.SessionCounter != r.lost {
 		r.Errorf("before %v, after %v, want the next use and session 0", first, second)
 	}
 }

@@ -55,11 +55,11 @@ func testProve(r *rig, slot ykslot.Slot) {
 		r.Errorf("after the write: %+v", st)
 	}
 	first := r.proves(slot, c)
-	if first.UseCounter != 1 || first.SessionCounter != 0 {
+	if first.UseCounter != 1 || first.SessionCounter != r.lost {
 		r.Errorf("first OTP: %v, want use 1 session 0", first)
 	}
 	second := r.proves(slot, c)
-	if second.UseCounter != 1 || second.SessionCounter != 1 {
+	if second.UseCounter != 1 || second.SessionCounter != r.lost+1 {
 		r.Errorf("second OTP: %v, want use 1 session 1", second)
 	}
 }
@@ -72,7 +72,7 @@ func testOverwrite(r *rig) {
 	if st := s.Status(); st.ProgSeq != 2 {
 		r.Errorf("programming sequence %d after two writes, want 2", st.ProgSeq)
 	}
-	if first := r.proves(ykslot.Slot1, c); first.Order() != 1<<8 {
+	if first := r.proves(ykslot.Slot1, c); first.Order() != 1<<8+uint32(r.lost) {
 		r.Errorf("first OTP: %v, want use 1 session 0", first)
 	}
 }

@@ -1,7 +1,7 @@
 # Helpers for scripts in the guest. Everything waits by polling with a bound; nothing sleeps for luck.
 
 # fail TEXT: say why and end the script.
-fail() { echo "FAIL: $*"; exit 1; }
+fail() { echo "FAIL: $*" >&2; exit 1; }
 
 # want WHAT GOT WANT: end the script where two texts differ.
 want() { [[ $2 == "$3" ]] || fail "$1: got \"$2\", want \"$3\""; }
@@ -23,10 +23,68 @@ run_scenario() {
 	local status=0 start=$EPOCHREALTIME
 	echo "@@scenario $1"
 	timeout -k 5 "$2" bash -c 'set -Eeuo pipefail; source "$GUEST_DIR/prelude.sh"
-		trap '\''echo "FAIL: line $LINENO: $BASH_COMMAND"'\'' ERR; trap stop_vkeyd EXIT
+		trap '\''echo "FAIL: line $LINENO: $BASH_COMMAND" >&2'\'' ERR; trap stop_vkeyd EXIT
 		source "$GUEST_DIR/scenario/$0"' "$1" || status=$?
 	awk "BEGIN { printf \"took %.1f s\", $EPOCHREALTIME - $start }"
 	echo; echo "@@status $1 $status"
 }
 
-stop_vkeyd() { :; }
+# The virtual key of the scenarios, and what is written into it; made up.
+SERIAL=7654321 PUBLIC=ff000074cbb1 PRIVATE=010203040506 KEY=000102030405060708090a0b0c0d0e0f
+VKEYD_SOCKET=/run/vkeyd.socket VKEYD_PID=/run/vkeyd.pid
+
+# start_vkeyd FIRMWARE[,OPTION…]: serve an empty virtual key by USB/IP on 127.0.0.1:3240.
+start_vkeyd() {
+	rm -f $VKEYD_SOCKET
+	"$GUEST_DIR/vkeyd" -key "$1,serial=$SERIAL" -control $VKEYD_SOCKET </dev/null >/run/vkeyd.log 2>&1 &
+	echo $! >$VKEYD_PID
+	disown
+	wait_for 20 grep -q ready /run/vkeyd.log || { cat /run/vkeyd.log; return 1; }
+}
+
+# stop_vkeyd: end the virtual key, if there is one, which detaches it.
+stop_vkeyd() {
+	[[ -e $VKEYD_PID ]] || return 0
+	kill -9 "$(<$VKEYD_PID)" 2>/dev/null || true
+	rm -f $VKEYD_PID
+	wait_for 20 keys_attached 0
+}
+
+# vkeyd ORDER WORD…: give the virtual key an order, as hwtest/usbip/vkeyd documents them; KEY is left out here.
+vkeyd() { "$GUEST_DIR/vkeyd" -control $VKEYD_SOCKET "$1" 1 "${@:2}"; }
+
+# press SLOT: touch the key as for slot 1 or 2.
+press() { vkeyd touch "$1" >/dev/null; }
+
+# typed SLOT: touch the key; print the line the system's keyboard types.
+typed() { "$GUEST_DIR/slot" typed bash -c "source \"\$GUEST_DIR/prelude.sh\"; press $1"; }
+
+# opened PRIVATE KEY OTP: print public ID, use and session counter of an OTP, or fail.
+opened() { "$GUEST_DIR/slot" open "$@"; }
+
+# attach_key: plug the served key into this system, and wait for its keyboard.
+attach_key() {
+	wait_for 20 usbip attach -r 127.0.0.1 -b 1-1
+	wait_for 20 keyboard_ready
+}
+
+# unplug_key, plug_key: pull the key out, put it back.
+unplug_key() { vkeyd unplug >/dev/null && wait_for 20 keys_attached 0; }
+plug_key() { vkeyd plug >/dev/null && attach_key; }
+
+# transfers: prints "gets=N sets=N", the feature reports read and written since reset_transfers.
+transfers() { vkeyd transfers; }
+reset_transfers() { vkeyd reset >/dev/null; }
+
+# keys_attached N: that many devices of Yubico's are attached.
+keys_attached() { [[ $(cat /sys/bus/usb/devices/*/idVendor 2>/dev/null | grep -c 1050) == "$1" ]]; }
+
+# keyboard_ready: usbhid has a key's interface 0, and its hidraw node and an input node exist.
+keyboard_ready() {
+	local hid=/sys/bus/usb/drivers/usbhid/*:1.0/*
+	set -- $hid/hidraw/hidraw* $hid/input/input*/event*
+	[[ $# == 2 && -c /dev/${1##*/} && -c /dev/input/${2##*/} ]]
+}
+
+# keyboard_back: fail unless the keyboard is there now, without waiting.
+keyboard_back() { keyboard_ready >/dev/null || fail "the keyboard is not back"; }

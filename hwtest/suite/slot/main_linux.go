@@ -131,14 +131,24 @@ func printTyped(ctx context.Context, args []string) error {
 		return err
 	}
 	defer f.Close()
+	// The kernel keeps fewer events than an OTP has, so reading starts before the touch.
+	type result struct {
+		line string
+		err  error
+	}
+	got := make(chan result, 1)
+	go func() {
+		line, err := typed(ctx, f)
+		got <- result{line, err}
+	}()
 	if err := command(ctx, args); err != nil {
 		return err
 	}
-	line, err := typed(ctx, f)
-	if err != nil {
-		return err
+	r := <-got
+	if r.err != nil {
+		return r.err
 	}
-	_, err = fmt.Println(line)
+	_, err = fmt.Println(r.line)
 	return err
 }
 
