@@ -87,7 +87,7 @@ func (p *parser) name(row *keyfile.Row, rec *keyfile.Record) {
 		rec.Owner = row.Public(1)
 	}
 	if rec.Label = row.Public(p.shift + colSerial); !goodSerial(rec.Label) {
-		row.Bad(p.shift+colSerial, "serial", "a serial is letters, digits, - and _, 255 at most")
+		row.Bad(p.shift+colSerial, "serial", "a serial is letters, digits, - and _, 40 at most")
 	}
 	if len(row.Bytes(p.shift+colHash)) > 0 {
 		row.Bad(p.shift+colHash, "hash", "a sixth column is LinOTP's name for the hash, which privacyIDEA ignores: it is not read")

@@ -111,7 +111,7 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	case serial == "":
 		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the file has nothing to name it by"))
 	case !goodSerial(serial):
-		out = append(out, keyfile.Fatal("label", "privacyIDEA takes letters, digits, - and _ only, 255 at most"))
+		out = append(out, keyfile.Fatal("label", "privacyIDEA takes letters, digits, - and _ only, 40 at most"))
 	case rec.Serial != 0 && rec.Slot == 0 && rec.PublicID.Len() == 0 && prefixes[rec.Kind] != "":
 		out = append(out, keyfile.Loss{Field: "slot", Note: "unknown: another credential of the same key would get the same serial and overwrite it"})
 	}
@@ -195,7 +195,11 @@ func name(rec *keyfile.Record, s string) {
 	}
 }
 
-// goodSerial is privacyIDEA's rule ^[0-9a-zA-Z\-_]+$. Source: reference key-files.md §0 fact 10.
+// maxSerial is the length of a serial in privacyIDEA's and LinOTP's tables; a longer one aborts the import at its row.
+// Source: privacyidea/models.py, Token.serial.
+const maxSerial = 40
+
+// goodSerial is privacyIDEA's rule ^[0-9a-zA-Z\-_]+$, 40 at most. Source: reference key-files.md §0 fact 10.
 func goodSerial(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -203,5 +207,5 @@ func goodSerial(s string) bool {
 			return false
 		}
 	}
-	return len(s) > 0 && len(s) <= 255
+	return len(s) > 0 && len(s) <= maxSerial
 }

@@ -195,6 +195,7 @@ func TestLoss(t *testing.T) {
 		{"public ID", Codec{}, sample.First(), "public-id", false},
 		{"access code", Codec{}, sample.Second(), "access-code", false},
 		{"owner in version 1", Codec{}, sample.Dave(), "owner", false},
+		{"41 characters", Codec{}, sample.With(sample.Carol(), func(r *keyfile.Record) { r.Label = strings.Repeat("T", 41) }), "label", true},
 		{"unknown slot", Codec{}, sample.With(sample.SlotHOTP(), func(r *keyfile.Record) { r.Slot = 0 }), "slot", false},
 		{"sha256 with 20 bytes", Codec{}, dave20, "hash", true},
 		{"sha1 with 32 bytes", Codec{}, sample.With(sample.Dave(), func(r *keyfile.Record) { r.Hash = "sha1" }), "hash", true},
