@@ -34,9 +34,8 @@ func DecodeLines(format string, r io.Reader, parse func(*Row) (rec Record, ok bo
 			if err == io.EOF {
 				return
 			}
-			var bad *RowError
 			if err != nil {
-				if !yield(Record{}, err) || !errors.As(err, &bad) {
+				if !yield(Record{}, err) || !IsRow(err) {
 					return
 				}
 				continue
@@ -48,7 +47,7 @@ func DecodeLines(format string, r io.Reader, parse func(*Row) (rec Record, ok bo
 			rec, ok := parse(row)
 			if row.err != nil {
 				rec.Destroy()
-				if !yield(Record{}, row.err) || !errors.As(row.err, &bad) {
+				if !yield(Record{}, row.err) || !IsRow(row.err) {
 					return
 				}
 				continue

@@ -39,11 +39,11 @@ func (c Codec) Decode(r io.Reader) iter.Seq2[keyfile.Record, error] {
 			if err == io.EOF {
 				return
 			}
-			var bad *keyfile.RowError
-			if err != nil && !errors.As(err, &bad) {
+			last := err != nil && !keyfile.IsRow(err)
+			if last {
 				err = fmt.Errorf("pskc: line %d: %w", d.line(), err)
 			}
-			if !yield(rec, err) || (err != nil && bad == nil) {
+			if !yield(rec, err) || last {
 				return
 			}
 		}
@@ -137,6 +137,7 @@ func (d *decoder) pkg() (keyfile.Record, error) {
 	defer p.destroy()
 	var path []string
 	var text bytes.Buffer
+	leaf := false // the last token that was no text opened the element that is open
 	for {
 		t, err := d.token()
 		if err == io.ErrUnexpectedEOF || err == io.EOF {
@@ -149,6 +150,8 @@ func (d *decoder) pkg() (keyfile.Record, error) {
 		switch t := t.(type) {
 		case xml.StartElement:
 			path = append(path, t.Name.Local)
+			leaf = true
+			clear(text.Bytes())
 			text.Reset()
 			p.open(strings.Join(path, "/"), t.Attr, d.line())
 		case xml.CharData:
@@ -158,7 +161,10 @@ func (d *decoder) pkg() (keyfile.Record, error) {
 			if len(path) == 0 {
 				return p.record()
 			}
-			p.close(strings.Join(path, "/"), text.Bytes(), d.line())
+			if leaf { // text beside elements is none
+				p.close(strings.Join(path, "/"), text.Bytes(), d.line())
+			}
+			leaf = false
 			clear(text.Bytes())
 			text.Reset()
 			path = path[:len(path)-1]

@@ -163,6 +163,8 @@ func TestBadPackages(t *testing.T) {
 		{"short key", "aIo8hCO9XggRYC/ml3/08g==", "aIo8hCO9", "key"},
 		{"no key", "<pskc:PlainValue>aIo8hCO9XggRYC/ml3/08g==</pskc:PlainValue>", "", "key"},
 		{"two secrets", "<pskc:PlainValue>aIo", "<pskc:PlainValue>aIo8hCO9</pskc:PlainValue><pskc:PlainValue>aIo", "key"},
+		{"element in the secret", "aIo8hCO9Xgg", "AAAA<x/>aIo8hCO9Xgg", "key"},
+		{"element after the secret", "g==</pskc:PlainValue>", "g==<x/></pskc:PlainValue>", "key"},
 		{"reference", "<pskc:Data>", "<pskc:KeyReference>elsewhere</pskc:KeyReference><pskc:Data>", "key"},
 		{"public ID", "CN=vvcccckn", "CN=01234567", "public-id"},
 		{"private ID", "UID=5c45bd4b", "UID=5c45bd4x", "private-id"},
