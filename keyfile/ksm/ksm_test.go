@@ -47,14 +47,7 @@ func TestDecodeReference(t *testing.T) {
 	for name, text := range map[string]string{"plain": reference, "CRLF": strings.ReplaceAll(reference, "\n", "\r\n"),
 		"BOM": "\xEF\xBB\xBF" + reference, "comment after data": strings.Replace(reference, "10:00:00,", "10:00:00, # note", 1),
 		"upper case": strings.ToUpper(strings.ReplaceAll(reference, "#", "##")), "flags": strings.Replace(reference, "10:00:00,", "10:00:00,,7", 1)} {
-		recs, errs := sample.Decode(Codec{}, text)
-		if len(errs) > 0 || len(recs) != 1 {
-			t.Errorf("%s: %d records, %v", name, len(recs), errs)
-			continue
-		}
-		if d := keyfile.Differences(recs[0], second()); len(d) > 0 {
-			t.Errorf("%s: differs in %v", name, d)
-		}
+		sample.AssertRecords(t, Codec{}, name, text, []keyfile.Record{second()})
 	}
 	recs, errs := sample.Decode(Codec{}, validation)
 	if len(errs) > 0 || len(recs) != 2 || recs[1].PublicID.Len() != 0 || recs[1].Created.Unix() != 1232583911 || recs[0].Line != 3 {
@@ -90,18 +83,7 @@ func TestBadRows(t *testing.T) {
 		{"accessed", good + "yesterday", "accessed", 7},
 		{"flags", good + ",x", "progflags", 8},
 	} {
-		recs, errs := sample.Decode(Codec{}, "# ykksm 1\n"+tc.row+"\n"+reference)
-		var bad *keyfile.RowError
-		if len(errs) != 1 || len(recs) != 1 || !errors.As(errs[0], &bad) {
-			t.Errorf("%s: %d records, %v", tc.name, len(recs), errs)
-			continue
-		}
-		if bad.Line != 2 || bad.Column != tc.column || bad.Field != tc.field || bad.Format != "ksm" {
-			t.Errorf("%s: %v", tc.name, bad)
-		}
-		if echo := sample.Echo(bad, tc.row); echo != "" {
-			t.Errorf("%s: %q repeats %q", tc.name, bad, echo)
-		}
+		sample.AssertBadRow(t, Codec{}, tc.name, "# ykksm 1\n"+tc.row+"\n"+reference, 1, tc.field, tc.column)
 	}
 }
 

@@ -83,16 +83,7 @@ func TestDecodeReference(t *testing.T) {
 			[]keyfile.Record{carolWithout(), sample.With(sample.Alice(), noOwner)}},
 		{"hmac", "UBOM00900001," + sample.SeedAlice + ",HMAC,,", []keyfile.Record{sample.With(sample.Alice(), noOwner)}},
 	} {
-		recs, errs := sample.Decode(Codec{}, tc.text)
-		if len(errs) > 0 || len(recs) != len(tc.want) {
-			t.Errorf("%s: %d records, %v", tc.name, len(recs), errs)
-			continue
-		}
-		for i := range recs {
-			if d := keyfile.Differences(recs[i], tc.want[i]); len(d) > 0 {
-				t.Errorf("%s: record %d differs in %v", tc.name, i, d)
-			}
-		}
+		sample.AssertRecords(t, Codec{}, tc.name, tc.text, tc.want)
 	}
 }
 
@@ -142,7 +133,7 @@ func TestBadRows(t *testing.T) {
 		{"OTP length", strings.Replace(aes, "44", "43", 1), "length", 4},
 		{"OTP length low", strings.Replace(aes, "44", "6", 1), "length", 4},
 	} {
-		assertBad(t, tc.name, "# note\n"+tc.row+"\n"+referenceV1, 3, tc.row, tc.field, tc.column)
+		sample.AssertBadRow(t, Codec{}, tc.name, "# note\n"+tc.row+"\n"+referenceV1, 3, tc.field, tc.column)
 	}
 	row := strings.Split(referenceV2, "\n")[1]
 	for _, tc := range []struct {
@@ -157,24 +148,7 @@ func TestBadRows(t *testing.T) {
 		{"too short", "a, b, c, d", "row", 4},
 		{"digits", strings.Replace(row, ", 6,", ", 5,", 1), "digits", 7},
 	} {
-		assertBad(t, tc.name, strings.Replace(referenceV2, "\n", "\n"+tc.row+"\n", 1), 2, tc.row, tc.field, tc.column)
-	}
-}
-
-// assertBad wants one bad row in line 2, and good rows besides.
-func assertBad(t *testing.T, name, text string, good int, row, field string, column int) {
-	t.Helper()
-	recs, errs := sample.Decode(Codec{}, text)
-	var bad *keyfile.RowError
-	if len(errs) != 1 || len(recs) != good || !errors.As(errs[0], &bad) {
-		t.Errorf("%s: %d records, %v", name, len(recs), errs)
-		return
-	}
-	if bad.Line != 2 || bad.Column != column || bad.Field != field || bad.Format != "oath-csv" {
-		t.Errorf("%s: %v", name, bad)
-	}
-	if echo := sample.Echo(bad, row); echo != "" {
-		t.Errorf("%s: %q repeats %q", name, bad, echo)
+		sample.AssertBadRow(t, Codec{}, tc.name, strings.Replace(referenceV2, "\n", "\n"+tc.row+"\n", 1), 2, tc.field, tc.column)
 	}
 }
 

@@ -104,16 +104,7 @@ func TestDecodeDialects(t *testing.T) {
 		{"unclosed", strings.TrimSuffix(golden, foot), goldenRecords()},
 		{"Personalization Tool", toolStyle, []keyfile.Record{tool, hotp}},
 	} {
-		recs, errs := sample.Decode(Codec{}, tc.text)
-		if len(errs) > 0 || len(recs) != len(tc.want) {
-			t.Errorf("%s: %d records, %v", tc.name, len(recs), errs)
-			continue
-		}
-		for i := range recs {
-			if d := keyfile.Differences(recs[i], tc.want[i]); len(d) > 0 {
-				t.Errorf("%s: record %d differs in %v", tc.name, i, d)
-			}
-		}
+		sample.AssertRecords(t, Codec{}, tc.name, tc.text, tc.want)
 	}
 }
 

@@ -2,6 +2,7 @@ package sample
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/keyfile"
@@ -34,6 +35,39 @@ func AssertLoss(t *testing.T, c keyfile.Codec, name string, rec keyfile.Record, 
 	var refused *keyfile.LossError
 	if !errors.As(err, &refused) || refused.Loss.Field != field || refused.Token != rec.Name() || *out != 0 {
 		t.Errorf("%s: %s: got %v after %d bytes, want a refusal for %s", c.Name(), name, err, *out, field)
+	}
+}
+
+// AssertRecords fails the test unless c reads text as want and nothing else.
+func AssertRecords(t *testing.T, c keyfile.Codec, name, text string, want []keyfile.Record) {
+	t.Helper()
+	recs, errs := Decode(c, text)
+	if len(errs) > 0 || len(recs) != len(want) {
+		t.Errorf("%s: %s: %d records, %v", c.Name(), name, len(recs), errs)
+		return
+	}
+	for i := range recs {
+		if d := keyfile.Differences(recs[i], want[i]); len(d) > 0 {
+			t.Errorf("%s: %s: record %d differs in %v", c.Name(), name, i, d)
+		}
+	}
+}
+
+// AssertBadRow fails the test unless c reads good records from text and refuses line 2 alone, for that field in that
+// column, without repeating it.
+func AssertBadRow(t *testing.T, c keyfile.Codec, name, text string, good int, field string, column int) {
+	t.Helper()
+	recs, errs := Decode(c, text)
+	var bad *keyfile.RowError
+	if len(errs) != 1 || len(recs) != good || !errors.As(errs[0], &bad) {
+		t.Errorf("%s: %s: %d records, %v", c.Name(), name, len(recs), errs)
+		return
+	}
+	if bad.Line != 2 || bad.Column != column || bad.Field != field || bad.Format != c.Name() {
+		t.Errorf("%s: %s: %v, want field %s in column %d of line 2", c.Name(), name, bad, field, column)
+	}
+	if echo := Echo(bad, strings.Split(text, "\n")[1]); echo != "" {
+		t.Errorf("%s: %s: %q repeats %q", c.Name(), name, bad, echo)
 	}
 }
 

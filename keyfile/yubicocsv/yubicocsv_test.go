@@ -1,7 +1,6 @@
 package yubicocsv
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -27,34 +26,21 @@ func TestEncodeReference(t *testing.T) {
 
 func TestDecodeReference(t *testing.T) {
 	t.Parallel()
+	unknown := func(r *keyfile.Record) { r.Slot = 0 } // the file does not say it
+	want := []keyfile.Record{sample.With(sample.First(), unknown), sample.With(sample.Second(), unknown)}
 	for name, text := range map[string]string{"plain": reference, "CRLF": strings.ReplaceAll(reference, "\n", "\r\n"),
 		"BOM": "\xEF\xBB\xBF" + reference, "no last end": strings.TrimSpace(reference), "comment": "# note\n\n" + reference} {
-		recs, errs := sample.Decode(Codec{}, text)
-		if len(errs) > 0 || len(recs) != 2 {
-			t.Fatalf("%s: %d records, %v", name, len(recs), errs)
-		}
-		for i, want := range []keyfile.Record{sample.First(), sample.Second()} {
-			want.Slot = 0
-			if d := keyfile.Differences(recs[i], want); len(d) > 0 {
-				t.Errorf("%s: record %d differs in %v", name, i, d)
-			}
-		}
+		sample.AssertRecords(t, Codec{}, name, text, want)
 	}
 }
 
 func TestDecodeHOTP(t *testing.T) {
 	t.Parallel()
-	recs, errs := sample.Decode(Codec{}, "10200301,ubnu00900001,16,"+sample.SeedAlice+",000000000000,2026-03-01T10:00:01,\n")
-	if len(errs) > 0 || len(recs) != 1 {
-		t.Fatalf("%d records, %v", len(recs), errs)
-	}
-	r := recs[0]
 	want := sample.With(sample.SlotHOTP(), func(w *keyfile.Record) {
 		w.Slot, w.Counter, w.Label, w.Created = 0, 16, "ubnu00900001", sample.First().Created
 	})
-	if d := keyfile.Differences(r, want); len(d) > 0 {
-		t.Errorf("differs in %v", d)
-	}
+	text := "10200301,ubnu00900001,16," + sample.SeedAlice + ",000000000000,2026-03-01T10:00:01,\n"
+	sample.AssertRecords(t, Codec{}, "HOTP", text, []keyfile.Record{want})
 }
 
 func TestBadRows(t *testing.T) {
@@ -85,18 +71,7 @@ func TestBadRows(t *testing.T) {
 		{"negative counter", "10200301,ubnu00900001,-5," + sample.SeedAlice + ",,,", "counter", 3},
 		{"counter", "10200301,,99999999999999999999," + sample.SeedAlice + ",,,", "counter", 3},
 	} {
-		recs, errs := sample.Decode(Codec{}, "# first line\n"+tc.row+"\n"+reference)
-		var bad *keyfile.RowError
-		if len(errs) != 1 || len(recs) != 2 || !errors.As(errs[0], &bad) {
-			t.Errorf("%s: %d records, %v", tc.name, len(recs), errs)
-			continue
-		}
-		if bad.Line != 2 || bad.Column != tc.column || bad.Field != tc.field || bad.Format != "yubico-csv" {
-			t.Errorf("%s: %v", tc.name, bad)
-		}
-		if echo := sample.Echo(bad, tc.row); echo != "" {
-			t.Errorf("%s: %q repeats %q", tc.name, bad, echo)
-		}
+		sample.AssertBadRow(t, Codec{}, tc.name, "# first line\n"+tc.row+"\n"+reference, 2, tc.field, tc.column)
 	}
 }
 
