@@ -3,12 +3,14 @@
 package vm
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 )
 
-// TestGuest runs the scenarios of testdata in the guest, one boot for each directory: the suite of hwtest/suite over a
-// real USB stack, and our Session beside Debian's clients. Those of the command line are cmd/tokendesk's own, run by the
-// same RunScenarios.
+// TestGuest runs the scenarios of testdata in the guest, one boot for each directory: suite is hwtest/suite over a real
+// USB stack, clients is our Session beside Debian's programs. A new directory needs no more than its scenarios, and its
+// programs in files.
 func TestGuest(t *testing.T) {
 	t.Parallel()
 	img := Need(t)
@@ -20,10 +22,14 @@ func TestGuest(t *testing.T) {
 		"suite.test":      Build(t, true, module+"suite", "test", "-c"),
 		"suite-pure.test": Build(t, false, module+"suite", "test", "-c"),
 	}
-	for _, kind := range []string{"suite", "clients"} {
-		t.Run(kind, func(t *testing.T) {
+	kinds, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range kinds {
+		t.Run(kind.Name(), func(t *testing.T) {
 			t.Parallel()
-			RunScenarios(t, img, "testdata/"+kind+"/*.sh", files)
+			RunScenarios(t, img, filepath.Join("testdata", kind.Name(), "*.sh"), files)
 		})
 	}
 }
