@@ -52,6 +52,11 @@ func (b *book) Reserve(_ context.Context, r token.Reservation) (token.Entry, err
 	if err := b.call(); err != nil {
 		return token.Entry{}, err
 	}
+	for _, e := range b.open() {
+		if e.Slot == r.Slot {
+			return token.Entry{}, token.ErrUnsettled
+		}
+	}
 	for slot, c := range b.live {
 		if c.PublicID == r.PublicID && slot != r.Slot {
 			return token.Entry{}, token.ErrDuplicate
@@ -92,7 +97,13 @@ func (b *book) Mark(_ context.Context, id token.EntryID, p token.Phase) error {
 	if err := b.call(); err != nil {
 		return err
 	}
-	b.entry(id).Phase = p
+	e := b.entry(id)
+	if !e.Phase.Open() || e.Phase == token.Reserved {
+		return token.ErrConflict
+	}
+	if e.Phase != token.Written {
+		e.Phase = p
+	}
 	return nil
 }
 
@@ -102,6 +113,9 @@ func (b *book) Commit(_ context.Context, id token.EntryID, proof *token.Counters
 		return err
 	}
 	e := b.entry(id)
+	if !e.Phase.Uncertain() {
+		return token.ErrConflict
+	}
 	e.Phase, e.Credential.State = token.Committed, token.Programmed
 	if proof != nil {
 		e.Credential.State, e.Credential.Counters = token.Active, *proof
@@ -110,12 +124,15 @@ func (b *book) Commit(_ context.Context, id token.EntryID, proof *token.Counters
 	return nil
 }
 
-func (b *book) Abort(_ context.Context, id token.EntryID, _ string, former *token.Counters) error {
+func (b *book) Abort(_ context.Context, id token.EntryID, from token.Phase, _ string, former *token.Counters) error {
 	defer b.die()
 	if err := b.call(); err != nil {
 		return err
 	}
 	e := b.entry(id)
+	if e.Phase != from {
+		return token.ErrConflict
+	}
 	e.Phase, e.Credential.State = token.Aborted, token.Revoked
 	if former != nil {
 		c := b.live[e.Slot]

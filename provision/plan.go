@@ -113,35 +113,20 @@ func (e *RefusedError) Error() string {
 // Unwrap returns the reason.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// BuildPlan decides. It reads no device and no clock, and draws nothing.
+// BuildPlan decides. It reads no device and no clock, and draws nothing. The error is a *RefusedError.
 func BuildPlan(want Spec, have Have) (Plan, error) {
-	refuse := func(err error, detail string) (Plan, error) {
-		return Plan{}, &RefusedError{Serial: have.Serial, Slot: want.Slot, Class: classOf(want.Slot, have), Detail: detail, Err: err}
-	}
-	if want.Slot != 1 && want.Slot != 2 {
-		return refuse(ErrBadSpec, "a key has slot 1 and slot 2")
-	}
-	if have.Serial == 0 {
-		return refuse(ErrNoSerial, "")
-	}
-	if have.Token.State.Blocked() {
-		return refuse(ErrBlocked, string(have.Token.State))
-	}
-	if h := have.Token.Holder; h != nil && want.Holder != nil && h.ID != want.Holder.ID && !want.Reassign {
-		return refuse(ErrHeld, h.Account)
-	}
 	class := classOf(want.Slot, have)
-	if err := mayOverwrite(want, class); err != nil {
-		return refuse(err, string(class))
+	detail, err := mayWrite(want, have, class)
+	if err != nil {
+		return Plan{}, &RefusedError{Serial: have.Serial, Slot: want.Slot, Class: class, Detail: detail, Err: err}
 	}
-	former := live(have, want.Slot)
 	id, err := choosePublicID(want, have)
 	if err != nil {
-		return refuse(err, "")
+		return Plan{}, &RefusedError{Serial: have.Serial, Slot: want.Slot, Class: class, Err: err}
 	}
 	p := Plan{
 		Class:    class,
-		Former:   former,
+		Former:   live(have, want.Slot),
 		RandomID: want.PublicID == Random,
 		NewCode:  want.AccessCode,
 		Reservation: token.Reservation{
@@ -152,7 +137,7 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 	if class == Factory || class == Foreign {
 		p.Reservation.Overwrite = string(class)
 	}
-	if p.NewCode == KeepCode && (former == nil || former.Secrets.AccessCode.IsZero()) {
+	if p.NewCode == KeepCode && formerCode(p.Former).IsZero() {
 		p.NewCode = NoCode
 		p.Notes = append(p.Notes, "no access code of this slot is known, so none is set")
 	}
@@ -161,6 +146,26 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 		p.Notes = append(p.Notes, "an access code will guard the slot: swapping slots, NDEF and mode changes fail while it is set")
 	}
 	return p, nil
+}
+
+// mayWrite holds what is wanted against what is there, the public ID apart.
+func mayWrite(want Spec, have Have, class Class) (detail string, err error) {
+	switch {
+	case want.Slot != 1 && want.Slot != 2:
+		return "a key has slot 1 and slot 2", ErrBadSpec
+	case want.AccessCode != RandomCode && want.AccessCode != NoCode && want.AccessCode != KeepCode:
+		return "the access code is random, none or keep", ErrBadSpec
+	case want.Verify != token.ByTouch && want.Verify != token.NoProof:
+		return "a write is verified by touch or not", ErrBadSpec
+	case have.Serial == 0:
+		return "", ErrNoSerial
+	case have.Token.State.Blocked():
+		return string(have.Token.State), ErrBlocked
+	}
+	if h := have.Token.Holder; h != nil && want.Holder != nil && h.ID != want.Holder.ID && !want.Reassign {
+		return h.Account, ErrHeld
+	}
+	return string(class), mayOverwrite(want, class)
 }
 
 // classOf says whose configuration the slot holds.

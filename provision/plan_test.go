@@ -100,6 +100,8 @@ func TestBuildPlanRefuses(t *testing.T) {
 		err  error
 	}{
 		{"slot 3", want(func(s *Spec) { s.Slot = 3 }), have(nil), ErrBadSpec},
+		{"no access code mode", want(func(s *Spec) { s.AccessCode = "" }), have(nil), ErrBadSpec},
+		{"no way to verify", want(func(s *Spec) { s.Verify = "" }), have(nil), ErrBadSpec},
 		{"no public ID scheme", want(func(s *Spec) { s.PublicID = "" }), have(nil), ErrBadSpec},
 		{"hidden serial", want(nil), have(func(h *Have) { h.Serial = 0 }), ErrNoSerial},
 		{"factory slot", want(func(s *Spec) { s.Slot = 1 }), have(nil), ErrOccupied},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/ykslot"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
@@ -14,12 +13,12 @@ import (
 // NeedsDevice reports whether an open entry can be settled only with its key at hand.
 func NeedsDevice(e token.Entry) bool { return e.Phase.Uncertain() }
 
-// Settle ends an entry of which nothing was sent to a device.
+// Settle ends an entry of which nothing was sent to a device. token.ErrConflict: it is under way after all.
 func (r *Runner) Settle(ctx context.Context, e token.Entry) (Result, error) {
 	if NeedsDevice(e) {
 		return Result{}, &UncertainError{Entry: e, Err: errors.New("its key is needed")}
 	}
-	if err := r.Ledger.Abort(ctx, e.ID, "interrupted before writing", nil); err != nil {
+	if err := r.Ledger.Abort(ctx, e.ID, e.Phase, "interrupted before writing", nil); err != nil {
 		return Result{}, err
 	}
 	return Result{Entry: e, Outcome: Undone}, nil
@@ -31,7 +30,8 @@ func (r *Runner) Settle(ctx context.Context, e token.Entry) (Result, error) {
 //	an OTP of the former credential  undo: nothing was written
 //	anything else, or no touch       write the same sealed secret again (new, then former access code), then prove
 //
-// A second secret is never drawn.
+// A second secret is never drawn. If the key refuses that write as well and never confirmed the first one, the slot is
+// guarded by a code that is not ours and so holds neither: the entry is given up, and the error is the refusal.
 func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result, error) {
 	if !NeedsDevice(e) {
 		return r.Settle(ctx, e)
@@ -47,6 +47,9 @@ func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result,
 		}
 	}
 	if err := r.rewrite(ctx, dev, e); err != nil {
+		return Result{}, err
+	}
+	if err := dev.DropTyped(ctx); err != nil { // the counters start again: an OTP of before is no proof
 		return Result{}, &UncertainError{Entry: e, Err: err}
 	}
 	res, err := r.finish(ctx, dev, e)
@@ -87,25 +90,23 @@ func (r *Runner) ask(ctx context.Context, dev Device, e token.Entry) (res Result
 		res, err = r.commit(lctx, e, &c)
 		return res, true, err
 	}
-	if err := r.Ledger.Abort(lctx, e.ID, "the slot still holds its former credential", &c); err != nil {
+	if err := r.Ledger.Abort(lctx, e.ID, e.Phase, "the slot still holds its former credential", &c); err != nil {
 		return Result{}, true, &UncertainError{Entry: e, Err: err}
 	}
 	return Result{Entry: e, Outcome: Undone, Proof: &c}, true, nil
 }
 
-// rewrite tries the codes that may guard the slot: the new one if the write went through, else the former one.
+// rewrite writes the sealed secret again. Marking first makes sure that nobody settled the entry since it was read.
 func (r *Runner) rewrite(ctx context.Context, dev Device, e token.Entry) error {
-	codes := []secret.Bytes{e.Credential.Secrets.AccessCode}
-	if e.Former != nil {
-		codes = append(codes, e.Former.Secrets.AccessCode)
+	if err := r.Ledger.Mark(ctx, e.ID, token.Writing); err != nil {
+		return &UncertainError{Entry: e, Err: err}
 	}
-	var last error
-	for _, code := range codes {
-		last = r.write(ctx, dev, e, code)
-		var rejected *ykslot.RejectedError
-		if !errors.As(last, &rejected) {
-			return last
-		}
+	err := r.write(ctx, dev, e, e.Credential.Secrets.AccessCode, formerCode(e.Former))
+	switch {
+	case err == nil:
+		return nil
+	case refused(err) && e.Phase == token.Writing:
+		return r.failedWrite(ctx, e, err)
 	}
-	return fmt.Errorf("write the sealed secret again: %w", last)
+	return &UncertainError{Entry: e, Err: fmt.Errorf("write the sealed secret again: %w", err)}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -21,13 +22,15 @@ type Ledger interface {
 	Reserve(ctx context.Context, r token.Reservation) (token.Entry, error)
 	// Seal stores the secrets, sealed. The caller keeps its own copy.
 	Seal(ctx context.Context, id token.EntryID, s token.Secrets) error
-	// Mark moves the phase forward. From token.Writing on neither the former nor the new credential validates.
+	// Mark moves the phase forward; a phase that was passed already changes nothing. From token.Writing on neither the former
+	// nor the new credential validates. token.ErrConflict: the entry is settled.
 	Mark(ctx context.Context, id token.EntryID, p token.Phase) error
 	// Commit makes the new credential live, with the counters of its proof, revokes the former one and binds the holder.
 	// Without a proof (nil) the first good OTP is it.
 	Commit(ctx context.Context, id token.EntryID, proof *token.Counters) error
-	// Abort gives up the new credential; the former one is live again, with counters raised to those given, if any.
-	Abort(ctx context.Context, id token.EntryID, reason string, former *token.Counters) error
+	// Abort gives up the new credential and its secrets; the former one is live again, with counters raised to those given, if
+	// any. token.ErrConflict: the entry is no longer in the phase from, so somebody may be writing those secrets now.
+	Abort(ctx context.Context, id token.EntryID, from token.Phase, reason string, former *token.Counters) error
 }
 
 // Device is one opened key, a Key outside tests. It belongs to the goroutine that runs.
@@ -41,6 +44,8 @@ type Device interface {
 	Write(ctx context.Context, slot ykslot.Slot, c ykslot.Config, current secret.Bytes) error
 	// Press waits for one touch and returns what the key typed.
 	Press(ctx context.Context) (string, error)
+	// DropTyped forgets what was typed until now and not read.
+	DropTyped(ctx context.Context) error
 }
 
 // Key is a Device: a session on a held key and its keyboard reports.
@@ -51,6 +56,9 @@ type Key struct {
 
 // Press implements Device.
 func (k Key) Press(ctx context.Context) (string, error) { return ykslot.ReadPress(ctx, k.Input) }
+
+// DropTyped implements Device.
+func (k Key) DropTyped(ctx context.Context) error { return ykslot.DropTyped(ctx, k.Input) }
 
 // Step is a point that a run has passed, for progress.
 type Step string
@@ -129,22 +137,20 @@ func (r *Runner) Run(ctx context.Context, dev Device, p Plan) (Result, error) {
 	}
 	r.passed(StepReserved)
 	entry.Credential.Secrets, err = r.draw(p)
+	defer entry.Credential.Secrets.Destroy()
 	if err != nil {
 		return Result{}, r.abort(ctx, entry, err)
 	}
-	defer entry.Credential.Secrets.Destroy()
 	if err := r.Ledger.Seal(ctx, entry.ID, entry.Credential.Secrets); err != nil {
 		return Result{}, r.abort(ctx, entry, err)
 	}
+	entry.Phase = token.Sealed
 	r.passed(StepSealed)
 	if err := r.Ledger.Mark(ctx, entry.ID, token.Writing); err != nil {
 		return Result{}, r.abort(ctx, entry, err)
 	}
-	var current secret.Bytes
-	if p.Former != nil {
-		current = p.Former.Secrets.AccessCode
-	}
-	if err := r.write(ctx, dev, entry, current); err != nil {
+	entry.Phase = token.Writing
+	if err := r.write(ctx, dev, entry, formerCode(p.Former), entry.Credential.Secrets.AccessCode); err != nil {
 		return Result{}, r.failedWrite(ctx, entry, err)
 	}
 	return r.finish(ctx, dev, entry)
@@ -194,20 +200,48 @@ func (r *Runner) draw(p Plan) (s token.Secrets, err error) {
 	return s, err
 }
 
-// write sends the entry's configuration and reads back that the slot is in use.
-func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, current secret.Bytes) error {
+// write sends the entry's configuration, with each code that may guard the slot, and reads back that the slot is in use. A
+// refusal is believed when every code was refused twice and the programming sequence stood still: a report may have been
+// lost, or a write that looked refused may have gone through, and then the new code opens the slot.
+func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, codes ...secret.Bytes) error {
 	c, err := slotConfig(e.Credential)
 	if err != nil {
 		return err
 	}
 	slot := ykslot.Slot(e.Slot)
-	if err := dev.Write(ctx, slot, c, current); err != nil {
-		return err
+	var first error // of all refusals it says most
+	for _, code := range slices.Concat(codes, codes) {
+		err := dev.Write(ctx, slot, c, code)
+		switch {
+		case err == nil && !dev.Status().Configured(slot):
+			return fmt.Errorf("read back %v: %w: the key took the write but says that the slot is empty", slot, ykslot.ErrUnsettled)
+		case err == nil:
+			return nil
+		case first == nil && !refused(err):
+			return err
+		case first == nil:
+			first = err
+		case !refusedAt(err, first):
+			return fmt.Errorf("%w: %w", ykslot.ErrUnsettled, err)
+		}
 	}
-	if !dev.Status().Configured(slot) {
-		return fmt.Errorf("read back %v: %w: the key took the write but says that the slot is empty", slot, ykslot.ErrUnsettled)
+	return first
+}
+
+func refused(err error) bool { return refusedAt(err, err) }
+
+// refusedAt reports whether both are refusals, at the same programming sequence.
+func refusedAt(err, other error) bool {
+	var a, b *ykslot.RejectedError
+	return errors.As(err, &a) && errors.As(other, &b) && a.Before.ProgSeq == b.Before.ProgSeq
+}
+
+// formerCode is the access code of the credential that is replaced; empty without one.
+func formerCode(former *token.Credential) secret.Bytes {
+	if former == nil {
+		return secret.Bytes{}
 	}
-	return nil
+	return former.Secrets.AccessCode
 }
 
 // slotConfig is what the credential's record says the slot holds. The secrets are shared with it.
@@ -240,6 +274,7 @@ func (r *Runner) finish(ctx context.Context, dev Device, e token.Entry) (Result,
 	if err := r.Ledger.Mark(lctx, e.ID, token.Written); err != nil {
 		return Result{}, &UncertainError{Entry: e, Err: err}
 	}
+	e.Phase = token.Written
 	r.passed(StepWritten)
 	var proof *token.Counters
 	if e.Proof == token.ByTouch {
@@ -257,13 +292,14 @@ func (r *Runner) commit(ctx context.Context, e token.Entry, proof *token.Counter
 	if err := r.Ledger.Commit(ctx, e.ID, proof); err != nil {
 		return Result{}, &UncertainError{Entry: e, Err: err}
 	}
+	e.Phase = token.Committed
 	r.passed(StepDone)
 	return Result{Entry: e, Outcome: Programmed, Proof: proof, HasCode: e.Credential.Settings.HasAccessCode}, nil
 }
 
 // abort gives the entry up and returns cause, joined with what went wrong meanwhile.
 func (r *Runner) abort(ctx context.Context, e token.Entry, cause error) error {
-	if err := r.Ledger.Abort(context.WithoutCancel(ctx), e.ID, abortReason(cause), nil); err != nil {
+	if err := r.Ledger.Abort(context.WithoutCancel(ctx), e.ID, e.Phase, abortReason(cause), nil); err != nil {
 		return errors.Join(cause, fmt.Errorf("give up the reservation: %w", err))
 	}
 	return cause
@@ -271,9 +307,8 @@ func (r *Runner) abort(ctx context.Context, e token.Entry, cause error) error {
 
 // abortReason is a short text for the audit chain.
 func abortReason(cause error) string {
-	var rejected *ykslot.RejectedError
 	switch {
-	case errors.As(cause, &rejected):
+	case refused(cause):
 		return "the key refused the write"
 	case errors.Is(cause, context.Canceled):
 		return "cancelled before writing"

@@ -58,11 +58,15 @@ func ReadPress(ctx context.Context, in InputReader) (string, error) {
 	var typed strings.Builder
 	var last Report
 	for typed.Len() <= maxPress {
-		r, quiet, err := nextInput(ctx, in, typed.Len() >= pressChars)
+		var quiet time.Duration // 0: for as long as it takes
+		if typed.Len() >= pressChars {
+			quiet = pressQuiet
+		}
+		r, ended, err := nextInput(ctx, in, quiet)
 		if err != nil {
 			return "", fmt.Errorf("read press: %w", err)
 		}
-		if quiet {
+		if ended {
 			return typed.String(), nil
 		}
 		for _, u := range r[offUsages:] {
@@ -81,13 +85,31 @@ func ReadPress(ctx context.Context, in InputReader) (string, error) {
 	return "", fmt.Errorf("read press: %w", ErrPressTooLong)
 }
 
-// nextInput reads a report, at most for pressQuiet when mayEnd.
-func nextInput(ctx context.Context, in InputReader, mayEnd bool) (r Report, quiet bool, err error) {
-	if !mayEnd {
+// typingGap is the longest pause between two reports of one press, doubled. Source: reference yubikey-otp.md §4.5.
+const typingGap = 320 * time.Millisecond
+
+// DropTyped reads away what was typed already, also the rest of a press that is still being typed, so that the next
+// ReadPress gets one of after this call. Errors are as in ReadPress.
+func DropTyped(ctx context.Context, in InputReader) error {
+	for range 4 * maxPress { // each character is two reports
+		_, quiet, err := nextInput(ctx, in, typingGap)
+		if err != nil {
+			return fmt.Errorf("drop what was typed: %w", err)
+		}
+		if quiet {
+			return nil
+		}
+	}
+	return fmt.Errorf("drop what was typed: %w", ErrPressTooLong)
+}
+
+// nextInput reads a report. It waits for at most quiet, if that is not 0, and then says that the typing ended.
+func nextInput(ctx context.Context, in InputReader, quiet time.Duration) (r Report, ended bool, err error) {
+	if quiet == 0 {
 		r, err = in.ReadInput(ctx)
 		return r, false, err
 	}
-	short, cancel := context.WithTimeout(ctx, pressQuiet)
+	short, cancel := context.WithTimeout(ctx, quiet)
 	defer cancel()
 	r, err = in.ReadInput(short)
 	if err != nil && short.Err() != nil && ctx.Err() == nil {

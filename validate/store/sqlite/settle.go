@@ -106,16 +106,17 @@ func (t *tx) raise(c token.Credential, n token.Counters) error {
 // Abort ends an entry: the slot holds what it held before. The new credential is revoked and its secrets are destroyed; the
 // former one may validate again. former are the counters of an OTP of the former credential that was seen meanwhile, nil if
 // none was; they are raised to, so that it is spent. The caller knows what the slot holds: after Writing, only a touch tells.
-func (s *Store) Abort(ctx context.Context, id token.EntryID, reason string, former *token.Counters) error {
+// from is the phase that the caller knows; token.ErrConflict if the entry has moved on, as its secrets may be on a key by now.
+func (s *Store) Abort(ctx context.Context, id token.EntryID, from token.Phase, reason string, former *token.Counters) error {
 	err := s.change(ctx, func(tx *tx) error {
 		e, err := s.openEntry(ctx, tx, id)
 		if err != nil {
 			return err
 		}
+		if e.Phase != from || former != nil && e.Former == nil {
+			return token.ErrConflict
+		}
 		if former != nil {
-			if e.Former == nil {
-				return token.ErrConflict
-			}
 			if err := tx.raise(*e.Former, *former); err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ type Ledger interface {
 	Seal(ctx context.Context, id token.EntryID, s token.Secrets) error
 	Mark(ctx context.Context, id token.EntryID, p token.Phase) error
 	Commit(ctx context.Context, id token.EntryID, c *token.Counters) error
-	Abort(ctx context.Context, id token.EntryID, reason string, former *token.Counters) error
+	Abort(ctx context.Context, id token.EntryID, from token.Phase, reason string, former *token.Counters) error
 	Open(ctx context.Context) ([]token.Entry, error)
 	Slots(ctx context.Context, s token.Serial) (token.Token, []token.Credential, error)
 }
@@ -222,7 +222,7 @@ func testAbort(t *testing.T, s ledgerSuite) {
 	first := s.issue(t, r, 1)
 	for n, p := range []token.Phase{token.Reserved, token.Sealed, token.Writing, token.Written} {
 		e := s.reach(t, r, p, 2+n)
-		s.must(t, s.Abort(t.Context(), e.ID, "unplugged", counters(10+n, 5)))
+		s.must(t, s.Abort(t.Context(), e.ID, p, "unplugged", counters(10+n, 5)))
 		if s.press(t, r.PublicID, 10+n, 5) {
 			t.Errorf("%s: what was seen meanwhile was accepted", p)
 		}
@@ -239,15 +239,15 @@ func testAbort(t *testing.T, s ledgerSuite) {
 		}
 	}
 	e := s.reach(t, r, token.Writing, 9)
-	s.must(t, s.Abort(t.Context(), e.ID, "old counters", counters(1, 0)))
+	s.must(t, s.Abort(t.Context(), e.ID, token.Writing, "old counters", counters(1, 0)))
 	if s.press(t, r.PublicID, 13, 6) {
 		t.Error("an abort lowered the counters")
 	}
 	fresh := s.reach(t, reservation(8), token.Writing, 20)
-	if err := s.Abort(t.Context(), fresh.ID, "x", counters(1, 0)); !errors.Is(err, token.ErrConflict) {
+	if err := s.Abort(t.Context(), fresh.ID, token.Writing, "x", counters(1, 0)); !errors.Is(err, token.ErrConflict) {
 		t.Errorf("counters of nobody: %v", err)
 	}
-	s.must(t, s.Abort(t.Context(), fresh.ID, "x", nil))
+	s.must(t, s.Abort(t.Context(), fresh.ID, token.Writing, "x", nil))
 	s.issue(t, reservation(8), 21) // the same key and public ID again
 }
 
@@ -304,7 +304,7 @@ func testPhases(t *testing.T, s ledgerSuite) {
 			{"mark committed", func(id token.EntryID) error { return s.Mark(ctx, id, token.Committed) }, nil},
 			{"commit", func(id token.EntryID) error { return s.Commit(ctx, id, counters(1, 0)) }, map[token.Phase]bool{token.Writing: true, token.Written: true}},
 			{"commit without proof", func(id token.EntryID) error { return s.Commit(ctx, id, nil) }, nil}, // the entry asks for a touch
-			{"abort", func(id token.EntryID) error { return s.Abort(ctx, id, "", nil) }, map[token.Phase]bool{token.Reserved: true, token.Sealed: true, token.Writing: true, token.Written: true}},
+			{"abort", func(id token.EntryID) error { return s.Abort(ctx, id, from, "", nil) }, map[token.Phase]bool{token.Reserved: true, token.Sealed: true, token.Writing: true, token.Written: true}},
 		} {
 			e := s.reach(t, reservation(token.Serial(100*n+m+1)), from, n)
 			err := tc.act(e.ID)
@@ -313,9 +313,15 @@ func testPhases(t *testing.T, s ledgerSuite) {
 			}
 		}
 	}
+	moved := s.reach(t, reservation(4000), token.Writing, 1)
+	for _, from := range []token.Phase{token.Reserved, token.Sealed, token.Written, token.Committed, token.Aborted} {
+		if err := s.Abort(ctx, moved.ID, from, "", nil); !errors.Is(err, token.ErrConflict) {
+			t.Errorf("abort from %s of an entry that is being written: %v", from, err)
+		}
+	}
 	e := s.issue(t, reservation(5000), 1)
 	for name, err := range map[string]error{
-		"mark": s.Mark(ctx, e.ID, token.Written), "commit": s.Commit(ctx, e.ID, counters(2, 0)), "abort": s.Abort(ctx, e.ID, "", nil), "seal": s.Seal(ctx, e.ID, secretsOf(1)),
+		"mark": s.Mark(ctx, e.ID, token.Written), "commit": s.Commit(ctx, e.ID, counters(2, 0)), "abort": s.Abort(ctx, e.ID, token.Committed, "", nil), "seal": s.Seal(ctx, e.ID, secretsOf(1)),
 	} {
 		if !errors.Is(err, token.ErrConflict) {
 			t.Errorf("%s after the commit: %v", name, err)
