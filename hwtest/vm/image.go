@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // Image is a kernel with its modules and an initramfs, unpacked in the cache. It is read-only after Prepare and may be
@@ -66,6 +67,7 @@ func Prepare(ctx context.Context) (*Image, error) {
 		return nil, fmt.Errorf("guest: lock the cache: %w", err)
 	}
 	defer unlock()
+	dropOldJobs(cache, time.Now())
 	version, err := kernelVersion(ctx, cache)
 	if err != nil {
 		return nil, fmt.Errorf("guest: %w", err)
@@ -87,6 +89,19 @@ func Prepare(ctx context.Context) (*Image, error) {
 		}
 	}
 	return img, nil
+}
+
+// oldJob is the age at which a job's directory can only be one that a killed process left behind.
+const oldJob = 3 * time.Hour
+
+// dropOldJobs removes such directories; what cannot be removed stays.
+func dropOldJobs(cache string, now time.Time) {
+	jobs, _ := filepath.Glob(filepath.Join(cache, "jobs", "*"))
+	for _, j := range jobs {
+		if info, err := os.Stat(j); err == nil && now.Sub(info.ModTime()) > oldJob {
+			_ = os.RemoveAll(j)
+		}
+	}
 }
 
 // cacheDir is the directory EnvCache names, else tokendesk/guest below the user's cache directory.

@@ -78,6 +78,24 @@ func TestPrepareMissing(t *testing.T) {
 	}
 }
 
+// TestDropOldJobs: what a killed process left goes, what may be in use stays.
+func TestDropOldJobs(t *testing.T) {
+	t.Parallel()
+	cache := t.TempDir()
+	now := time.Now()
+	for name, age := range map[string]time.Duration{"old": oldJob + time.Minute, "used": oldJob - time.Minute} {
+		dir := filepath.Join(cache, "jobs", name)
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chtimes(dir, now, now.Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dropOldJobs(cache, now)
+	left, _ := filepath.Glob(filepath.Join(cache, "jobs", "*"))
+	if len(left) != 1 || filepath.Base(left[0]) != "used" {
+		t.Errorf("left %v, want the one in use", left)
+	}
+}
+
 // TestLock: the second taker waits until its context ends, and gets the lock once it is free.
 func TestLock(t *testing.T) {
 	t.Parallel()
