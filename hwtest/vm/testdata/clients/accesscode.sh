@@ -1,4 +1,4 @@
-# What we wrote with an access code ykpersonalize and ykman cannot overwrite without it; with it they can.
+# What we wrote with an access code ykpersonalize cannot overwrite and ykman cannot delete without it; with it they can.
 start_vkeyd 5.4.3
 attach_key
 code=0a0b0c0d0e0f

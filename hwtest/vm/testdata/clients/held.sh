@@ -1,5 +1,5 @@
-# While libusb holds the key the keyboard is gone and a touch types nothing on the system; the build without C finds the
-# key busy; afterwards the keyboard is back. While hidraw holds it, another program of ours is refused too.
+# While libusb holds the key the keyboard and its nodes are gone; while either transport holds it, every other start of ours
+# finds it busy; afterwards the keyboard is back.
 start_vkeyd 5.4.3
 attach_key
 for transport in libusb hidraw; do
