@@ -40,7 +40,8 @@ func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result,
 	if err != nil {
 		return Result{}, &UncertainError{Entry: e, Err: err}
 	}
-	if st.Configured(ykslot.Slot(e.Slot)) {
+	asked := st.Configured(ykslot.Slot(e.Slot))
+	if asked {
 		res, settled, err := r.ask(ctx, dev, e)
 		if settled || err != nil {
 			return res, err
@@ -49,8 +50,10 @@ func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result,
 	if err := r.rewrite(ctx, dev, e); err != nil {
 		return Result{}, err
 	}
-	if err := dev.DropTyped(ctx); err != nil { // the counters start again: an OTP of before is no proof
-		return Result{}, &UncertainError{Entry: e, Err: err}
+	if asked { // the counters start again: an OTP of before is no proof
+		if err := dev.DropTyped(ctx); err != nil {
+			return Result{}, &UncertainError{Entry: e, Err: err}
+		}
 	}
 	res, err := r.finish(ctx, dev, e)
 	res.Rewritten = true
