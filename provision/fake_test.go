@@ -66,7 +66,7 @@ func (b *book) Reserve(_ context.Context, r token.Reservation) (token.Entry, err
 	e := &token.Entry{
 		ID: token.EntryID(id), Phase: token.Reserved, Serial: r.Serial, Slot: r.Slot, Proof: r.Proof,
 		Credential: token.Credential{
-			ID: token.CredentialID(100 + id), Kind: r.Kind, Slot: r.Slot, PublicID: r.PublicID, Settings: r.Settings, State: token.Pending,
+			ID: token.CredentialID(100 + id), Kind: r.Kind, Slot: r.Slot, PublicID: r.PublicID, Settings: r.Settings, State: token.Pending, Counters: token.Fresh(),
 		},
 	}
 	if c, ok := b.live[r.Slot]; ok {

@@ -11,12 +11,20 @@ import (
 )
 
 // NeedsDevice reports whether an open entry can be settled only with its key at hand.
-func NeedsDevice(e token.Entry) bool { return e.Phase.Uncertain() }
+func NeedsDevice(e token.Entry) bool { return e.Phase.Uncertain() && !seen(e) }
 
-// Settle ends an entry of which nothing was sent to a device. token.ErrConflict: it is under way after all.
+// seen reports whether a server refused an OTP of the new credential meanwhile, and kept its counters. That proves, as a
+// touch would, that the slot holds the credential; writing it again would start its counters behind those.
+func seen(e token.Entry) bool { return e.Credential.Counters.Use >= 0 }
+
+// Settle ends an entry without its key: one of which nothing was sent to a device is given up, one whose OTP was seen is
+// committed. token.ErrConflict: it has moved on meanwhile.
 func (r *Runner) Settle(ctx context.Context, e token.Entry) (Result, error) {
-	if NeedsDevice(e) {
+	switch {
+	case NeedsDevice(e):
 		return Result{}, &UncertainError{Entry: e, Err: errors.New("its key is needed")}
+	case e.Phase.Uncertain():
+		return r.commit(ctx, e, &e.Credential.Counters)
 	}
 	if err := r.Ledger.Abort(ctx, e.ID, e.Phase, "interrupted before writing", nil); err != nil {
 		return Result{}, err
@@ -26,7 +34,7 @@ func (r *Runner) Settle(ctx context.Context, e token.Entry) (Result, error) {
 
 // Resume settles an entry with its key, which dev must be. It asks for a touch and lets the key say what the slot holds:
 //
-//	an OTP of the new credential     commit with its counters
+//	an OTP of the new credential     commit with its counters; no touch is needed if a server has seen one
 //	an OTP of the former credential  undo: nothing was written
 //	anything else, or no touch       write the same sealed secret again (new, then former access code), then prove
 //

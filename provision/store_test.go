@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 	"github.com/tokendesk/tokendesk/ykslot"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
@@ -49,6 +51,7 @@ type station struct {
 	key  *vkey.Key
 	fault
 	reports, calls int
+	noTouch        bool // nobody touches the key when asked
 }
 
 func newStation(t *testing.T) *station {
@@ -102,7 +105,7 @@ func (s *station) process(random io.Reader, f func(*sqlite.Store, *provision.Run
 	}
 	runner := &provision.Runner{Ledger: ledger{st, s}, Rand: random, Now: time.Now, TouchWait: 20 * time.Millisecond}
 	runner.Progress = func(step provision.Step) {
-		if step == provision.StepTouch {
+		if step == provision.StepTouch && !s.noTouch {
 			s.key.Touch(slot)
 		}
 	}
@@ -286,6 +289,34 @@ func TestStoreKeepsThePromises(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPressedWhileUncertain: the holder tries the key at a server before anybody resumed. The OTP is refused, and it proves
+// what the slot holds: writing it again would leave the key behind the counters that the server keeps.
+func TestPressedWhileUncertain(t *testing.T) {
+	t.Parallel()
+	s := newStation(t)
+	s.suffer(fault{dieCall: 4, powerCycle: true})
+	for range 3 {
+		s.key.PowerCycle()
+		s.key.Touch(slot)
+		st, err := sqlite.Open(t.Context(), s.dir, s.keys, storeOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := validate.New(st, time.Now)
+		if r, err := v.Verify(t.Context(), validate.Request{OTP: strings.TrimSpace(s.key.Typed())}); err != nil || r.Outcome == validate.Accepted {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	s.noTouch = true
+	if err := s.resume(); err != nil {
+		t.Error(err)
+	}
+	s.agree()
 }
 
 // suffer runs a write that meets the fault.
