@@ -221,17 +221,22 @@ func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, codes ...
 			return err
 		case first == nil:
 			first = err
-		case !refusedAt(err, first):
+		case !refused(err):
 			return fmt.Errorf("%w: %w", ykslot.ErrUnsettled, err)
+		case !sameSequence(err, first):
+			return fmt.Errorf("%w: the key refused it, but took a write meanwhile", ykslot.ErrUnsettled)
 		}
 	}
 	return first
 }
 
-func refused(err error) bool { return refusedAt(err, err) }
+func refused(err error) bool {
+	var r *ykslot.RejectedError
+	return errors.As(err, &r)
+}
 
-// refusedAt reports whether both are refusals, at the same programming sequence.
-func refusedAt(err, other error) bool {
+// sameSequence reports whether two refusals came at the same programming sequence.
+func sameSequence(err, other error) bool {
 	var a, b *ykslot.RejectedError
 	return errors.As(err, &a) && errors.As(other, &b) && a.Before.ProgSeq == b.Before.ProgSeq
 }

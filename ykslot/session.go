@@ -138,8 +138,8 @@ func (s *Session) abandon(ctx context.Context, cause error) error {
 	return cause
 }
 
-// errOtherWriter: the programming sequence moved under us, so another program writes to the key too.
-var errOtherWriter = errors.New("another program writes to the key too: close it and try again")
+// errOtherWriter: the programming sequence moved under us.
+var errOtherWriter = fmt.Errorf("%w: another program writes to it too; close that program and try again", ErrProtocol)
 
 // send transfers a frame. An error that does not wrap ErrUnsettled means that the command was not executed.
 func (s *Session) send(ctx context.Context, cmd Command, payload *[PayloadLen]byte) error {

@@ -144,7 +144,7 @@ func (s *Session) outcome(ctx context.Context, old Status) error {
 			return errOtherWriter
 		}
 	}
-	if errors.Is(err, ErrProtocol) {
+	if errors.Is(err, ErrProtocol) { // an answer that nobody asked for
 		err = s.abandon(ctx, err)
 	}
 	return err

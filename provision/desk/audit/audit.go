@@ -4,11 +4,13 @@
 // Every event carries the hash of the one before it in its chain. The last hash of each chain, its head, is signed in the
 // same transaction, so that cutting off the end is noticed too. There is one chain of what staff do, Desk, and one for each
 // process that validates; the desk chain announces those and holds checkpoints of them, so that a whole chain cannot vanish.
+// The other way round every validation tells where the desk chain stood, so that one chain cannot be put back to an earlier head.
 //
 // It is pure: a store writes with Link and SignHead and reads back through Verify, which takes the events of any source.
 //
-// What this does not notice: a store that was put back, as a whole, to an earlier state, with the heads of then. Who keeps the
-// heads of a Report elsewhere notices that by comparing.
+// What this does not notice: chains that were put back to an earlier state, with the heads of then, as far as no event of another
+// chain tells of them: the audit as a whole; of the desk chain, what followed the last validation; of a server that was killed,
+// what followed its last checkpoint. Who keeps the heads of a Report elsewhere notices that by comparing.
 package audit
 
 import (
@@ -40,6 +42,11 @@ const (
 type Mark struct {
 	Seq  int64 `json:"seq"`
 	Hash Hash  `json:"hash"`
+}
+
+// Anchor is a part of the detail of an event outside the desk chain: how far the desk chain had come.
+type Anchor struct {
+	Desk Mark `json:"desk"`
 }
 
 // Event is one link of a chain. Neither secrets nor one-time passwords are ever in it.

@@ -39,18 +39,19 @@ func makeLog(t *testing.T) log {
 		chains[chain] = append(chains[chain], e)
 		heads[chain] = HeadOf(e)
 	}
+	anchor := func() Anchor { return Anchor{Mark{heads[Desk].Seq, heads[Desk].Hash}} }
 	one, two := ValidatePrefix+"1", ValidatePrefix+"2"
 	add(Desk, "store.create", "store", struct{}{})
 	add(Desk, Opened, one, Mark{})
 	for i := range 4 {
-		add(one, "validate", "vvcc", map[string]int{"use": i})
+		add(one, "validate", "vvcc", anchor())
 		if i == 1 {
 			add(Desk, Checkpoint, one, Mark{heads[one].Seq, heads[one].Hash})
 		}
 	}
 	add(Desk, Opened, two, Mark{})
-	for i := range 3 {
-		add(two, "validate", "vvcc", map[string]int{"use": i})
+	for range 3 {
+		add(two, "validate", "vvcc", anchor())
 	}
 	add(Desk, "token.block", "token 1", map[string]string{"reason": "lost"})
 	add(Desk, "token.restore", "token 1", struct{}{})

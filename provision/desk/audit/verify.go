@@ -36,7 +36,7 @@ func (f Finding) String() string {
 
 // Verify checks all chains of a store: all events, chain after chain with Desk first and by Seq in each, and all heads.
 // Findings are values; the error is the source's. What follows a gap is checked on from there. Memory grows with the
-// number of chains and checkpoints, not of events.
+// number of chains and by 32 bytes for each desk event, not with validations.
 func Verify(public ed25519.PublicKey, events iter.Seq2[Event, error], heads []Head) (Report, error) {
 	v := verifier{public: public, last: map[string]Event{}, marks: map[place]mark{}, announced: map[string]bool{Desk: true}}
 	for e, err := range events {
@@ -60,6 +60,8 @@ type verifier struct {
 	last      map[string]Event // by chain
 	announced map[string]bool
 	marks     map[place]mark // checkpoints whose event did not come yet
+	desk      []Hash         // of the desk events, by Seq-1
+	seen      Mark           // the last Anchor that was compared
 }
 
 type place struct {
@@ -93,15 +95,36 @@ func (v *verifier) event(e Event) {
 	v.current = e.Chain
 	v.last[e.Chain] = e
 	if e.Chain == Desk {
+		v.desk = append(v.desk, e.Hash)
 		v.mark(e)
 		return
 	}
+	v.anchor(e)
 	here := place{e.Chain, e.Seq}
 	if m, ok := v.marks[here]; ok {
 		delete(v.marks, here)
 		if m.hash != e.Hash {
 			v.find(e.Chain, e.Seq, "differs from the checkpoint in event %d of the desk chain", m.seq)
 		}
+	}
+}
+
+// anchor compares what a validation says about the desk chain. One that repeats the last is passed over.
+func (v *verifier) anchor(e Event) {
+	var a Anchor
+	if err := json.Unmarshal([]byte(e.Detail), &a); err != nil || a.Desk.Seq < 1 {
+		v.find(e.Chain, e.Seq, "does not tell where the desk chain stood")
+		return
+	}
+	if a.Desk == v.seen {
+		return
+	}
+	v.seen = a.Desk
+	switch n := a.Desk.Seq; {
+	case n > int64(len(v.desk)):
+		v.find(Desk, n, "is missing: event %d of chain %s tells of it", e.Seq, e.Chain)
+	case v.desk[n-1] != a.Desk.Hash:
+		v.find(Desk, n, "is not what event %d of chain %s tells of", e.Seq, e.Chain)
 	}
 }
 
