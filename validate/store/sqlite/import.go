@@ -2,9 +2,13 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -17,9 +21,12 @@ func (s *Store) Import(ctx context.Context, source string, list []keyfile.Record
 	}
 	err := s.change(ctx, func(tx *tx) error {
 		count := map[desk.Outcome]int{}
+		there, err := tx.fingerprints(ctx)
+		if err != nil {
+			return err
+		}
 		for i, r := range list {
-			var err error
-			if out[i], err = tx.importRecord(ctx, r); err != nil {
+			if out[i], err = tx.importRecord(ctx, r, there); err != nil {
 				return fmt.Errorf("line %d: %w", r.Line, err)
 			}
 			count[out[i].Outcome]++
@@ -32,7 +39,7 @@ func (s *Store) Import(ctx context.Context, source string, list []keyfile.Record
 	return out, nil
 }
 
-func (t *tx) importRecord(ctx context.Context, r keyfile.Record) (desk.Imported, error) {
+func (t *tx) importRecord(ctx context.Context, r keyfile.Record, there map[fingerprint]bool) (desk.Imported, error) {
 	done := func(o desk.Outcome, note string) (desk.Imported, error) {
 		return desk.Imported{Line: r.Line, Outcome: o, Note: note}, nil
 	}
@@ -61,7 +68,51 @@ func (t *tx) importRecord(ctx context.Context, r keyfile.Record) (desk.Imported,
 			return done(desk.Different, "another key is here under this name")
 		}
 	}
+	if r.Kind == token.YubicoOTP {
+		f := fingerprintOf(r.Key, r.PrivateID)
+		if there[f] {
+			return done(desk.Different, "this key is or was here under another public ID: its one-time passwords would count twice")
+		}
+		there[f] = true
+	}
 	return t.importNew(ctx, r, k)
+}
+
+// fingerprint knows a Yubico OTP secret again without holding it: SHA-256 over AES key [16] and private ID [6].
+type fingerprint [sha256.Size]byte
+
+func fingerprintOf(key, privateID secret.Bytes) fingerprint {
+	both := secret.New(slices.Concat(key.Reveal(), privateID.Reveal()))
+	defer both.Destroy()
+	return sha256.Sum256(both.Reveal())
+}
+
+// fingerprints are those of all Yubico OTP credentials, also revoked ones.
+func (t *tx) fingerprints(ctx context.Context) (map[fingerprint]bool, error) {
+	list, err := collect(ctx, t, t.scanFingerprint, `SELECT k.credential, k.sealed, p.sealed FROM secret k JOIN secret p ON p.credential = k.credential
+		WHERE k.what = 'aes-key' AND p.what = 'private-id'`)
+	there := make(map[fingerprint]bool, len(list))
+	for _, f := range list {
+		there[f] = true
+	}
+	return there, err
+}
+
+func (t *tx) scanFingerprint(row scanner) (f fingerprint, err error) {
+	var id token.CredentialID
+	var key, privateID []byte
+	if err := row.Scan(&id, &key, &privateID); err != nil {
+		return f, err
+	}
+	var s token.Secrets
+	defer func() { s.Destroy() }()
+	if s.Key, err = t.s.keys.Sealing.Open(t.s.credentialPlace(id, seal.AESKey), key); err == nil {
+		s.PrivateID, err = t.s.keys.Sealing.Open(t.s.credentialPlace(id, seal.PrivateID), privateID)
+	}
+	if err != nil {
+		return f, fmt.Errorf("credential %d: %w", id, err)
+	}
+	return fingerprintOf(s.Key, s.PrivateID), nil
 }
 
 // importToken is the token that the record is about; with ID 0 if it is new.

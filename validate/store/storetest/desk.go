@@ -32,6 +32,7 @@ func RunDesk(t *testing.T, open func(t *testing.T) Full) {
 		{"restore race", testRestoreRace},
 		{"export", testExport},
 		{"import", testImport},
+		{"import a key twice", testImportTwice},
 		{"import OATH", testImportOATH},
 		{"overwrite an import", testOverwriteImport},
 	} {
@@ -361,6 +362,27 @@ func testImport(t *testing.T, s deskSuite) {
 	err = s.d.Import(t.Context(), "f", feed(yubico(20, 0), boom, yubico(21, 0)), func(i desk.Imported) { seen = append(seen, i) })
 	if !errors.Is(err, boom) || len(seen) != 1 || seen[0].Outcome != desk.New {
 		t.Errorf("%v, %v", seen, err)
+	}
+}
+
+// testImportTwice: one secret under two public IDs would let each of its OTPs count twice, with the other's public ID in front.
+func testImportTwice(t *testing.T, s deskSuite) {
+	as := func(n int, public string) keyfile.Record {
+		r := yubico(n, 0)
+		var err error
+		r.PublicID, err = token.ParsePublicID(public)
+		s.must(t, err)
+		return r
+	}
+	got := s.imported(t, as(1, "cccccccccccb"), as(1, "cccccccccccd"), as(2, "cccccccccccd"))
+	if want := []desk.Outcome{desk.New, desk.Different, desk.New}; !slices.Equal(got, want) {
+		t.Errorf("in one file: %v, want %v", got, want)
+	}
+	s.issue(t, reservation(501), 50)
+	s.issue(t, reservation(501), 51) // revokes 50
+	got = s.imported(t, as(1, "ccccccccccce"), as(50, "cccccccccccf"), as(51, "cccccccccccg"), as(3, "ccccccccccch"))
+	if want := []desk.Outcome{desk.Different, desk.Different, desk.Different, desk.New}; !slices.Equal(got, want) {
+		t.Errorf("in another file: %v, want %v", got, want)
 	}
 }
 
