@@ -246,7 +246,8 @@ func TestLines(t *testing.T) {
 			t.Errorf("line %d dropped: not found", i+1)
 		}
 	}
-	for name, text := range map[string]string{"empty line": "\n", "array": "[]\n", "unknown field": `{"event":{"chain":"desk","extra":1}}` + "\n", "both": `{"event":{},"head":{}}`, "neither": "{}"} {
+	for name, text := range map[string]string{"empty line": "\n", "array": "[]\n", "unknown field": `{"event":{"chain":"desk","extra":1}}` + "\n", "both": `{"event":{},"head":{}}`, "neither": "{}",
+		"something behind": `{"event":{}}}`, "finer than hashed": `{"event":{"at":"2026-01-02T03:04:05.000000001Z"}}`, "head finer": `{"head":{"at":"2026-01-02T03:04:05.1234567Z"}}`} {
 		if _, err := VerifyLines(public(), strings.NewReader(text)); !errors.Is(err, errLine) {
 			t.Errorf("%s: %v", name, err)
 		}

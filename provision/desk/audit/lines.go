@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 )
 
 // maxLine is the longest line that Read takes, in bytes.
@@ -85,7 +86,7 @@ func VerifyLines(public ed25519.PublicKey, r io.Reader) (Report, error) {
 	}, heads)
 }
 
-// parseLine is strict: unknown fields would not be covered by the hash.
+// parseLine is strict: unknown fields, and times finer than a microsecond, would not be covered by the hash.
 func parseLine(text []byte) (line, error) {
 	var l line
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -93,8 +94,14 @@ func parseLine(text []byte) (line, error) {
 	if err := dec.Decode(&l); err != nil {
 		return line{}, errLine // not %w: the decoder's text quotes the line
 	}
-	if dec.More() || (l.Event == nil) == (l.Head == nil) {
+	if _, err := dec.Token(); err != io.EOF || (l.Event == nil) == (l.Head == nil) {
+		return line{}, errLine
+	}
+	if l.Event != nil && !whole(l.Event.At) || l.Head != nil && !whole(l.Head.At) {
 		return line{}, errLine
 	}
 	return l, nil
 }
+
+// whole reports whether t has no fraction of a microsecond.
+func whole(t time.Time) bool { return t.Nanosecond()%int(time.Microsecond) == 0 }

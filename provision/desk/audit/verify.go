@@ -36,9 +36,9 @@ func (f Finding) String() string {
 
 // Verify checks all chains of a store: all events, chain after chain with Desk first and by Seq in each, and all heads.
 // Findings are values; the error is the source's. What follows a gap is checked on from there. Memory grows with the
-// number of chains and by 32 bytes for each desk event, not with validations.
+// number of chains and of desk events, not of validations.
 func Verify(public ed25519.PublicKey, events iter.Seq2[Event, error], heads []Head) (Report, error) {
-	v := verifier{public: public, last: map[string]Event{}, marks: map[place]mark{}, announced: map[string]bool{Desk: true}}
+	v := verifier{public: public, last: map[string]Event{}, marks: map[place]mark{}, desk: map[int64]Hash{}, announced: map[string]bool{Desk: true}}
 	for e, err := range events {
 		if err != nil {
 			return Report{}, err
@@ -60,7 +60,7 @@ type verifier struct {
 	last      map[string]Event // by chain
 	announced map[string]bool
 	marks     map[place]mark // checkpoints whose event did not come yet
-	desk      []Hash         // of the desk events, by Seq-1
+	desk      map[int64]Hash // of the desk events, by Seq
 	seen      Mark           // the last Anchor that was compared
 }
 
@@ -95,7 +95,7 @@ func (v *verifier) event(e Event) {
 	v.current = e.Chain
 	v.last[e.Chain] = e
 	if e.Chain == Desk {
-		v.desk = append(v.desk, e.Hash)
+		v.desk[e.Seq] = e.Hash
 		v.mark(e)
 		return
 	}
@@ -120,11 +120,10 @@ func (v *verifier) anchor(e Event) {
 		return
 	}
 	v.seen = a.Desk
-	switch n := a.Desk.Seq; {
-	case n > int64(len(v.desk)):
-		v.find(Desk, n, "is missing: event %d of chain %s tells of it", e.Seq, e.Chain)
-	case v.desk[n-1] != a.Desk.Hash:
-		v.find(Desk, n, "is not what event %d of chain %s tells of", e.Seq, e.Chain)
+	if hash, ok := v.desk[a.Desk.Seq]; !ok {
+		v.find(Desk, a.Desk.Seq, "is missing: event %d of chain %s tells of it", e.Seq, e.Chain)
+	} else if hash != a.Desk.Hash {
+		v.find(Desk, a.Desk.Seq, "is not what event %d of chain %s tells of", e.Seq, e.Chain)
 	}
 }
 

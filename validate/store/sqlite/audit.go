@@ -28,10 +28,11 @@ type validationDetail struct {
 	Signed     bool               `json:"signed"`
 	Use        int                `json:"use"`
 	Session    int                `json:"session"`
+	audit.Anchor
 }
 
 // validation adds an event to this process's chain, which is announced in the desk chain before its first event and
-// marked there every checkpointEvery events.
+// marked there every checkpointEvery events. Each event tells where the desk chain stood.
 func (t *tx) validation(a validate.Advance) error {
 	head, err := t.head(t.s.chain)
 	if err != nil {
@@ -42,9 +43,13 @@ func (t *tx) validation(a validate.Advance) error {
 			return err
 		}
 	}
+	desk, err := t.head(audit.Desk)
+	if err != nil {
+		return err
+	}
 	e := a.Event
-	err = t.event(t.s.chain, a.At, "validate", e.PublicID.String(),
-		validationDetail{a.Credential, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session})
+	err = t.event(t.s.chain, a.At, "validate", e.PublicID.String(), validationDetail{
+		a.Credential, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session, audit.Anchor{Desk: audit.Mark{Seq: desk.Seq, Hash: desk.Hash}}})
 	if err != nil {
 		return err
 	}

@@ -67,8 +67,9 @@ type Store struct {
 	now     func() time.Time
 	random  io.Reader // owned by the writer
 	actor   string
-	chain   string // of this process's validations
-	derive  string // the statement that sets enabled for one token
+	chain   string     // of this process's validations
+	own     audit.Head // its end, as committed; owned by the writer
+	derive  string     // the statement that sets enabled for one token
 	ciphers ciphers
 	clients clientKeys
 	closing sync.Once

@@ -19,7 +19,7 @@ type tx struct {
 }
 
 // change runs f in one write transaction. Events of f become durable with it, or not at all.
-func (s *Store) change(ctx context.Context, f func(*tx) error) error {
+func (s *Store) change(ctx context.Context, f func(*tx) error) (err error) {
 	conn, err := s.write.Conn(ctx) // the queue; the only place where ctx counts
 	if err != nil {
 		return err
@@ -29,17 +29,29 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 	if err != nil {
 		return err
 	}
+	defer func() { // also when f panics, which would otherwise keep this process and all others from writing
+		if e := t.Rollback(); e != nil && !errors.Is(e, sql.ErrTxDone) {
+			err = errors.Join(err, e)
+		}
+	}()
 	x := &tx{Tx: t, s: s, now: s.now(), heads: map[string]audit.Head{}}
 	if err := f(x); err != nil {
-		return x.undo(err)
+		return err
 	}
 	for _, h := range x.heads {
 		h.Signature = s.keys.Signing.Sign(h.Message())
 		if _, err := x.hot(s.hot.putHead).Exec(h.Chain, h.Seq, h.Hash[:], h.At.UnixMicro(), h.Signature); err != nil {
-			return x.undo(err)
+			return err
 		}
 	}
-	return t.Commit() // where it fails, the driver rolls back
+	if err := t.Commit(); err != nil { // the driver rolls back
+		s.own = audit.Head{} // what is there must be read
+		return err
+	}
+	if h, ok := x.heads[s.chain]; ok {
+		s.own = h
+	}
+	return nil
 }
 
 // QueryContext and QueryRowContext finish what has begun: see change.
@@ -50,13 +62,6 @@ func (t *tx) QueryContext(ctx context.Context, text string, args ...any) (*sql.R
 // QueryRowContext is as QueryContext.
 func (t *tx) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
 	return t.Tx.QueryRowContext(context.WithoutCancel(ctx), text, args...)
-}
-
-func (t *tx) undo(err error) error {
-	if e := t.Rollback(); e != nil && !errors.Is(e, sql.ErrTxDone) {
-		return errors.Join(err, e)
-	}
-	return err
 }
 
 // hot is a prepared statement inside this transaction; before prepare ran, its text.
@@ -116,10 +121,14 @@ func (t *tx) event(chain string, at time.Time, action, object string, detail any
 	return err
 }
 
-// head is the end of a chain as this transaction sees it. A chain without events has Seq 0.
+// head is the end of a chain as this transaction sees it. A chain without events has Seq 0. The end of this process's own chain is
+// remembered, so that events which somebody cut off leave a gap.
 func (t *tx) head(chain string) (audit.Head, error) {
 	if h, ok := t.heads[chain]; ok {
 		return h, nil
+	}
+	if chain == t.s.chain && t.s.own.Seq > 0 {
+		return t.s.own, nil
 	}
 	h := audit.Head{Chain: chain}
 	var hash []byte
