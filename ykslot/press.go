@@ -17,9 +17,10 @@ type InputReader interface {
 }
 
 // What ends a press that does not end with Enter: a key types a character each 20 to 160 ms (reference yubikey-otp.md
-// §4.5), so after a whole OTP a silence of pressQuiet is the end.
+// §4.5), so after a whole OTP a silence of pressQuiet is the end. It is long because a busy machine delivers late, and only keys
+// that type no Enter wait for it.
 const (
-	pressQuiet = 500 * time.Millisecond
+	pressQuiet = 1500 * time.Millisecond
 	pressChars = 2 * yubiotp.BlockLen
 )
 
@@ -51,7 +52,7 @@ var usRows = []struct {
 }
 
 // ReadPress collects what one touch types, by the US layout, on which ModHex types itself. It ends at Enter, which is not
-// part of the result, or at 500 ms of silence after at least 32 characters, for keys that type no Enter; another end
+// part of the result, or at 1.5 s of silence after at least 32 characters, for keys that type no Enter; another end
 // comes from ctx, whose error it wraps. Keys without a character are left out. The result is a one-time password or a
 // static password: it must not be logged.
 func ReadPress(ctx context.Context, in InputReader) (string, error) {
