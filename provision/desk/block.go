@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
@@ -72,24 +71,32 @@ func (d *Desk) Restore(ctx context.Context, query, otp string) (token.Token, Res
 	return t, Restored, err
 }
 
-// proof opens the OTP and says whether it is one of t's. Whether it is newer is for the store to decide.
+// proof opens the OTP and says whether it is one of t's. Whether it is newer is for the store to decide. The first reading that
+// opens counts; if none does, BadOTP says that the public ID at least is one of t's.
 func (d *Desk) proof(ctx context.Context, t token.Token, otp string) (validate.Advance, Restoration, error) {
-	id, block, err := yubiotp.Split(strings.TrimSpace(otp))
-	if err != nil {
-		return validate.Advance{}, NotAnOTP, nil
+	best := NotAnOTP
+	for _, r := range validate.Readings(otp) {
+		a, outcome, err := d.proofOf(ctx, t, r)
+		if err != nil || outcome == Restored || outcome == NotIssued {
+			return a, outcome, err
+		}
+		if best != BadOTP {
+			best = outcome
+		}
 	}
-	public, err := token.NewPublicID(id)
-	if err != nil {
-		return validate.Advance{}, NotAnOTP, nil
-	}
-	c, err := d.Store.Find(ctx, public)
+	return validate.Advance{}, best, nil
+}
+
+// proofOf is proof for one reading.
+func (d *Desk) proofOf(ctx context.Context, t token.Token, r validate.Reading) (validate.Advance, Restoration, error) {
+	c, err := d.Store.Find(ctx, r.PublicID)
 	if errors.Is(err, token.ErrNotFound) || err == nil && c.Token != t.ID {
 		return validate.Advance{}, OtherToken, nil
 	}
 	if err != nil {
 		return validate.Advance{}, "", err
 	}
-	p, verdict := c.Cipher.Open(block)
+	p, verdict := c.Cipher.Open(r.Block)
 	switch {
 	case verdict != yubiotp.OK:
 		return validate.Advance{}, BadOTP, nil
@@ -98,7 +105,7 @@ func (d *Desk) proof(ctx context.Context, t token.Token, otp string) (validate.A
 	}
 	return validate.Advance{
 		Credential: c.ID, Use: int(p.UseCounter), Session: int(p.SessionCounter), Timestamp: int(p.Timestamp), At: d.Now(),
-		Event: validate.Event{PublicID: public},
+		Event: validate.Event{PublicID: r.PublicID},
 	}, Restored, nil
 }
 

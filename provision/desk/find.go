@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+	"github.com/tokendesk/tokendesk/validate"
 )
 
 // AmbiguousError is a query that means several tokens.
@@ -45,14 +45,11 @@ func Name(t token.Token) string {
 func ParseQuery(query string) Match {
 	query = strings.TrimSpace(query)
 	var m Match
-	if id, _, err := yubiotp.Split(query); err == nil {
-		p, err := token.NewPublicID(id)
-		if err == nil {
-			m.PublicIDs = append(m.PublicIDs, p)
-		}
-		if len(query) > 2*token.MaxPublicID {
-			return m
-		}
+	for _, r := range validate.Readings(query) {
+		m.PublicIDs = append(m.PublicIDs, r.PublicID)
+	}
+	if len(m.PublicIDs) > 0 && len(query) > 2*token.MaxPublicID {
+		return m
 	}
 	m.Text = query
 	if n, err := strconv.ParseUint(query, 10, 32); err == nil {

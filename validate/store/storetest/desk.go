@@ -233,6 +233,17 @@ func testRestore(t *testing.T, s deskSuite) {
 	if !s.press(t, id, 5, 2) {
 		t.Error("the next OTP was refused")
 	}
+	_, err = s.d.Block(t.Context(), dvorak(otp(t, 1, 5, 3)), token.ReasonForgotten, "")
+	s.must(t, err)
+	if k, got, err := s.d.Restore(t.Context(), "101", dvorak(otp(t, 1, 5, 4))); err != nil || got != desk.Restored || k.State != token.Active {
+		t.Errorf("on a Dvorak layout: %s, %s, %v", got, k.State, err)
+	}
+}
+
+// dvorak is what an OTP becomes on a host with that layout. Source: reference validation-protocol.md §2.
+func dvorak(otp string) string {
+	const qwerty, there = "cbdefghijklnrtuv", "jxe.uidchtnbpygk"
+	return strings.Map(func(r rune) rune { return rune(there[strings.IndexRune(qwerty, r)]) }, otp)
 }
 
 func isTransition(err error) bool {
