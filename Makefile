@@ -61,8 +61,9 @@ race: export CGO_ENABLED = 1
 race:
 	$(GO) test -race -short -timeout 10m ./validate/... ./provision/... ./keyfile/secret ./hwtest/vkey/...
 
+# bench prints medians of three runs, and the ratios that mean something within one run.
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem -count 5 ./... | grep -v '^ok\|no test files\|^PASS'
+	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./... | $(GO) run .ci/benchreport.go
 
 lint:
 	@said=$$(gofmt -l cmd usbhid ykslot provision keyfile validate hwtest .ci); [ -z "$$said" ] || { echo "gofmt: $$said" >&2; exit 1; }

@@ -18,7 +18,7 @@ import (
 // rig runs the program in the test's process, on one virtual key that is touched whenever the program waits for it.
 type rig struct {
 	env
-	t        *testing.T
+	t        testing.TB
 	key      *vkey.Key
 	out, err bytes.Buffer // everything that was said, of all runs
 	nonce    int
@@ -26,7 +26,7 @@ type rig struct {
 
 const rigSerial = 7654321
 
-func newRig(t *testing.T, slot int) *rig {
+func newRig(t testing.TB, slot int) *rig {
 	t.Helper()
 	r := &rig{t: t, key: vkey.New(vkey.YubiKey543, vkey.Options{Serial: rigSerial})}
 	r.env = env{
