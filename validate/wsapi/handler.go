@@ -87,7 +87,7 @@ func (h *Handler) answer(ctx context.Context, e *event) answer {
 	q := e.request
 	a := answer{at: e.start, status: q.fault()}
 	c, err := h.client(ctx, q)
-	e.client = c.ID
+	e.client, e.err = c.ID, err
 	if c.Active {
 		a.key = c.Key
 		if q.echoes() {
@@ -97,7 +97,7 @@ func (h *Handler) answer(ctx context.Context, e *event) answer {
 	switch {
 	case a.status != "":
 	case err != nil:
-		e.err, a.status = err, backendError
+		a.status = backendError
 	case !c.Active:
 		a.status = noSuchClient
 	case !proven(c, q):

@@ -85,6 +85,17 @@ func TestLogEvent(t *testing.T) {
 	}
 }
 
+// TestLogDeadStore: that the store is dead is in the log whatever else is wrong with the request.
+func TestLogDeadStore(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.faults.client = errors.New("disk on fire")
+	s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce=short", nil))
+	if log := s.log.String(); !strings.Contains(log, "disk on fire") || !strings.Contains(log, "ERROR") {
+		t.Error(log)
+	}
+}
+
 // TestNoteAfterAnswer: a refusal is in the audit chain, and was not before the client had its answer.
 func TestNoteAfterAnswer(t *testing.T) {
 	t.Parallel()
