@@ -13,7 +13,7 @@ import (
 const MinSeedSize = 10
 
 // Import is Decode for this server: a record that it could not check codes with comes out as a *RowError too.
-func Import(c Codec, r io.Reader) iter.Seq2[Record, error] {
+func Import(c Reader, r io.Reader) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for rec, err := range c.Decode(r) {
 			if err == nil {

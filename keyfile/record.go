@@ -33,6 +33,7 @@ type Record struct {
 	Hash    string        // HOTP, TOTP: "sha1", "sha256", "sha512"
 	Counter int64         // HOTP: the next moving factor
 
+	Issuer  string    // who asks for the codes, as an app shows it
 	Owner   string    // account of the person who holds it
 	Created time.Time // in whole seconds; zero: unknown. Formats without a time zone read and write it as UTC
 }
@@ -73,6 +74,7 @@ func Differences(a, b Record) []string {
 		{"period", a.Period == b.Period},
 		{"hash", a.Hash == b.Hash},
 		{"counter", a.Counter == b.Counter},
+		{"issuer", a.Issuer == b.Issuer},
 		{"owner", a.Owner == b.Owner},
 		{"created", a.Created.Truncate(time.Second).Equal(b.Created.Truncate(time.Second))},
 	} {

@@ -39,7 +39,7 @@ func AssertLoss(t *testing.T, c keyfile.Codec, name string, rec keyfile.Record, 
 }
 
 // AssertRecords fails the test unless c reads text as want and nothing else.
-func AssertRecords(t *testing.T, c keyfile.Codec, name, text string, want []keyfile.Record) {
+func AssertRecords(t *testing.T, c keyfile.Reader, name, text string, want []keyfile.Record) {
 	t.Helper()
 	recs, errs := Decode(c, text)
 	if len(errs) > 0 || len(recs) != len(want) {
@@ -55,7 +55,7 @@ func AssertRecords(t *testing.T, c keyfile.Codec, name, text string, want []keyf
 
 // AssertBadRow fails the test unless c reads good records from text and refuses line 2 alone, for that field in that
 // column, without repeating it.
-func AssertBadRow(t *testing.T, c keyfile.Codec, name, text string, good int, field string, column int) {
+func AssertBadRow(t *testing.T, c keyfile.Reader, name, text string, good int, field string, column int) {
 	t.Helper()
 	recs, errs := Decode(c, text)
 	var bad *keyfile.RowError

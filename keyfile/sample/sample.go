@@ -107,7 +107,7 @@ func Encode(c keyfile.Codec, recs ...keyfile.Record) (string, error) {
 }
 
 // Decode reads text with c into the good records and the errors, both in order.
-func Decode(c keyfile.Codec, text string) (recs []keyfile.Record, errs []error) {
+func Decode(c keyfile.Reader, text string) (recs []keyfile.Record, errs []error) {
 	for rec, err := range c.Decode(strings.NewReader(text)) {
 		if err != nil {
 			errs = append(errs, err)
