@@ -11,28 +11,29 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// Export says where secrets go. It is written to the audit chain.
+// Export says which secrets go where. It is written to the audit chain.
 type Export struct {
-	Format string `json:"format"`
-	Target string `json:"target,omitempty"`
-	File   string `json:"file"`
+	Format string     `json:"format"`
+	Target string     `json:"target,omitempty"`
+	File   string     `json:"file"`
+	Tokens []token.ID `json:"tokens,omitempty"` // those that were named; set by Desk.Export; none: the default set
 }
 
 // Export selects credentials and says how many; the sequence reads them one at a time, and the caller destroys each record.
 // Without queries it is the default set: proven, not blocked, not uncertain. With queries it is the tokens that they
 // name, blocked ones too. The audit event is durable before Export returns, so before a secret is read.
 func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, iter.Seq2[keyfile.Record, error], error) {
-	var tokens []token.ID
+	e.Tokens = nil
 	for _, q := range queries {
 		t, err := d.Find(ctx, q)
 		if err != nil {
 			return 0, nil, err
 		}
-		if !slices.Contains(tokens, t.ID) {
-			tokens = append(tokens, t.ID)
+		if !slices.Contains(e.Tokens, t.ID) {
+			e.Tokens = append(e.Tokens, t.ID)
 		}
 	}
-	list, err := d.Store.Exportable(ctx, tokens)
+	list, err := d.Store.Exportable(ctx, e.Tokens)
 	if err != nil {
 		return 0, nil, err
 	}

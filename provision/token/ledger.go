@@ -5,7 +5,7 @@ import "time"
 // Phase is how far a write has come. Phases only move forward, in the order of the constants.
 type Phase string
 
-// The phases of a ledger entry. From Writing to Proven the slot is uncertain: neither its former credential nor the new
+// The phases of a ledger entry. In Writing and Written the slot is uncertain: neither its former credential nor the new
 // one validates.
 const (
 	Reserved  Phase = "reserved"  // the public ID is taken; no secret yet

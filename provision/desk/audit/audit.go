@@ -6,7 +6,7 @@
 // process that validates; the desk chain announces those and holds checkpoints of them, so that a whole chain cannot vanish.
 // The other way round every validation tells where the desk chain stood, so that one chain cannot be put back to an earlier head.
 //
-// It is pure: a store writes with Link and SignHead and reads back through Verify, which takes the events of any source.
+// It is pure: a store writes with Link, signs what Head.Message gives, and reads back through Verify, which takes the events of any source.
 //
 // What this does not notice: chains that were put back to an earlier state, with the heads of then, as far as no event of another
 // chain tells of them: the audit as a whole; of the desk chain, what followed the last validation; of a server that was killed,

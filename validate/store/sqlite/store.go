@@ -8,7 +8,7 @@
 //
 // A context ends the waiting for the queue; a transaction that has begun is finished.
 //
-// The method for the first walk is Accept (accept.go); for the second Reserve, Seal, Mark, Commit (ledger.go, settle.go).
+// The method for the first walk is Accept (counters.go); for the second Reserve, Seal, Mark, Commit (ledger.go, settle.go).
 package sqlite
 
 import (

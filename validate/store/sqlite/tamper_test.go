@@ -1,8 +1,12 @@
 package sqlite
 
 import (
+	"crypto/rand"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
@@ -96,4 +100,32 @@ func TestPanicLeavesNoTransaction(t *testing.T) {
 	}()
 	addPerson(t, s, "anna")
 	addPerson(t, p.openStore(t), "bert")
+}
+
+// TestExportNamesItsTokens: who reads the audit chain sees whose secrets were handed over.
+func TestExportNamesItsTokens(t *testing.T) {
+	t.Parallel()
+	s, _ := makeStore(t)
+	h := harness{s, s}
+	for n := range 3 {
+		h.Add(t, storetest.Sample(n, token.Active))
+	}
+	d := desk.Desk{Store: s, Now: time.Now, Rand: rand.Reader}
+	for _, queries := range [][]string{nil, {storetest.Sample(1, "").PublicID.String()}} {
+		if _, _, err := d.Export(t.Context(), desk.Export{Format: "ksm", File: "f"}, queries...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for e, err := range s.AuditEvents(t.Context(), AuditFilter{Chain: audit.Desk, Object: "store"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Action == "keyfile.export" {
+			got = append(got, e.Detail)
+		}
+	}
+	if want := []string{`{"format":"ksm","file":"f","count":3}`, `{"format":"ksm","file":"f","tokens":[2],"count":1}`}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
