@@ -45,7 +45,7 @@ func main() {
 	for _, name := range order {
 		var parts []string
 		for unit, values := range seen[name] {
-			parts = append(parts, fmt.Sprintf("%.4g %s", median(values), unit))
+			parts = append(parts, short(median(values))+" "+unit)
 		}
 		slices.Sort(parts)
 		fmt.Printf("%-36s %s\n", strings.TrimPrefix(name, "Benchmark"), strings.Join(parts, ", "))
@@ -55,6 +55,14 @@ func main() {
 			fmt.Printf("ratio: %s: %.2f\n", r.name, of/over)
 		}
 	}
+}
+
+// short has four digits or all that are before the point.
+func short(v float64) string {
+	if v >= 1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
 // median of no value is 0.
