@@ -4,7 +4,7 @@
 // Every event carries the hash of the one before it in its chain. The last hash of each chain, its head, is signed in the
 // same transaction, so that cutting off the end is noticed too. There is one chain of what staff do, Desk, and one for each
 // process that validates; the desk chain announces those and holds checkpoints of them, so that a whole chain cannot vanish.
-// The other way round every validation tells where the desk chain stood, so that one chain cannot be put back to an earlier head.
+// The other way round validations tell where the desk chain stood, so that one chain cannot be put back to an earlier head.
 //
 // It is pure: a store writes with Link, signs what Head.Message gives, and reads back through Verify, which takes the events of any source.
 //
@@ -44,9 +44,10 @@ type Mark struct {
 	Hash Hash  `json:"hash"`
 }
 
-// Anchor is a part of the detail of an event outside the desk chain: how far the desk chain had come.
+// Anchor is a part of the detail of events outside the desk chain: how far the desk chain had come. It is left out where it is as
+// in the event before.
 type Anchor struct {
-	Desk Mark `json:"desk"`
+	Desk *Mark `json:"desk,omitempty"`
 }
 
 // Event is one link of a chain. Neither secrets nor one-time passwords are ever in it.

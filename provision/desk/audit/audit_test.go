@@ -39,7 +39,7 @@ func makeLog(t *testing.T) log {
 		chains[chain] = append(chains[chain], e)
 		heads[chain] = HeadOf(e)
 	}
-	anchor := func() Anchor { return Anchor{Mark{heads[Desk].Seq, heads[Desk].Hash}} }
+	anchor := func() Anchor { return Anchor{&Mark{heads[Desk].Seq, heads[Desk].Hash}} }
 	one, two := ValidatePrefix+"1", ValidatePrefix+"2"
 	add(Desk, "store.create", "store", struct{}{})
 	add(Desk, Opened, one, Mark{})

@@ -61,7 +61,6 @@ type verifier struct {
 	announced map[string]bool
 	marks     map[place]mark // checkpoints whose event did not come yet
 	desk      map[int64]Hash // of the desk events, by Seq
-	seen      Mark           // the last Anchor that was compared
 }
 
 type place struct {
@@ -109,17 +108,12 @@ func (v *verifier) event(e Event) {
 	}
 }
 
-// anchor compares what a validation says about the desk chain. One that repeats the last is passed over.
+// anchor compares what a validation says about the desk chain.
 func (v *verifier) anchor(e Event) {
 	var a Anchor
-	if err := json.Unmarshal([]byte(e.Detail), &a); err != nil || a.Desk.Seq < 1 {
-		v.find(e.Chain, e.Seq, "does not tell where the desk chain stood")
+	if err := json.Unmarshal([]byte(e.Detail), &a); err != nil || a.Desk == nil {
 		return
 	}
-	if a.Desk == v.seen {
-		return
-	}
-	v.seen = a.Desk
 	if hash, ok := v.desk[a.Desk.Seq]; !ok {
 		v.find(Desk, a.Desk.Seq, "is missing: event %d of chain %s tells of it", e.Seq, e.Chain)
 	} else if hash != a.Desk.Hash {

@@ -32,7 +32,8 @@ type validationDetail struct {
 }
 
 // validation adds an event to this process's chain, which is announced in the desk chain before its first event and
-// marked there every checkpointEvery events. Each event tells where the desk chain stood.
+// marked there every checkpointEvery events. The first one after a change of the desk chain tells
+// where that stood.
 func (t *tx) validation(a validate.Advance) error {
 	head, err := t.head(t.s.chain)
 	if err != nil {
@@ -48,8 +49,11 @@ func (t *tx) validation(a validate.Advance) error {
 		return err
 	}
 	e := a.Event
-	err = t.event(t.s.chain, a.At, "validate", e.PublicID.String(), validationDetail{
-		a.Credential, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session, audit.Anchor{Desk: audit.Mark{Seq: desk.Seq, Hash: desk.Hash}}})
+	detail := validationDetail{a.Credential, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session, audit.Anchor{}}
+	if m := (audit.Mark{Seq: desk.Seq, Hash: desk.Hash}); m != t.s.told {
+		t.told, detail.Desk = m, &m
+	}
+	err = t.event(t.s.chain, a.At, "validate", e.PublicID.String(), detail)
 	if err != nil {
 		return err
 	}

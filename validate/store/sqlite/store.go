@@ -68,7 +68,8 @@ type Store struct {
 	random  io.Reader // owned by the writer
 	actor   string
 	chain   string     // of this process's validations
-	own     audit.Head // its end, as committed; owned by the writer
+	own     audit.Head // its end, as committed; owned by the writer, as told is
+	told    audit.Mark // where the desk chain stood, as the own chain tells it
 	derive  string     // the statement that sets enabled for one token
 	ciphers ciphers
 	clients clientKeys

@@ -16,10 +16,11 @@ type tx struct {
 	s     *Store
 	now   time.Time
 	heads map[string]audit.Head // those that it moved
+	told  audit.Mark            // zero: the own chain tells nothing new
 }
 
 // change runs f in one write transaction. Events of f become durable with it, or not at all.
-func (s *Store) change(ctx context.Context, f func(*tx) error) (err error) {
+func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 	conn, err := s.write.Conn(ctx) // the queue; the only place where ctx counts
 	if err != nil {
 		return err
@@ -29,11 +30,9 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { // also when f panics, which would otherwise keep this process and all others from writing
-		if e := t.Rollback(); e != nil && !errors.Is(e, sql.ErrTxDone) {
-			err = errors.Join(err, e)
-		}
-	}()
+	// Also when f panics, which would otherwise keep this process and all others from writing. It fails where nothing is left to
+	// roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
+	defer func() { _ = t.Rollback() }()
 	x := &tx{Tx: t, s: s, now: s.now(), heads: map[string]audit.Head{}}
 	if err := f(x); err != nil {
 		return err
@@ -45,11 +44,14 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) (err error) {
 		}
 	}
 	if err := t.Commit(); err != nil { // the driver rolls back
-		s.own = audit.Head{} // what is there must be read
+		s.own, s.told = audit.Head{}, audit.Mark{} // what is there must be read
 		return err
 	}
 	if h, ok := x.heads[s.chain]; ok {
 		s.own = h
+	}
+	if x.told.Seq > 0 {
+		s.told = x.told
 	}
 	return nil
 }
