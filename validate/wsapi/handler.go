@@ -29,8 +29,9 @@ import (
 	"github.com/tokendesk/tokendesk/validate"
 )
 
-// patience bounds the work on one request, whether or not the client still waits: a decision that has begun is finished.
-const patience = 10 * time.Second
+// patience bounds how long one request waits, whether or not the client still does: a decision that has begun is finished. It must
+// be shorter than the WriteTimeout of the http.Server, after which no answer is sent.
+const patience = 8 * time.Second
 
 // Handler answers /wsapi/2.0/verify. Verifier, Clients and Now must be set. It is safe for concurrent use.
 type Handler struct {
