@@ -25,6 +25,7 @@ type env struct {
 	stdinTTY, stdoutTTY bool
 	// readSecret reads one line of a terminal without showing it.
 	readSecret func(context.Context) (string, error)
+	hush       func() (restore func())
 	now        func() time.Time
 	rand       io.Reader
 	user       string // actor of the audit chain
@@ -47,6 +48,7 @@ func systemEnv() *env {
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		stdinTTY: isTerminal(os.Stdin), stdoutTTY: isTerminal(os.Stdout),
 		readSecret: readSecret,
+		hush:       hush,
 		now:        time.Now,
 		rand:       rand.Reader,
 		user:       systemUser(),

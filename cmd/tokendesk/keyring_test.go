@@ -38,6 +38,7 @@ type plugged struct {
 	Product string
 	Denied  string // a node that the user may not open
 	Driver  string
+	Stray   bool // a touch types into the desktop, too
 }
 
 func newKeyring() (*keyring, error) {
@@ -138,6 +139,8 @@ func parsePlug(args []string) (vkey.Profile, vkey.Options, plugged, error) {
 			profile = profile.WithPID(uint16(n))
 		case "denied":
 			p.Denied = value
+		case "stray":
+			p.Stray = true
 		case "driver":
 			p.Driver = value
 		default:

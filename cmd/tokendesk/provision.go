@@ -152,6 +152,7 @@ func runProvision(ctx context.Context, a *app, o provisionOptions) error {
 			return err
 		}
 	}
+	defer a.quiet(k)()
 	res, err := a.runner(st, want.Slot).Run(ctx, k.device(), plan)
 	if err != nil {
 		return err

@@ -95,6 +95,7 @@ func (a *app) settle(ctx context.Context, st *sqlite.Store, c choice, e token.En
 	}
 	defer k.close()
 	a.say("%s, slot %d: interrupted at phase %q", k.name(), e.Slot, e.Phase)
+	defer a.quiet(k)()
 	return r.Resume(ctx, k.device(), e)
 }
 

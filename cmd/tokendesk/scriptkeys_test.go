@@ -46,6 +46,9 @@ func (b scriptBus) find() ([]usbhid.Attached, error) {
 		}
 		m, _ := usbhid.ModelOf(p.PID)
 		all = append(all, usbhid.Attached{Path: p.Path, Model: m, Product: p.Product, OTP: m.Interfaces.Has(usbhid.OTP), Driver: p.Driver, HIDRaw: p.Denied})
+		if p.Stray {
+			all[len(all)-1].Input = []string{"/dev/input/event7"}
+		}
 	}
 	return all, nil
 }
@@ -70,7 +73,7 @@ func (b scriptBus) open(ctx context.Context, k usbhid.Attached, _ transport) (us
 	if err != nil {
 		return nil, err
 	}
-	return &scriptConn{Conn: c, touch: filepath.Join(b.dir, k.Path+".touch"), slots: strings.Fields(os.Getenv("TOUCH"))}, nil
+	return &scriptConn{Conn: c, grabbed: len(k.Input) == 0, touch: filepath.Join(b.dir, k.Path+".touch"), slots: strings.Fields(os.Getenv("TOUCH"))}, nil
 }
 
 func (b scriptBus) reattach() ([]usbfs.Reattached, error) {
@@ -89,10 +92,14 @@ func (scriptBus) udevRule() (installed, needed bool) { return false, true }
 // scriptConn asks the keyring for a touch when the program begins to wait for one.
 type scriptConn struct {
 	*socket.Conn
-	touch  string
-	slots  []string
-	typing bool
+	touch   string
+	slots   []string
+	typing  bool
+	grabbed bool
 }
+
+// Grabbed is as of hidraw's Device.
+func (c *scriptConn) Grabbed() bool { return c.grabbed }
 
 const enterKey = 0x28 // USB HID usage tables, page 7
 
@@ -123,7 +130,7 @@ func (c *scriptConn) askTouch(ctx context.Context) error {
 
 // scriptKey is the script command `key`:
 //
-//	key plug NAME [serial=N] [hidden] [firmware=V] [pid=HEX] [denied=NODE] [driver=NAME]
+//	key plug NAME [serial=N] [hidden] [firmware=V] [pid=HEX] [denied=NODE] [driver=NAME] [stray]
 //	key pull NAME               unplug for good
 //	key cycle NAME              unplug and plug in again
 //	key foreign NAME SLOT       write what no store knows

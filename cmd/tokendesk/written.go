@@ -82,6 +82,19 @@ func (a *app) runner(st *sqlite.Store, slot token.Slot) *provision.Runner {
 	}
 }
 
+// quiet keeps a touch from being read as a command, where the transport cannot keep it from the desktop. The caller calls
+// restore when the touch is over.
+func (a *app) quiet(k *key) (restore func()) {
+	if g, ok := k.dev.(interface{ Grabbed() bool }); !ok || g.Grabbed() {
+		return func() {}
+	}
+	a.say("note: this user may not grab the key's keyboard, so what it types also reaches the window in front: keep this one there")
+	if !a.stdinTTY {
+		return func() {}
+	}
+	return a.hush()
+}
+
 // written is one slot write as provision and resume show it.
 type written struct {
 	Serial     token.Serial      `json:"serial"`
