@@ -99,8 +99,8 @@ func TestDeadStoreIsAnError(t *testing.T) {
 	}
 	d := newDesk(t, token.Active)
 	v := validate.New(broken{Counters: d.store, note: errDisk}, func() time.Time { return now })
-	r := verify(t, d.v, d.press(t, 1, 0), "n")
-	if r, _ = v.Verify(t.Context(), validate.Request{OTP: d.press(t, 1, 0)}); !errors.Is(v.Note(t.Context(), r), errDisk) {
+	verify(t, d.v, d.press(t, 1, 0), "n")
+	if r, _ := v.Verify(t.Context(), validate.Request{OTP: d.press(t, 1, 0)}); !errors.Is(v.Note(t.Context(), r), errDisk) {
 		t.Error("a lost note is no error")
 	}
 }

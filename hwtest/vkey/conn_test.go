@@ -35,8 +35,10 @@ func TestConn(t *testing.T) {
 	if gets, sets := r.Transfers(); gets != 1 || sets != 0 {
 		t.Errorf("transfers %d %d", gets, sets)
 	}
-	if c.Close() != nil || c.Close() != nil {
-		t.Error("Close twice")
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close twice: %v", err)
+		}
 	}
 	if _, err := c.GetFeature(ctx); err == nil || errors.Is(err, usbhid.ErrGone) {
 		t.Errorf("GetFeature after Close: %v", err)
@@ -55,7 +57,7 @@ func TestConn(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if c, err = r.Open(); err != nil {
+	if _, err = r.Open(); err != nil {
 		t.Fatalf("Open after a power cycle: %v", err)
 	}
 	r.Unplug()

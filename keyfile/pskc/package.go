@@ -23,7 +23,6 @@ type pkg struct {
 	suite     string
 	encoding  string
 	length    int64 // of a code; 0: not said
-	userID    string
 
 	rec keyfile.Record
 }

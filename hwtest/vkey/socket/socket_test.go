@@ -92,8 +92,10 @@ func TestSession(t *testing.T) {
 	if _, err := Dial(ctx, "tcp", addr); !errors.Is(err, usbhid.ErrBusy) {
 		t.Errorf("second Dial: %v", err)
 	}
-	if c.Close() != nil || c.Close() != nil {
-		t.Error("Close twice")
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close twice: %v", err)
+		}
 	}
 	if _, err := c.GetFeature(ctx); !errors.Is(err, errClosed) {
 		t.Errorf("GetFeature after Close: %v", err)
