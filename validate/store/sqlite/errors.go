@@ -15,6 +15,12 @@ import (
 // errUnchanged ends a transaction that found nothing to do: it is rolled back, and change returns it.
 var errUnchanged = errors.New("unchanged")
 
+// busy reports whether another process was writing.
+func busy(err error) bool {
+	var e *driver.Error
+	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_BUSY
+}
+
 // translate gives the driver's codes and package seal's error the words of package token. Others pass.
 func translate(err error) error {
 	if err == nil {

@@ -52,7 +52,7 @@ func hotStatements() statements {
 	}
 }
 
-// prepare compiles them. The schema must be there.
+// prepare compiles them, and readies the writer. The schema must be there.
 func (s *Store) prepare(ctx context.Context) error {
 	h := &s.hot
 	for db, list := range map[*sql.DB][]*prepared{
@@ -66,7 +66,8 @@ func (s *Store) prepare(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	_, err := s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA busy_timeout = %d`, impatience))
+	return err
 }
 
 // deriveEnabled is the one statement that sets counter.enabled, for all credentials of token ?1: the states of both validate

@@ -6,7 +6,7 @@
 // begins with BEGIN IMMEDIATE, and is durable (write-ahead log, synchronous=FULL) when the method returns. Inside a process
 // one connection writes and callers queue for it; others read.
 //
-// A context ends the waiting for the queue; a transaction that has begun is finished.
+// A context ends the waiting for the queue and for other processes; a transaction that has begun is finished.
 //
 // The method for the first walk is Accept (counters.go); for the second Reserve, Seal, Mark, Commit (ledger.go, settle.go).
 package sqlite
@@ -41,8 +41,12 @@ const FileName = "tokendesk.db"
 // readers is how many connections read at once.
 const readers = 4
 
-// busyTimeout is how long a transaction waits for another process, in milliseconds.
-const busyTimeout = 30_000
+// patience is how long a transaction waits for another process.
+const patience = 30 * time.Second
+
+// impatience is how long SQLite itself waits for the writing lock once the store is open, in milliseconds; then it is asked again.
+// Between two attempts it sleeps 1, 2, 5, 10 and up to 100 ms: too long to find the lock free beside a server that is never idle.
+const impatience = 10
 
 // Keys are the two keys of a store. They come from files outside the database.
 type Keys struct {
@@ -248,7 +252,7 @@ func source(path, extra string) string {
 		p = "/" + p // file:///C:/dir
 	}
 	u := url.URL{Scheme: "file", Path: p, RawQuery: fmt.Sprintf(
-		"mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&%s", busyTimeout, extra)}
+		"mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&%s", patience.Milliseconds(), extra)}
 	return u.String()
 }
 

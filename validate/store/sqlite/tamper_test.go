@@ -85,23 +85,6 @@ func addPerson(t *testing.T, s *Store, account string) {
 	}
 }
 
-// TestPanicLeavesNoTransaction: a request that panics, which net/http survives, must not leave the writer in a transaction, and
-// other processes waiting for it.
-func TestPanicLeavesNoTransaction(t *testing.T) {
-	t.Parallel()
-	s, p := makeStore(t)
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("no panic")
-			}
-		}()
-		_ = s.change(t.Context(), func(*tx) error { panic("boom") })
-	}()
-	addPerson(t, s, "anna")
-	addPerson(t, p.openStore(t), "bert")
-}
-
 // TestExportNamesItsTokens: who reads the audit chain sees whose secrets were handed over.
 func TestExportNamesItsTokens(t *testing.T) {
 	t.Parallel()

@@ -21,12 +21,12 @@ type tx struct {
 
 // change runs f in one write transaction. Events of f become durable with it, or not at all.
 func (s *Store) change(ctx context.Context, f func(*tx) error) error {
-	conn, err := s.write.Conn(ctx) // the queue; the only place where ctx counts
+	conn, err := s.write.Conn(ctx) // the queue; only here and in lock ctx counts
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	t, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
+	t, err := lock(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -54,6 +54,19 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 		s.told = x.told
 	}
 	return nil
+}
+
+// lock begins a write transaction, for which it waits until ctx ends or patience is over.
+func lock(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
+	for end := time.Now().Add(patience); ; {
+		t, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
+		if !busy(err) || time.Now().After(end) {
+			return t, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // QueryContext and QueryRowContext finish what has begun: see change.
