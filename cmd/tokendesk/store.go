@@ -91,7 +91,7 @@ func keyProblem(err error, path string) error {
 func (a *app) examineStore(ctx context.Context) []finding {
 	s, err := a.openStore(ctx)
 	var none *problem
-	if errors.As(err, &none) && none.code == exitNotFound {
+	if errors.As(err, &none) && none.code == exitNotFound && none.cause == nil {
 		return []finding{{"Store", healthWarn, none.line, none.hints, exitDone}}
 	}
 	if err != nil {

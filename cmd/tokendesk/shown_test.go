@@ -1,0 +1,51 @@
+package main
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// TestShownTypesHoldNoSecret walks the types that are printed: none of them can reach a secret. newClient is not among them:
+// it is a hand-over output.
+func TestShownTypesHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, v := range []any{
+		versionInfo{}, surveyed{}, described{}, arrival{}, finding{}, written{}, unsettled{}, personRow{}, clientRow{}, tokenRow{},
+		credentialRow{}, shownToken{}, formatRow{}, importRow{}, checked{}, audit.Event{}, audit.Head{}, explained{},
+	} {
+		if reaches(reflect.TypeOf(v), map[reflect.Type]bool{}) {
+			t.Errorf("%T can hold a secret", v)
+		}
+	}
+	if !reaches(reflect.TypeFor[*token.Entry](), map[reflect.Type]bool{}) {
+		t.Error("the walk does not find the secret of a ledger entry")
+	}
+}
+
+// reaches reports whether a value of the type can hold a secret. seen ends recursion.
+func reaches(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if t == reflect.TypeFor[secret.Bytes]() {
+		return true
+	}
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return reaches(t.Elem(), seen)
+	case reflect.Map:
+		return reaches(t.Key(), seen) || reaches(t.Elem(), seen)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if reaches(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
