@@ -1,6 +1,7 @@
 // Package seal keeps secrets at rest: each row is sealed by AES-256-GCM under one key that lives in a file outside the
 // database, and bound to its place, so that a row copied to another credential, another store or another purpose does not
 // open. It also holds the two key files of a store: the sealing key and the Ed25519 key that signs audit heads.
+// SealTo and OpenWith are for what leaves the store: they seal to the public key of a server.
 //
 //	place := seal.Place{Store: id, Owner: "credential", ID: 7, What: seal.AESKey}
 //	row, err := key.Seal(rand.Reader, place, secret)
