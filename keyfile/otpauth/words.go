@@ -1,0 +1,103 @@
+package otpauth
+
+import (
+	"bytes"
+	"encoding/base32"
+	"strings"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// others are kinds of codes that apps know and no server here checks: the words of files, and what they are called.
+// Source: reference key-files.md §1 ("not"), §8.7.
+var others = map[string]string{
+	"steam": "Steam Guard", "motp": "mOTP", "yandex": "Yandex", "yaotp": "Yandex", "ocra": "OCRA", "static": "a static password",
+	"blizzard": "Battle.net", "battlenet": "Battle.net",
+}
+
+// Kind reads a file's word for the kind of code, in any case. cause is empty for a kind that is imported; otherwise it names
+// the kind, if it is a known one, and never repeats the word.
+func Kind(word string) (kind token.Kind, cause string) {
+	switch word = strings.ToLower(word); word {
+	case "totp":
+		return token.TOTP, ""
+	case "hotp":
+		return token.HOTP, ""
+	}
+	if name, ok := others[word]; ok {
+		return "", name + ": this kind of code is not imported"
+	}
+	return "", "neither totp nor hotp"
+}
+
+// hashes are the words that apps use, without "hmac" and hyphens. Empty values are known and not supported.
+var hashes = map[string]string{"": "sha1", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512", "md5": "", "sha224": "", "sha384": ""}
+
+// Hash reads a file's word for the hash: SHA1, sha-256, HmacSHA512; nothing is sha1. cause is empty for a hash that codes can
+// be checked with.
+func Hash(word string) (hash, cause string) {
+	word = strings.TrimPrefix(strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(word)), "hmac")
+	hash, known := hashes[word]
+	switch {
+	case hash != "":
+		return hash, ""
+	case known:
+		return "", word + " is not supported: sha1, sha256 and sha512 are"
+	}
+	return "", "not sha1, sha256 or sha512"
+}
+
+// encoding is the base32 of RFC 4648, upper case, without padding. Source: reference key-files.md §2.
+var encoding = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// AppendSeed appends the base32 of a seed to dst.
+func AppendSeed(dst []byte, seed secret.Bytes) []byte {
+	return encoding.AppendEncode(dst, seed.Reveal())
+}
+
+// Seed reads base32 in either case, with or without padding; blanks and hyphens mean nothing. ok is false for other text. It
+// leaves text alone and keeps no copy of it.
+func Seed(text []byte) (seed secret.Bytes, ok bool) {
+	packed := make([]byte, 0, len(text))
+	defer func() { clear(packed[:cap(packed)]) }()
+	for _, c := range bytes.TrimRight(text, "= \t") {
+		switch {
+		case c == ' ' || c == '-' || c == '\t':
+		case c >= 'a' && c <= 'z':
+			packed = append(packed, c-'a'+'A')
+		case c >= 'A' && c <= 'Z' || c >= '2' && c <= '7':
+			packed = append(packed, c)
+		default: // the decoder itself would pass over line ends
+			return secret.Bytes{}, false
+		}
+	}
+	if rest := len(packed) % 8; rest == 1 || rest == 3 || rest == 6 {
+		return secret.Bytes{}, false // no bytes have that length, and the decoder would drop the rest
+	}
+	raw := make([]byte, encoding.DecodedLen(len(packed)))
+	n, err := encoding.Decode(raw, packed)
+	if err != nil || n == 0 {
+		clear(raw)
+		return secret.Bytes{}, false
+	}
+	return secret.New(raw[:n:n]), true
+}
+
+// SplitLabel cuts a label, "Issuer:account" or an account alone. An issuer given apart wins over the label's. A label with
+// more than one colon that does not begin with the issuer is an account. Blanks around the parts mean nothing. Source:
+// reference key-files.md §8.5 (yubikit, Aegis).
+func SplitLabel(label, issuer string) (string, string) {
+	label, issuer = strings.TrimSpace(label), strings.TrimSpace(issuer)
+	if rest, ok := strings.CutPrefix(label, issuer+":"); ok && issuer != "" {
+		return issuer, strings.TrimSpace(rest)
+	}
+	prefix, account, ok := strings.Cut(label, ":")
+	if !ok || strings.Contains(account, ":") {
+		return issuer, label
+	}
+	if issuer == "" {
+		issuer = strings.TrimSpace(prefix)
+	}
+	return issuer, strings.TrimSpace(account)
+}
