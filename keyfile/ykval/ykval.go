@@ -1,0 +1,153 @@
+// Package ykval is the list of clients, the relying servers, that ykval-export-clients writes and ykval-import-clients reads:
+//
+//	1,1,1359550387,Zm9vYmFyZm9vYmFyZm9vYmFyMTI=,user@example.com,,cccccccccccbubfncnklbknnkrfvfkbubftlfliikdrt
+//
+// number, active, time of creation in Unix seconds, API key in base64, address, notes, the OTP that the client was asked for
+// with. No header; lines that begin with # and empty lines are passed over; quotes are understood and never written. The importer puts
+// values into SQL as they are, so an apostrophe is refused.
+// Source: reference validation-protocol.md §13, key-files.md §7.6.
+package ykval
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+)
+
+// Client is one row: a relying server, which is no credential and so no keyfile.Record.
+type Client struct {
+	ID      int64 // 1 at least
+	Active  bool
+	Created time.Time    // in whole seconds, UTC
+	Key     secret.Bytes // HMAC-SHA-1 key, 20 bytes usually
+	Email   string
+	Notes   string
+	OTP     string // spent long ago; may be empty
+}
+
+// format is the name in errors.
+const format = "yubikey-val clients"
+
+// maxKey is the longest key whose base64 fits the table's column of 60 characters, in bytes.
+const maxKey = 45
+
+// The columns, 1 the first.
+const (
+	colID = 1 + iota
+	colActive
+	colCreated
+	colKey
+	colEmail
+	colNotes
+	colOTP
+)
+
+// Decode reads clients one at a time in constant memory. A bad row is a *keyfile.RowError beside a zero Client, and reading goes
+// on; any other error ends the sequence. The caller destroys each Key.
+func Decode(r io.Reader) iter.Seq2[Client, error] {
+	return func(yield func(Client, error) bool) {
+		var c Client
+		for _, err := range keyfile.DecodeLines(format, r, func(row *keyfile.Row) (keyfile.Record, bool) {
+			found := false
+			c, found = parse(row)
+			return keyfile.Record{}, found
+		}) {
+			if err != nil {
+				c.Key.Destroy()
+				c = Client{}
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+func parse(row *keyfile.Row) (c Client, ok bool) {
+	if row.Text[0] == '#' {
+		return c, false
+	}
+	in := csv.NewReader(bytes.NewReader(row.Text))
+	in.FieldsPerRecord = -1
+	f, err := in.Read()
+	if err != nil {
+		row.Bad(0, "line", "quotes that do not end") // the error would hold nothing more
+		return c, true
+	}
+	if len(f) != colOTP {
+		row.Bad(min(len(f), colOTP+1), "row", fmt.Sprintf("want %d fields, got %d", colOTP, len(f)))
+		return c, true
+	}
+	if c.ID, err = strconv.ParseInt(f[colID-1], 10, 64); err != nil || c.ID < 1 {
+		row.Bad(colID, "id", "not a number from 1")
+	}
+	if c.Active = f[colActive-1] == "1"; !c.Active && f[colActive-1] != "0" {
+		row.Bad(colActive, "active", "not 0 or 1")
+	}
+	seconds, err := strconv.ParseInt(f[colCreated-1], 10, 64)
+	if err != nil || seconds < 0 || seconds > maxTime {
+		row.Bad(colCreated, "created", "not a Unix time")
+	}
+	c.Created = time.Unix(seconds, 0).UTC()
+	c.Email, c.Notes, c.OTP = f[colEmail-1], f[colNotes-1], f[colOTP-1]
+	for i, text := range f[colEmail-1:] {
+		if cause := keyfile.BadText(text); cause != "" {
+			row.Bad(colEmail+i, []string{"email", "notes", "otp"}[i], "not a text: "+cause)
+		}
+	}
+	key, err := base64.StdEncoding.DecodeString(f[colKey-1])
+	if err != nil || len(key) == 0 || len(key) > maxKey {
+		clear(key)
+		row.Bad(colKey, "key", "not base64 of 1 to 45 bytes")
+		return c, true
+	}
+	c.Key = secret.New(key)
+	return c, true
+}
+
+// maxTime is the last second of the year 9999.
+const maxTime = 253402300799
+
+// Encode writes one row. It refuses a client that ykval-import-clients would read otherwise, and then writes nothing.
+func Encode(w io.Writer, c Client) error {
+	created := c.Created.Unix()
+	switch {
+	case c.ID < 1:
+		return fmt.Errorf("%s: client %d: a number is 1 at least", format, c.ID)
+	case c.Key.Len() < 1 || c.Key.Len() > maxKey:
+		return fmt.Errorf("%s: client %d: key: 1 to %d bytes are possible", format, c.ID, maxKey)
+	case created < 0 || created > maxTime:
+		return fmt.Errorf("%s: client %d: created: not a Unix time", format, c.ID)
+	}
+	for _, f := range []struct{ name, text string }{{"email", c.Email}, {"notes", c.Notes}, {"otp", c.OTP}} {
+		cause := keyfile.BadName(f.text)
+		if strings.ContainsAny(f.text, `'\`) {
+			cause = "the importer puts it into SQL as it is"
+		}
+		if cause != "" {
+			return fmt.Errorf("%s: client %d: %s: cannot stand in the file: %s", format, c.ID, f.name, cause)
+		}
+	}
+	active := byte('0')
+	if c.Active {
+		active = '1'
+	}
+	row := append(strconv.AppendInt(make([]byte, 0, 1024), c.ID, 10), ',', active, ',')
+	defer func() { clear(row[:cap(row)]) }()
+	row = append(strconv.AppendInt(row, created, 10), ',')
+	row = base64.StdEncoding.AppendEncode(row, c.Key.Reveal())
+	row = append(row, ","+c.Email+","+c.Notes+","+c.OTP+"\n"...)
+	if _, err := w.Write(row); err != nil {
+		return fmt.Errorf("%s: write: %w", format, err)
+	}
+	return nil
+}
