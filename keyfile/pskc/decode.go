@@ -18,22 +18,22 @@ const (
 	maxDepth   = 24       // of elements
 )
 
-// What ends the reading of a file.
+// What ends the reading of a file, besides what the vault says.
 var (
-	ErrEncrypted = errors.New("the container is encrypted, which this version does not read: decrypt it with its supplier's tool")
-	ErrDTD       = errors.New("the file holds a document type or an entity declaration, which is refused")
-	ErrTooLarge  = fmt.Errorf("more than %d KiB in one key package", maxPackage>>10)
-	ErrTooDeep   = fmt.Errorf("elements nested more than %d deep", maxDepth)
-	ErrRoot      = errors.New("the root element is no KeyContainer")
-	ErrCut       = errors.New("the file ends in the middle of a key package")
+	ErrDTD      = errors.New("the file holds a document type or an entity declaration, which is refused")
+	ErrTooLarge = fmt.Errorf("more than %d KiB in one key package", maxPackage>>10)
+	ErrTooDeep  = fmt.Errorf("elements nested more than %d deep", maxDepth)
+	ErrRoot     = errors.New("the root element is no KeyContainer")
+	ErrCut      = errors.New("the file is cut off: it ends inside an element")
 )
 
-// Decode implements keyfile.Codec. Elements are matched by name in any namespace and any order. A file that ends without
-// </KeyContainer> is read, as the Personalization Tool leaves it while it runs; one that ends inside a package is not.
-// Signatures are not verified. Positions of errors are lines.
+// Decode implements keyfile.Codec. Elements are matched by name in any namespace, any case and any order, by the drafts' names
+// too. A file that ends without </KeyContainer> is read, as the Personalization Tool leaves it while it runs; one that ends
+// inside a package is not. Signatures are not verified, which Note is told. Positions of errors are lines.
 func (c Codec) Decode(r io.Reader) iter.Seq2[keyfile.Record, error] {
 	return func(yield func(keyfile.Record, error) bool) {
-		d := newDecoder(r)
+		d := newDecoder(r, c)
+		defer d.vault.destroy()
 		for {
 			rec, err := d.next()
 			if err == io.EOF {
@@ -57,11 +57,22 @@ type decoder struct {
 	depth  int
 	root   bool  // the KeyContainer was opened
 	end    int64 // bytes up to the end of the last token
+	vault  *vault
+	note   func(line int, text string)
+	noted  map[string]bool
 }
 
-func newDecoder(r io.Reader) *decoder {
+func newDecoder(r io.Reader, c Codec) *decoder {
 	b := &budget{r: r, left: maxPackage}
-	return &decoder{xml: xml.NewDecoder(b), budget: b}
+	return &decoder{xml: xml.NewDecoder(b), budget: b, vault: &vault{ask: c.opener()}, note: c.Note, noted: map[string]bool{}}
+}
+
+// say tells the caller's Note something, once in a file.
+func (d *decoder) say(line int, text string) {
+	if d.note != nil && !d.noted[text] {
+		d.noted[text] = true
+		d.note(line, text)
+	}
 }
 
 func (d *decoder) line() int {
@@ -116,53 +127,77 @@ func (d *decoder) next() (keyfile.Record, error) {
 		if !ok {
 			continue
 		}
-		switch name := start.Name.Local; {
+		name := elementName(start)
+		switch {
 		case d.depth == 1:
-			if name != "KeyContainer" || d.root {
+			if name != "keycontainer" || d.root {
 				return keyfile.Record{}, ErrRoot
 			}
 			d.root = true
-		case d.depth == 2 && name == "EncryptionKey":
-			return keyfile.Record{}, ErrEncrypted
-		case d.depth == 2 && name == "KeyPackage":
+		case d.depth == 2 && name == "keypackage":
 			d.budget.left = maxPackage
 			return d.pkg()
+		case d.depth == 2 && name == "signature":
+			d.say(d.line(), "the file is signed, and the signature is not verified")
+		case d.depth == 2:
+			d.vault.open(name, start.Attr, d.line())
+			if err := d.visit(name, d.vault); err != nil {
+				return keyfile.Record{}, err
+			}
 		}
 	}
 }
 
 // pkg reads one KeyPackage to its end.
 func (d *decoder) pkg() (keyfile.Record, error) {
-	p := &pkg{line: d.line()}
+	p := &pkg{line: d.line(), say: d.say}
 	defer p.destroy()
+	if err := d.visit("", p); err != nil {
+		return keyfile.Record{}, err
+	}
+	return p.record(d.vault)
+}
+
+// visitor is told what stands in an element. Paths are element names joined by slashes; text is valid during the call.
+type visitor interface {
+	open(path string, attrs []xml.Attr, line int)
+	close(path string, text []byte, line int) // of an element that holds text only
+}
+
+// visit reads the element that is open, whose path is root, to its end.
+func (d *decoder) visit(root string, v visitor) error {
 	var path []string
+	if root != "" {
+		path = append(path, root)
+	}
 	var text bytes.Buffer
-	leaf := false // the last token that was no text opened the element that is open
-	for {
+	defer func() { clear(text.Bytes()) }()
+	leaf := root != "" // the last token that was no text opened the element that is open
+	for depth := 0; ; {
 		t, err := d.token()
 		if err == io.ErrUnexpectedEOF || err == io.EOF {
 			err = ErrCut
 		}
 		if err != nil {
-			clear(text.Bytes())
-			return keyfile.Record{}, err
+			return err
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			path = append(path, t.Name.Local)
+			depth++
+			path = append(path, elementName(t))
 			leaf = true
 			clear(text.Bytes())
 			text.Reset()
-			p.open(strings.Join(path, "/"), t.Attr, d.line())
+			v.open(strings.Join(path, "/"), t.Attr, d.line())
 		case xml.CharData:
 			text.Write(t)
 			clear(t)
 		case xml.EndElement:
-			if len(path) == 0 {
-				return p.record()
-			}
 			if leaf { // text beside elements is none
-				p.close(strings.Join(path, "/"), text.Bytes(), d.line())
+				v.close(strings.Join(path, "/"), bytes.TrimSpace(text.Bytes()), d.line())
+			}
+			if depth--; depth < 0 {
+				return nil
 			}
 			leaf = false
 			clear(text.Bytes())
@@ -170,6 +205,22 @@ func (d *decoder) pkg() (keyfile.Record, error) {
 			path = path[:len(path)-1]
 		}
 	}
+}
+
+// drafts are the names that drafts of RFC 6030 had for elements. Source: reference key-files.md §5, §9.
+var drafts = map[string]string{"device": "keypackage", "deviceid": "deviceinfo", "usage": "algorithmparameters", "valuedigest": "valuemac"}
+
+// elementName is the local name in lower case, the RFC's where a draft's has changed. privacyIDEA's exporter writes all names
+// in lower case. The oldest drafts' <Data Name="SECRET"> is <Data><Secret> here.
+func elementName(t xml.StartElement) string {
+	name := strings.ToLower(t.Name.Local)
+	if now, ok := drafts[name]; ok {
+		return now
+	}
+	if of := attr(t.Attr, "name"); name == "data" && of != "" {
+		return name + "/" + strings.ToLower(of)
+	}
+	return name
 }
 
 // budget is a reader that fails with ErrTooLarge when more than left bytes were read; the decoder fills it up at every package.

@@ -2,7 +2,6 @@ package pskc
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"strconv"
@@ -14,20 +13,27 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// pkg collects what one KeyPackage says. Paths are the local names below KeyPackage, joined by slashes.
+// pkg collects what one KeyPackage says. Paths are the names below KeyPackage, joined by slashes.
 type pkg struct {
 	line      int
+	say       func(line int, text string)
 	err       error
 	names     names
 	algorithm string
 	suite     string
 	encoding  string
 	length    int64 // of a code; 0: not said
+	data      map[string]*datum
 
 	rec keyfile.Record
 }
 
-func (p *pkg) destroy() { p.rec.Destroy() }
+func (p *pkg) destroy() {
+	p.rec.Destroy()
+	for _, d := range p.data {
+		d.destroy()
+	}
+}
 
 // bad records the first problem.
 func (p *pkg) bad(line int, field, cause string) {
@@ -36,85 +42,96 @@ func (p *pkg) bad(line int, field, cause string) {
 	}
 }
 
-func attr(attrs []xml.Attr, name string) string {
-	for _, a := range attrs {
-		if a.Name.Local == name {
-			return strings.TrimSpace(a.Value)
+// attr is an attribute by one of its names, in any case.
+func attr(attrs []xml.Attr, names ...string) string {
+	for _, name := range names {
+		for _, a := range attrs {
+			if strings.EqualFold(a.Name.Local, name) {
+				return strings.TrimSpace(a.Value)
+			}
 		}
 	}
 	return ""
 }
 
-// policies are the elements that this reader knows below Policy; RFC 6030 §5 forbids using a key with others.
-var policies = map[string]bool{"StartDate": true, "ExpiryDate": true, "PINPolicy": true, "KeyUsage": true}
+// policies are the elements that this reader knows below Policy, and what it tells of them; RFC 6030 §5 forbids using a key
+// with others.
+var policies = map[string]string{
+	"startdate":  "validity dates are not taken over",
+	"expirydate": "validity dates are not taken over",
+	"pinpolicy":  "PIN policies are not taken over: the codes are checked without a PIN",
+	"keyusage":   "",
+}
 
-// open takes what an element's start says.
+// open implements visitor.
 func (p *pkg) open(path string, attrs []xml.Attr, line int) {
 	switch path {
-	case "Key":
+	case "key":
 		if p.algorithm != "" || p.names.keyID != "" {
 			p.bad(line, "key", "two keys in one package")
 		}
-		p.names.keyID, p.algorithm = attr(attrs, "Id"), attr(attrs, "Algorithm")
-	case "Key/AlgorithmParameters/ResponseFormat":
-		p.encoding = attr(attrs, "Encoding")
+		p.names.keyID, p.algorithm = attr(attrs, "Id", "KeyId"), attr(attrs, "Algorithm", "KeyAlgorithm")
+	case "key/algorithmparameters/responseformat":
+		p.encoding = attr(attrs, "Encoding", "Format")
 		if s := attr(attrs, "Length"); s != "" {
 			p.length = p.number(s, 1, 255, line, "length")
 		}
-		if c := attr(attrs, "CheckDigits"); c == "true" || c == "1" {
+		if c := attr(attrs, "CheckDigits", "CheckDigit"); c == "true" || c == "1" {
 			p.bad(line, "check-digits", "codes with check digits are not supported")
 		}
-	case "Key/AlgorithmParameters/Suite":
+	case "key/algorithmparameters/suite":
 		p.suite = attr(attrs, "hashalgo") // privacyIDEA's own export
-	case "Key/KeyReference":
+	case "key/keyreference":
 		p.bad(line, "key", "the file names the key and does not hold it")
+	}
+	if data, ok := strings.CutPrefix(path, "key/data/"); ok {
+		p.openDatum(data, attrs)
 	}
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	switch {
-	case name == "EncryptedValue":
-		p.bad(line, "key", ErrEncrypted.Error())
-	case name == "YubiKeyLock" && strings.Contains(path, "Extensions/"):
+	case name == "yubikeylock" && strings.Contains(path, "extensions/"):
 		p.accessCode(attr(attrs, "Code"), line)
-	case strings.HasPrefix(path, "Key/Policy/") && strings.Count(path, "/") == 2 && !policies[name]:
-		p.bad(line, "policy", "the key may not be used under a policy that this reader does not know")
+	case strings.HasPrefix(path, "key/policy/") && strings.Count(path, "/") == 2:
+		text, known := policies[name]
+		if !known {
+			p.bad(line, "policy", "the key may not be used under a policy that this reader does not know")
+		}
+		if text != "" {
+			p.say(line, text)
+		}
 	}
 }
 
-// close takes the text of an element. The text is the caller's and cleared afterwards.
+// close implements visitor. The text is the caller's and cleared afterwards.
 func (p *pkg) close(path string, text []byte, line int) {
-	text = bytes.TrimSpace(text)
+	if data, ok := strings.CutPrefix(path, "key/data/"); ok {
+		p.closeDatum(data, text, line)
+		return
+	}
 	switch path {
-	case "DeviceInfo/SerialNo":
+	case "deviceinfo/serialno":
 		p.names.serialNo = p.text(text, line, "serial")
-	case "DeviceInfo/StartDate":
+	case "deviceinfo/startdate":
 		t, err := time.Parse(time.RFC3339, string(text))
 		if err != nil {
 			p.bad(line, "created", "not a time of the form YYYY-MM-DDThh:mm:ssZ")
 		}
 		p.rec.Created = keyfile.Seconds(t)
-	case "DeviceInfo/UserId":
-		p.rec.Owner = p.text([]byte(account(string(text))), line, "owner")
-	case "CryptoModuleInfo/Id":
+	case "deviceinfo/userid":
+		p.owner(text, line)
+	case "cryptomoduleinfo/id":
 		p.names.module = string(text)
-	case "Key/UserId":
+	case "key/issuer":
+		p.rec.Issuer = p.text(text, line, "issuer")
+	case "key/userid":
 		p.keyUser(text, line)
-	case "Key/AlgorithmParameters/Suite":
+	case "key/algorithmparameters/suite":
 		if len(text) > 0 {
 			p.suite = string(text)
 		}
-	case "Key/Policy/KeyUsage":
+	case "key/policy/keyusage":
 		if string(text) != "OTP" {
 			p.bad(line, "policy", "the key is not for one-time passwords")
-		}
-	case "Key/Data/Secret/PlainValue":
-		p.secret(text, line)
-	case "Key/Data/Counter/PlainValue":
-		p.rec.Counter = p.number(string(text), 0, 1<<62, line, "counter")
-	case "Key/Data/TimeInterval/PlainValue":
-		p.rec.Period = time.Duration(p.number(string(text), 1, 86400, line, "period")) * time.Second
-	case "Key/Data/TimeDrift/PlainValue":
-		if string(text) != "0" {
-			p.bad(line, "drift", "a clock that is off is not supported: synchronize the token")
 		}
 	}
 }
@@ -129,6 +146,10 @@ func (p *pkg) text(b []byte, line int, field string) string {
 	return s
 }
 
+func (p *pkg) owner(text []byte, line int) {
+	p.rec.Owner = p.text([]byte(account(string(text))), line, "owner")
+}
+
 func (p *pkg) number(s string, low, high int64, line int, field string) int64 {
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil || int64(n) < low || int64(n) > high {
@@ -138,32 +159,12 @@ func (p *pkg) number(s string, low, high int64, line int, field string) int64 {
 	return int64(n)
 }
 
-// secret reads base64, in which blanks may stand.
-func (p *pkg) secret(text []byte, line int) {
-	if p.rec.Key.Len() > 0 {
-		p.bad(line, "key", "two secrets in one key")
-		return
-	}
-	packed := make([]byte, 0, len(text))
-	for _, c := range text {
-		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
-			packed = append(packed, c)
-		}
-	}
-	defer clear(packed)
-	raw := make([]byte, base64.StdEncoding.DecodedLen(len(packed)))
-	n, err := base64.StdEncoding.Strict().Decode(raw, packed)
-	if err != nil {
-		clear(raw)
-		p.bad(line, "key", "not base64")
-		return
-	}
-	p.rec.Key = secret.New(raw[:n])
-}
-
-// keyUser reads "CN=<public ID>, UID=<private ID>" of a Yubico OTP; other keys' users are not read.
+// keyUser reads "CN=<public ID>, UID=<private ID>" of a Yubico OTP. Another key's user goes before the device's.
 func (p *pkg) keyUser(text []byte, line int) {
 	if !strings.EqualFold(p.algorithm, algYubiKey) {
+		if len(text) > 0 {
+			p.owner(text, line)
+		}
 		return
 	}
 	for part := range bytes.SplitSeq(text, []byte(",")) {
@@ -206,8 +207,10 @@ func (p *pkg) accessCode(s string, line int) {
 }
 
 // record is the whole package as a record, which the caller owns from then on, or what was wrong with it.
-func (p *pkg) record() (keyfile.Record, error) {
-	p.finish()
+func (p *pkg) record(v *vault) (keyfile.Record, error) {
+	if err := p.finish(v); err != nil {
+		return keyfile.Record{}, err
+	}
 	if p.err != nil {
 		return keyfile.Record{}, p.err
 	}
@@ -217,26 +220,40 @@ func (p *pkg) record() (keyfile.Record, error) {
 	return rec, nil
 }
 
-// finish sets what depends on the algorithm and judges the whole.
-func (p *pkg) finish() {
+// profiles are the algorithms by the last word of their URI. The drafts have # where the RFC has a colon, and prefixes of
+// their own. Source: reference key-files.md §6.1, §9.
+var profiles = map[string]token.Kind{"hotp": token.HOTP, "totp": token.TOTP}
+
+func (p *pkg) kind() (token.Kind, bool) {
+	uri := strings.ToLower(p.algorithm)
+	if uri == algYubiKey {
+		return token.YubicoOTP, true
+	}
+	k, ok := profiles[uri[strings.LastIndexAny(uri, ":#")+1:]]
+	return k, ok && (strings.HasPrefix(uri, namespace) || strings.HasPrefix(uri, "http://www.ietf.org/keyprov/pskc#"))
+}
+
+// finish sets what depends on the algorithm, opens what is encrypted and judges the whole. An error is about the file.
+func (p *pkg) finish(v *vault) error {
 	r := &p.rec
-	switch strings.ToLower(p.algorithm) {
-	case algYubiKey:
-		r.Kind = token.YubicoOTP
-		r.Digits, r.Period, r.Hash, r.Counter = 0, 0, "", 0
-	case algHOTP, "http://www.ietf.org/keyprov/pskc#hotp":
-		r.Kind, r.Period = token.HOTP, 0
-		p.oath()
-	case algTOTP, "http://www.ietf.org/keyprov/pskc#totp":
-		r.Kind, r.Counter = token.TOTP, 0
-		if r.Period == 0 {
-			r.Period = 30 * time.Second
-		}
-		p.oath()
-	case "":
+	kind, ok := p.kind()
+	switch {
+	case p.algorithm == "":
 		p.bad(p.line, "algorithm", "none: a challenge-response key or a static password, which is not imported")
-	default:
+	case !ok:
 		p.bad(p.line, "algorithm", "not hotp, totp or yubikey-aes")
+	}
+	if p.err != nil {
+		return nil
+	}
+	r.Kind = kind
+	for _, read := range dataOf[kind] {
+		if err := read(p, v); err != nil {
+			return err
+		}
+	}
+	if kind != token.YubicoOTP {
+		p.oath()
 	}
 	p.names.kind = r.Kind
 	p.names.keyID = p.text([]byte(p.names.keyID), p.line, "id")
@@ -247,6 +264,7 @@ func (p *pkg) finish() {
 	for _, l := range keyfile.Unsound(*r, token.YubicoOTP, token.HOTP, token.TOTP) {
 		p.bad(p.line, l.Field, l.Note)
 	}
+	return nil
 }
 
 // hashes are the texts of Suite that servers read, by the name they stand for.

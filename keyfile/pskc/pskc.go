@@ -1,13 +1,17 @@
-// Package pskc is the Portable Symmetric Key Container of RFC 6030, without encryption: XML, a KeyPackage a credential, with
-// the algorithms hotp and totp and, for Yubico OTPs, yubikey-aes. The elements stand in the order of the schema.
+// Package pskc is the Portable Symmetric Key Container of RFC 6030: XML, a KeyPackage a credential, with the algorithms hotp and
+// totp and, for Yubico OTPs, yubikey-aes. The elements stand in the order of the schema.
 //
 //	Yubico OTP, HOTP of a slot   Key Id <serial>:<slot>, SerialNo <serial>, CryptoModuleInfo Id <slot>
 //	other HOTP, TOTP             Key Id and SerialNo are the label
 //	public and private ID        Key/UserId "CN=<ModHex>, UID=<hexadecimal>"
 //	owner                        DeviceInfo/UserId "CN=<account>"
+//	issuer                       Key/Issuer
 //	hash                         Suite, lower case: the one spelling that privacyIDEA, LinOTP and FreeIPA all read
 //
-// Source: RFC 6030; reference key-files.md §6.1, §6.4, §0.
+// It writes plain or as Protection says. It reads every symmetric encryption of the RFC (AES in CBC mode or as a key wrap,
+// Triple DES, PBKDF2 with any SHA) and takes no value whose MAC is missing or wrong.
+//
+// Source: RFC 6030; reference key-files.md §6, §0.
 package pskc
 
 import (
@@ -24,22 +28,37 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// Codec is the format; its zero value is ready.
-type Codec struct{}
+// Codec is the format; its zero value is ready and writes plain files.
+type Codec struct {
+	Protect Protection // of written files; it opens those too
+	// Note, if any, is told what a file has that is not taken over and stops nothing: a signature, a PIN policy, validity
+	// dates. Each text comes once a file.
+	Note func(line int, text string)
 
-var _ keyfile.Codec = Codec{}
+	ask keyfile.Ask
+}
+
+var (
+	_ keyfile.Codec    = Codec{}
+	_ keyfile.Unlocker = Codec{}
+)
 
 const (
 	namespace = "urn:ietf:params:xml:ns:keyprov:pskc"
 
-	algYubiKey = "http://www.yubico.com/#yubikey-aes"
-	algHOTP    = namespace + ":hotp"
-	algTOTP    = namespace + ":totp"
+	algYubiKey   = "http://www.yubico.com/#yubikey-aes"
+	algHOTP      = namespace + ":hotp"
+	algTOTP      = namespace + ":totp"
+	methodPBKDF2 = "http://www.rsasecurity.com/rsalabs/pkcs/schemas/pkcs-5v2-0#pbkdf2"
 
 	manufacturer = "oath.UB" // Yubico's prefix at OATH. Source: reference key-files.md §6.4
 
 	head = `<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
 		`<pskc:KeyContainer Version="1.0" xmlns:pskc="` + namespace + `">` + "\n"
+	lockedHead = `<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
+		`<pskc:KeyContainer Version="1.0" xmlns:pskc="` + namespace + `"` + "\n" +
+		` xmlns:ds="http://www.w3.org/2000/09/xmldsig#" xmlns:xenc="http://www.w3.org/2001/04/xmlenc#"` + "\n" +
+		` xmlns:xenc11="http://www.w3.org/2009/xmlenc11#" xmlns:pkcs5="http://www.rsasecurity.com/rsalabs/pkcs/schemas/pkcs-5v2-0#">` + "\n"
 	foot = "</pskc:KeyContainer>\n"
 
 	dateLayout = "2006-01-02T15:04:05Z" // the one form that libpskc reads
@@ -48,25 +67,68 @@ const (
 // Name implements keyfile.Codec.
 func (Codec) Name() string { return "pskc" }
 
-// NewEncoder implements keyfile.Codec. Close fails if no record was encoded: the schema wants one.
+// Unlock implements keyfile.Unlocker. Decode asks once, for a pre-shared key or a passphrase, when it comes to the first value
+// that is encrypted.
+func (c Codec) Unlock(ask keyfile.Ask) keyfile.Reader {
+	c.ask = ask
+	return c
+}
+
+// opener is whom a reader asks; nil for nobody.
+func (c Codec) opener() keyfile.Ask {
+	if c.ask == nil && c.Protect.used() {
+		return c.Protect.answer
+	}
+	return c.ask
+}
+
+// NewEncoder implements keyfile.Codec. Encode fails if Protect cannot be used; Close fails if no record was encoded: the schema
+// wants one.
 func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
-	return &encoder{keyfile.RowEncoder{Codec: c, W: w, Head: head, Foot: foot, Append: appendPackage}}
+	e := &encoder{protect: c.Protect}
+	e.RowEncoder = keyfile.RowEncoder{Codec: c, W: w, Head: head, Foot: foot, Append: e.appendPackage}
+	return e
 }
 
 // ErrEmpty is a container that would hold no key.
 var ErrEmpty = errors.New("pskc: a container needs at least one key")
 
-type encoder struct{ keyfile.RowEncoder }
+type encoder struct {
+	keyfile.RowEncoder
+	protect Protection
+	seal    *sealer // nil: plain, or not begun
+}
+
+// Encode implements keyfile.Encoder.
+func (e *encoder) Encode(rec keyfile.Record) error {
+	if !e.protect.used() {
+		return e.RowEncoder.Encode(rec)
+	}
+	if e.seal == nil {
+		s, how, err := e.protect.seal()
+		if err != nil {
+			return err
+		}
+		e.seal, e.Head = s, lockedHead+how
+	}
+	if err := e.seal.draw(); err != nil {
+		return err
+	}
+	return e.RowEncoder.Encode(rec)
+}
 
 // Close implements keyfile.Encoder.
 func (e *encoder) Close() error {
+	if e.seal != nil {
+		e.seal.macKey.Destroy()
+	}
 	if !e.Begun() {
 		return ErrEmpty
 	}
 	return e.RowEncoder.Close()
 }
 
-func appendPackage(dst []byte, rec keyfile.Record) []byte {
+func (e *encoder) appendPackage(dst []byte, rec keyfile.Record) []byte {
 	n := namesOf(rec)
 	b := bytes.NewBuffer(dst)
 	b.WriteString(" <pskc:KeyPackage>\n  <pskc:DeviceInfo>\n")
@@ -84,14 +146,18 @@ func appendPackage(dst []byte, rec keyfile.Record) []byte {
 	if n.module != "" {
 		b.WriteString("  <pskc:CryptoModuleInfo><pskc:Id>" + n.module + "</pskc:Id></pskc:CryptoModuleInfo>\n")
 	}
-	b.WriteString(`  <pskc:Key Id="` + escapeXML(n.keyID) + `" Algorithm="` + algorithms[rec.Kind] + "\">\n   <pskc:AlgorithmParameters>")
+	b.WriteString(`  <pskc:Key Id="` + escapeXML(n.keyID) + `" Algorithm="` + algorithms[rec.Kind] + "\">\n")
+	if rec.Issuer != "" {
+		element(b, "   ", "Issuer", rec.Issuer)
+	}
+	b.WriteString("   <pskc:AlgorithmParameters>")
 	if rec.Kind == token.YubicoOTP {
 		b.WriteString(`<pskc:ResponseFormat Encoding="ALPHANUMERIC" Length="` + strconv.Itoa(32+2*rec.PublicID.Len()))
 	} else {
 		b.WriteString("<pskc:Suite>" + rec.Hash + `</pskc:Suite><pskc:ResponseFormat Encoding="DECIMAL" Length="` + strconv.Itoa(rec.Digits))
 	}
 	b.WriteString("\"/></pskc:AlgorithmParameters>\n")
-	appendData(b, rec)
+	e.appendData(b, rec)
 	b.WriteString("  </pskc:Key>\n </pskc:KeyPackage>\n")
 	return b.Bytes()
 }
@@ -100,10 +166,16 @@ func appendPackage(dst []byte, rec keyfile.Record) []byte {
 var algorithms = map[token.Kind]string{token.YubicoOTP: algYubiKey, token.HOTP: algHOTP, token.TOTP: algTOTP}
 
 // appendData writes the secrets.
-func appendData(b *bytes.Buffer, rec keyfile.Record) {
-	b.WriteString("   <pskc:Data>\n    <pskc:Secret><pskc:PlainValue>")
-	b.Write(base64.StdEncoding.AppendEncode(b.AvailableBuffer(), rec.Key.Reveal()))
-	b.WriteString("</pskc:PlainValue></pskc:Secret>\n")
+func (e *encoder) appendData(b *bytes.Buffer, rec keyfile.Record) {
+	b.WriteString("   <pskc:Data>\n    <pskc:Secret>")
+	if e.seal != nil {
+		e.seal.appendSecret(b, rec.Key.Reveal())
+	} else {
+		b.WriteString("<pskc:PlainValue>")
+		b.Write(base64.StdEncoding.AppendEncode(b.AvailableBuffer(), rec.Key.Reveal()))
+		b.WriteString("</pskc:PlainValue>")
+	}
+	b.WriteString("</pskc:Secret>\n")
 	switch rec.Kind {
 	case token.HOTP:
 		plain(b, "Counter", rec.Counter)
@@ -136,7 +208,7 @@ func escapeXML(s string) string {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Owner: rec.Owner, Created: keyfile.Seconds(rec.Created)}
+	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Issuer: rec.Issuer, Owner: rec.Owner, Created: keyfile.Seconds(rec.Created)}
 	namesOf(rec).put(&out)
 	switch rec.Kind {
 	case token.YubicoOTP:
@@ -175,6 +247,12 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if cause := keyfile.BadText(rec.Owner); cause != "" {
 		out = append(out, keyfile.Fatal("owner", "cannot stand in the file: "+cause))
 	}
+	if cause := keyfile.BadText(rec.Issuer); cause != "" {
+		out = append(out, keyfile.Fatal("issuer", "cannot stand in the file: "+cause))
+	}
+	if rec.Kind == token.YubicoOTP && c.Protect.used() && rec.PrivateID.Len() > 0 {
+		out = append(out, keyfile.Loss{Field: "private-id", Note: "stands in the file in clear: the format encrypts the key only"})
+	}
 	if rec.Owner != "" {
 		out = append(out, keyfile.Loss{Field: "owner", Note: "in the file, but servers ignore it: assign the tokens after the import"})
 	}
@@ -183,9 +261,9 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 
 // Detect implements keyfile.Codec.
 func (Codec) Detect(head []byte) int {
-	head = bytes.TrimSpace(keyfile.TrimBOM(head))
+	head = bytes.ToLower(bytes.TrimSpace(keyfile.TrimBOM(head)))
 	switch {
-	case !bytes.HasPrefix(head, []byte("<")) || !bytes.Contains(head, []byte("KeyContainer")):
+	case !bytes.HasPrefix(head, []byte("<")) || !bytes.Contains(head, []byte("keycontainer")):
 		return 0
 	case bytes.Contains(head, []byte(namespace)):
 		return 100
