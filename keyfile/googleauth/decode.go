@@ -135,7 +135,10 @@ func blanksToCommas(row *keyfile.Row) {
 // readSecret reads base32 as the module does: either case, blanks and hyphens skipped, 0, 1 and 8 taken for O, L and B.
 func readSecret(row *keyfile.Row) secret.Bytes {
 	text := row.Text[:0]
-	for _, c := range bytes.ToUpper(row.Text) {
+	for _, c := range row.Text { // in place: no copy of the secret stays
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
 		switch {
 		case c == ' ' || c == '\t' || c == '-':
 			continue

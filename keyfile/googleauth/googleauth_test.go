@@ -101,6 +101,7 @@ func TestBadFiles(t *testing.T) {
 	for _, tc := range []struct{ name, text, field string }{
 		{"padding", "CJHXTKA5C7KP6I24HY======" + written[32:], "key"},
 		{"no base32", "CJHXTKA5C7KP6I24HY$DTYQTCJIBXOLI" + written[32:], "key"},
+		{"letters that grow", strings.Repeat("\u0250", 32) + written[32:], "key"},
 		{"cut letter", written[2:], "key"},
 		{"65 bytes", strings.Repeat("A", 104) + written[32:], "key"},
 		{"empty first line", "\n" + written, "key"},

@@ -52,7 +52,8 @@ const (
 )
 
 // Decode reads clients one at a time in constant memory. A bad row is a *keyfile.RowError beside a zero Client, and reading goes
-// on; any other error ends the sequence. The caller destroys each Key.
+// on; any other error ends the sequence. The caller destroys each Key. Copies of the keys' base64 that package csv makes may
+// remain in memory.
 func Decode(r io.Reader) iter.Seq2[Client, error] {
 	return func(yield func(Client, error) bool) {
 		var c Client
