@@ -95,10 +95,8 @@ func TestWholeOrNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	never := func([]byte, int) bool { return false }
-	envelopetest.AssertWhole(t, "binary", withKey(id), binary, []byte(text), 1, never)
-	newline := func(_ []byte, i int) bool { return armoured[i] == '\n' } // may become another blank
-	envelopetest.AssertWhole(t, "armoured", withKey(id), armoured, []byte(text), 1, newline)
+	envelopetest.AssertWhole(t, "binary", withKey(id), binary, []byte(text), 4)
+	envelopetest.AssertWhole(t, "armoured", withKey(id), armoured, []byte(text), 11)
 	long := sealed(t, strings.Repeat("a", 3*64<<10), id.Recipient().String())
 	for _, cut := range []int{len(long) / 3, len(long) / 2, len(long) - 100} {
 		if _, _, err := withKey(id)(bytes.NewReader(long[:cut])); !errors.Is(err, envelope.ErrBroken) {
@@ -114,17 +112,39 @@ func TestPassphrase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := io.WriteString(w, "text"); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	envelopetest.AssertOpens(t, "passphrase", withPassphrase("correct horse"), b.Bytes(), []byte("text"))
+}
+
+// A key file may be an age file with a passphrase, as "age-keygen | age -p" makes it.
+func TestKeyFileWithPassphrase(t *testing.T) {
+	t.Parallel()
 	id := newIdentity(t)
+	to, err := age.NewScryptRecipient("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.SetWorkFactor(10) // for speed
+	var file bytes.Buffer
+	w, err := age.Encrypt(&file, to)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.WriteString(w, id.String()+"\n"); err != nil || w.Close() != nil {
 		t.Fatal(err)
 	}
-	envelopetest.AssertOpens(t, "passphrase", withPassphrase("correct horse"), b.Bytes(), []byte(id.String()+"\n"))
-	if _, _, err := envelopetest.ReadAll(withPassphrase("wrong"), b.Bytes()); !errors.Is(err, envelope.ErrWrongKey) {
-		t.Errorf("wrong: %v", err)
-	}
 	m := sealed(t, "text", id.Recipient().String())
-	protected := opener(map[keyfile.Means]string{keyfile.PrivateKey: b.String(), keyfile.Passphrase: "correct horse"})
-	envelopetest.AssertOpens(t, "key file with a passphrase", protected, m, []byte("text"))
+	for passphrase, want := range map[string]error{"correct horse": nil, "wrong": envelope.ErrWrongKey, "": envelope.ErrWrongKey} {
+		open := opener(map[keyfile.Means]string{keyfile.PrivateKey: file.String(), keyfile.Passphrase: passphrase})
+		if got, _, err := envelopetest.ReadAll(open, m); !errors.Is(err, want) || want == nil && string(got) != "text" {
+			t.Errorf("passphrase %q: %q, %v", passphrase, got, err)
+		}
+		if _, _, err := envelopetest.ReadAll(withPassphrase(passphrase), file.Bytes()); !errors.Is(err, want) {
+			t.Errorf("passphrase %q: %v", passphrase, err)
+		}
+	}
 }
 
 func TestRefuses(t *testing.T) {
