@@ -69,7 +69,7 @@ func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 		row.Bad(p.shift+colType, "type", "not hotp, totp or yubikey")
 	}
 	label := rec.Label
-	name(&rec, label)
+	SetSerial(&rec, label)
 	return rec, true
 }
 
@@ -86,7 +86,7 @@ func (p *parser) name(row *keyfile.Row, rec *keyfile.Record) {
 	if p.shift > 0 {
 		rec.Owner = row.Public(1)
 	}
-	if rec.Label = row.Public(p.shift + colSerial); !goodSerial(rec.Label) {
+	if rec.Label = row.Public(p.shift + colSerial); !GoodSerial(rec.Label) {
 		row.Bad(p.shift+colSerial, "serial", "a serial is letters, digits, - and _, 40 at most")
 	}
 	if len(row.Bytes(p.shift+colHash)) > 0 {

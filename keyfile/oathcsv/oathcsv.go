@@ -55,7 +55,7 @@ func (c Codec) appendRow(dst []byte, rec keyfile.Record) []byte {
 	} else if c.Realm != "" {
 		dst = append(dst, ", , , "...)
 	}
-	dst = append(dst, serialOf(rec)+", "...)
+	dst = append(dst, Serial(rec)+", "...)
 	dst = hex.AppendEncode(dst, rec.Key.Reveal())
 	switch rec.Kind {
 	case token.YubicoOTP:
@@ -81,7 +81,7 @@ func otpLength(publicID int) int { return 32 + 2*publicID }
 // Carried implements keyfile.Codec.
 func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
 	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key}
-	name(&out, serialOf(rec))
+	SetSerial(&out, Serial(rec))
 	if c.Realm != "" {
 		out.Owner = rec.Owner
 	}
@@ -106,11 +106,11 @@ var notes = map[string]string{
 // Loss implements keyfile.Codec.
 func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	out := keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP)
-	serial := serialOf(rec)
+	serial := Serial(rec)
 	switch {
 	case serial == "":
 		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the file has nothing to name it by"))
-	case !goodSerial(serial):
+	case !GoodSerial(serial):
 		out = append(out, keyfile.Fatal("label", "privacyIDEA takes letters, digits, - and _ only, 40 at most"))
 	case rec.Serial != 0 && rec.Slot == 0 && rec.PublicID.Len() == 0 && prefixes[rec.Kind] != "":
 		out = append(out, keyfile.Loss{Field: "slot", Note: "unknown: another credential of the same key would get the same serial and overwrite it"})
@@ -151,8 +151,8 @@ func hashByKey(n int) string {
 // prefixes begin the serials that we make for the slots of a YubiKey.
 var prefixes = map[token.Kind]string{token.YubicoOTP: "YUBIAES", token.HOTP: "YUBIHOTP"}
 
-// serialOf is the first column of rec.
-func serialOf(rec keyfile.Record) string {
+// Serial is how rec is called in privacyIDEA and LinOTP, whichever file it came in.
+func Serial(rec keyfile.Record) string {
 	p := prefixes[rec.Kind]
 	switch {
 	case rec.Serial == 0 || p == "":
@@ -168,8 +168,8 @@ func serialOf(rec keyfile.Record) string {
 	return p + rec.Serial.String()
 }
 
-// name puts a first column into Serial and Slot, or PublicID, if it is of our making, into Label otherwise.
-func name(rec *keyfile.Record, s string) {
+// SetSerial puts a serial of privacyIDEA or LinOTP into Serial and Slot, or PublicID, if it is of our making, into Label otherwise.
+func SetSerial(rec *keyfile.Record, s string) {
 	rec.Label = s
 	p := prefixes[rec.Kind]
 	digits, ours := strings.CutPrefix(s, p)
@@ -190,7 +190,7 @@ func name(rec *keyfile.Record, s string) {
 	default:
 		made.PublicID, _ = token.ParsePublicID(part) // what is none does not come back below
 	}
-	if serialOf(made) == s { // no leading zeros, no other slot
+	if Serial(made) == s { // no leading zeros, no other slot
 		rec.Serial, rec.Slot, rec.PublicID, rec.Label = made.Serial, made.Slot, made.PublicID, ""
 	}
 }
@@ -199,8 +199,8 @@ func name(rec *keyfile.Record, s string) {
 // Source: privacyidea/models.py, Token.serial.
 const maxSerial = 40
 
-// goodSerial is privacyIDEA's rule ^[0-9a-zA-Z\-_]+$, 40 at most. Source: reference key-files.md §0 fact 10.
-func goodSerial(s string) bool {
+// GoodSerial is privacyIDEA's rule ^[0-9a-zA-Z\-_]+$, 40 at most. Source: reference key-files.md §0 fact 10.
+func GoodSerial(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {

@@ -231,7 +231,7 @@ func TestSerialsOfOurs(t *testing.T) {
 		{"YUBIAES4294967296_1", 0, 0}, {"YUBIHOTP1_1", 0, 0}, {"UBAM10200301_1", 0, 0},
 	} {
 		rec := keyfile.Record{Kind: token.YubicoOTP}
-		name(&rec, tc.text)
+		SetSerial(&rec, tc.text)
 		if rec.Serial != tc.serial || rec.Slot != tc.slot || (rec.Label == "") != (tc.serial != 0) {
 			t.Errorf("%s: serial %d, slot %d, label %q", tc.text, rec.Serial, rec.Slot, rec.Label)
 		}
