@@ -194,11 +194,11 @@ back by "tokendesk token restore".`,
 				return usagef("--reason is missing").hint("it is one of: %s", strings.Join(words, ", "))
 			}
 			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
-				t, err := d.Block(cmd.Context(), given[0], token.Reason(reason), note)
+				was, t, err := d.Block(cmd.Context(), given[0], token.Reason(reason), note)
 				if err != nil {
 					return queryProblem(err)
 				}
-				a.say("%s is blocked: no server accepts its one-time passwords from now on", desk.Name(t))
+				a.sayBlocked(was, t, token.Reason(reason))
 				return show(a, "token", tokenOf(t), tokenColumns())
 			})
 		},
@@ -207,6 +207,20 @@ back by "tokendesk token restore".`,
 	cmd.Flags().StringVar(&note, "note", "", "kept in the audit chain")
 	complete(cmd, "reason", words...)
 	return cmd
+}
+
+// sayBlocked says what a block did, and what was so before.
+func (a *app) sayBlocked(was, now token.Token, reason token.Reason) {
+	switch {
+	case !was.State.Blocked():
+		a.say("%s is blocked: no server accepts its one-time passwords from now on", desk.Name(now))
+	case was.Reason == reason:
+		a.say("%s is blocked already (reason %s)", desk.Name(now), was.Reason)
+	case now.Reason == reason:
+		a.say("%s is blocked already (reason %s); the reason is now %s", desk.Name(now), was.Reason, reason)
+	default:
+		a.say("%s is blocked already (reason %s), and stays so; %s is noted in the audit chain", desk.Name(now), was.Reason, reason)
+	}
 }
 
 func newTokenRestoreCmd(a *app) *cobra.Command {

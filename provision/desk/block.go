@@ -13,24 +13,24 @@ import (
 // ErrReason is a word that is no reason for blocking.
 var ErrReason = errors.New("a reason is one of lost, stolen, damaged, forgotten, left")
 
-// Block blocks a token and everything on it. When it returns, no server process accepts an OTP of it. It needs no proof.
-// The same reason again changes nothing; what the table of transitions forbids is a *token.TransitionError, such as
-// forgotten after lost.
-func (d *Desk) Block(ctx context.Context, query string, r token.Reason, note string) (token.Token, error) {
+// Block blocks a token and everything on it. When it returns, no server process accepts an OTP of it. It needs no proof. was is
+// the token before. One that is blocked already stays blocked at least as hard, and a new reason is kept in the audit
+// chain; see Tokens.Block. A revoked token is a *token.TransitionError.
+func (d *Desk) Block(ctx context.Context, query string, r token.Reason, note string) (was, now token.Token, err error) {
 	if _, ok := r.Event(); !ok {
-		return token.Token{}, ErrReason
+		return was, now, ErrReason
 	}
 	if err := checkText("note", note, false); err != nil {
-		return token.Token{}, err
+		return was, now, err
 	}
-	t, err := d.Find(ctx, query)
-	if err != nil {
-		return token.Token{}, err
+	if was, err = d.Find(ctx, query); err != nil {
+		return was, now, err
 	}
-	if err := d.Store.Block(ctx, t.ID, r, note); err != nil {
-		return token.Token{}, fmt.Errorf("block %s: %w", Name(t), err)
+	if err := d.Store.Block(ctx, was.ID, r, note); err != nil {
+		return was, now, fmt.Errorf("block %s: %w", Name(was), err)
 	}
-	return d.again(ctx, t)
+	now, err = d.again(ctx, was)
+	return was, now, err
 }
 
 // Restoration is the outcome of Restore. Its text is for staff.

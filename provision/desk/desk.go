@@ -49,8 +49,9 @@ type Tokens interface {
 	Tokens(ctx context.Context, m Match) ([]token.Token, error)
 	// Credentials are all of a token, also revoked ones, without secrets.
 	Credentials(ctx context.Context, id token.ID) ([]token.Credential, error)
-	// Block moves the token as the reason says; from then on no process accepts an OTP of it. The same reason again changes
-	// nothing. A *token.TransitionError when the table forbids it.
+	// Block moves the token as the reason says; from then on no process accepts an OTP of it. A blocked token never becomes
+	// less blocked: a reason as hard as the former replaces it, a softer one is only written to the audit chain, and the same
+	// one without a note changes nothing. A *token.TransitionError for a revoked token.
 	Block(ctx context.Context, id token.ID, r token.Reason, note string) error
 	// Restore raises the counters, enables the row and restores the token, all or nothing: false when the OTP is not newer than
 	// what is stored. A *token.TransitionError when the token is not blocked.

@@ -21,7 +21,8 @@ type Export struct {
 
 // Export selects credentials and says how many; the sequence reads them one at a time, and the caller destroys each record.
 // Without queries it is the default set: proven, not blocked, not uncertain. With queries it is the tokens that they
-// name, blocked ones too. The audit event is durable before Export returns, so before a secret is read.
+// name, blocked ones too. The audit event is durable before Export returns, so before a secret is read; where nothing is
+// selected there is none.
 func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, iter.Seq2[keyfile.Record, error], error) {
 	e.Tokens = nil
 	for _, q := range queries {
@@ -36,6 +37,9 @@ func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, it
 	list, err := d.Store.Exportable(ctx, e.Tokens)
 	if err != nil {
 		return 0, nil, err
+	}
+	if len(list) == 0 {
+		return 0, func(func(keyfile.Record, error) bool) {}, nil
 	}
 	if err := d.Store.BeginExport(ctx, e, len(list)); err != nil {
 		return 0, nil, err

@@ -69,6 +69,7 @@ func (s *Store) record(ctx context.Context, id token.CredentialID) (keyfile.Reco
 	}
 	secrets.AccessCode.Destroy()
 	if secrets.Key.Len() == 0 {
+		secrets.Destroy()
 		return keyfile.Record{}, fmt.Errorf("%w: no key", token.ErrIntegrity)
 	}
 	r := keyfile.Record{

@@ -79,11 +79,14 @@ func (s *Store) Block(ctx context.Context, id token.ID, r token.Reason, note str
 		if err != nil {
 			return err
 		}
-		if k.State.Blocked() && k.Reason == r {
-			return errUnchanged
-		}
+		detail := tokenDetail{Serial: k.Serial, Label: k.Label, From: k.State, Reason: r, Note: note}
 		next, err := k.State.Next(event)
-		if err != nil {
+		switch {
+		case k.State.Blocked() && k.Reason == r && note == "":
+			return errUnchanged
+		case k.State.Blocked() && err != nil: // as hard, or softer
+			return tx.blockAgain(k, event, detail)
+		case err != nil:
 			return err
 		}
 		err = tx.one(token.ErrNotFound, `UPDATE token SET state = ?, reason = ?, blocked_at = ? WHERE id = ?`, string(next), string(r), micros(tx.now), id)
@@ -93,12 +96,25 @@ func (s *Store) Block(ctx context.Context, id token.ID, r token.Reason, note str
 		if err := tx.enable(id); err != nil {
 			return err
 		}
-		return tx.desk("token.block", tokenObject(id), tokenDetail{Serial: k.Serial, Label: k.Label, From: k.State, To: next, Reason: r, Note: note})
+		detail.To = next
+		return tx.desk("token.block", tokenObject(id), detail)
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return translate(err)
 	}
 	return nil
+}
+
+// blockAgain is another reason for a token that is blocked already: it stays in its state, with the new reason if that is as
+// hard as the former.
+func (t *tx) blockAgain(k token.Token, event token.Event, detail tokenDetail) error {
+	if was, _ := k.Reason.Event(); was == event {
+		if err := t.one(token.ErrNotFound, `UPDATE token SET reason = ? WHERE id = ?`, string(detail.Reason), k.ID); err != nil {
+			return err
+		}
+	}
+	detail.To = k.State
+	return t.desk("token.block", tokenObject(k.ID), detail)
 }
 
 // Restore implements desk.Tokens. Its first statement decides.

@@ -167,32 +167,39 @@ func testDeskFind(t *testing.T, s deskSuite) {
 func testDeskBlock(t *testing.T, s deskSuite) {
 	id := s.key(t, 1)
 	block := func(r token.Reason) error {
-		_, err := s.d.Block(t.Context(), "101", r, "called at the desk")
+		_, _, err := s.d.Block(t.Context(), "101", r, "called at the desk")
 		return err
+	}
+	is := func(state token.State, r token.Reason) {
+		t.Helper()
+		if k, err := s.d.Find(t.Context(), "101"); err != nil || k.State != state || k.Reason != r || k.BlockedAt.IsZero() {
+			t.Errorf("%+v, %v, want %s (%s)", k, err, state, r)
+		}
 	}
 	s.must(t, block(token.ReasonForgotten))
 	if s.press(t, id, 5, 0) {
 		t.Error("accepted after the block")
 	}
 	s.must(t, block(token.ReasonForgotten)) // the same again
-	var impossible *token.TransitionError
-	if err := block(token.ReasonLeft); !errors.As(err, &impossible) {
-		t.Errorf("left after forgotten: %v", err)
-	}
-	k, err := s.d.Block(t.Context(), "101", token.ReasonStolen, "")
-	if err != nil || k.State != token.Lost || k.Reason != token.ReasonStolen || k.BlockedAt.IsZero() {
-		t.Errorf("stolen after forgotten: %+v, %v", k, err)
-	}
-	if err := block(token.ReasonForgotten); !errors.As(err, &impossible) {
-		t.Errorf("forgotten after stolen: %v", err)
+	s.must(t, block(token.ReasonLeft)) // as hard: replaces the reason
+	is(token.Suspended, token.ReasonLeft)
+	s.must(t, block(token.ReasonLost)) // harder
+	is(token.Lost, token.ReasonLost)
+	s.must(t, block(token.ReasonStolen))
+	is(token.Lost, token.ReasonStolen)
+	s.must(t, block(token.ReasonForgotten)) // softer: only told
+	is(token.Lost, token.ReasonStolen)
+	was, now, err := s.d.Block(t.Context(), "101", token.ReasonStolen, "")
+	if err != nil || was.State != token.Lost || now.State != token.Lost {
+		t.Errorf("stolen again: %+v, %+v, %v", was, now, err)
 	}
 	if err := block("bored"); !errors.Is(err, desk.ErrReason) {
 		t.Errorf("no reason: %v", err)
 	}
-	if _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "two\nlines"); err == nil {
+	if _, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "two\nlines"); err == nil {
 		t.Error("a note of two lines was taken")
 	}
-	if _, err := s.d.Block(t.Context(), "4711", token.ReasonLost, ""); !errors.Is(err, token.ErrNotFound) {
+	if _, _, err := s.d.Block(t.Context(), "4711", token.ReasonLost, ""); !errors.Is(err, token.ErrNotFound) {
 		t.Errorf("nobody's token: %v", err)
 	}
 }
@@ -203,7 +210,7 @@ func testRestore(t *testing.T, s deskSuite) {
 	if _, _, err := s.d.Restore(t.Context(), "101", otp(t, 1, 2, 0)); !isTransition(err) {
 		t.Errorf("not blocked: %v", err)
 	}
-	_, err := s.d.Block(t.Context(), "101", token.ReasonLost, "")
+	_, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "")
 	s.must(t, err)
 	c, err := s.Find(t.Context(), id)
 	s.must(t, err)
@@ -233,7 +240,7 @@ func testRestore(t *testing.T, s deskSuite) {
 	if !s.press(t, id, 5, 2) {
 		t.Error("the next OTP was refused")
 	}
-	_, err = s.d.Block(t.Context(), dvorak(otp(t, 1, 5, 3)), token.ReasonForgotten, "")
+	_, _, err = s.d.Block(t.Context(), dvorak(otp(t, 1, 5, 3)), token.ReasonForgotten, "")
 	s.must(t, err)
 	if k, got, err := s.d.Restore(t.Context(), "101", dvorak(otp(t, 1, 5, 4))); err != nil || got != desk.Restored || k.State != token.Active {
 		t.Errorf("on a Dvorak layout: %s, %s, %v", got, k.State, err)
@@ -254,7 +261,7 @@ func isTransition(err error) bool {
 // testRestoreRace: of the same OTP at 16 desks, one restores; the others see a token that is not blocked or an old OTP.
 func testRestoreRace(t *testing.T, s deskSuite) {
 	s.key(t, 1)
-	_, err := s.d.Block(t.Context(), "101", token.ReasonForgotten, "")
+	_, _, err := s.d.Block(t.Context(), "101", token.ReasonForgotten, "")
 	s.must(t, err)
 	fresh := otp(t, 1, 2, 0)
 	got := together(t, 16, func(int) (bool, error) {
@@ -291,7 +298,7 @@ func testExport(t *testing.T, s deskSuite) {
 	for n := 1; n <= 4; n++ {
 		s.key(t, n)
 	}
-	_, err := s.d.Block(t.Context(), "102", token.ReasonLost, "")
+	_, _, err := s.d.Block(t.Context(), "102", token.ReasonLost, "")
 	s.must(t, err)
 	s.reach(t, reservation(103), token.Writing, 33) // uncertain
 	unproven := reservation(105)
