@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
-	"io"
 	"iter"
 	"os"
 	"slices"
@@ -37,6 +36,9 @@ func newAuditListCmd(a *app) *cobra.Command {
 		Use: "list", Short: "List what was done, by whom, to what", Args: args(0, 0, ""),
 		Example: "  tokendesk audit list --last 20\n  tokendesk audit list --since 24h -o csv\n  tokendesk audit list --raw > audit.jsonl    # for: tokendesk audit verify audit.jsonl",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.last < 0 || o.since < 0 {
+				return usagef("--last and --since are not below 0")
+			}
 			st, err := a.openStore(cmd.Context())
 			if err != nil {
 				return err
@@ -68,12 +70,11 @@ func listAudit(ctx context.Context, a *app, st *sqlite.Store, o auditOptions) er
 		if err != nil {
 			return err
 		}
-		events = append(events, e)
+		if events = append(events, e); o.last > 0 && len(events) >= 2*o.last+1000 {
+			events = newest(events, o.last)
+		}
 	}
-	slices.SortStableFunc(events, func(x, y audit.Event) int { return x.At.Compare(y.At) })
-	if o.last > 0 && len(events) > o.last {
-		events = events[len(events)-o.last:]
-	}
+	events = newest(events, o.last)
 	return list(a, "events", events, []column[audit.Event]{
 		{"Time", func(e audit.Event) string { return e.At.Local().Format(time.DateTime) }},
 		{"Actor", func(e audit.Event) string { return e.Actor }},
@@ -81,6 +82,17 @@ func listAudit(ctx context.Context, a *app, st *sqlite.Store, o auditOptions) er
 		{"Object", func(e audit.Event) string { return e.Object }},
 		{"Detail", func(e audit.Event) string { return detail(e.Detail) }},
 	})
+}
+
+// newest sorts events by time and keeps the last of them; 0 for all. Those of one chain stay in their order.
+func newest(events []audit.Event, last int) []audit.Event {
+	slices.SortStableFunc(events, func(x, y audit.Event) int { return x.At.Compare(y.At) })
+	if last == 0 || len(events) <= last {
+		return events
+	}
+	kept := copy(events, events[len(events)-last:])
+	clear(events[kept:])
+	return events[:kept]
 }
 
 // detail shows {} as nothing.
@@ -145,18 +157,14 @@ func (a *app) verifyAudit(ctx context.Context, key ed25519.PublicKey, given []st
 		defer func() { _ = st.Close() }()
 		return st.AuditVerify(ctx, key)
 	}
-	var in io.Reader = a.stdin
-	if given[0] != "-" {
-		f, err := os.Open(given[0])
-		if err != nil {
-			return audit.Report{}, fileProblem(err, given[0])
-		}
-		defer func() { _ = f.Close() }() // read only
-		in = f
+	in, err := a.openInput(ctx, given[0])
+	if err != nil {
+		return audit.Report{}, err
 	}
+	defer func() { _ = in.Close() }() // read only
 	r, err := audit.VerifyLines(key, in)
 	if err != nil {
-		return r, &problem{line: oneLine(err), code: exitUsage, cause: err}
+		return r, in.blame(err)
 	}
 	return r, nil
 }

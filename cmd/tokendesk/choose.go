@@ -76,6 +76,7 @@ func (c *choice) open(ctx context.Context, a *app) (*key, error) {
 func (c *choice) find(ctx context.Context, a *app, usable []usbhid.Attached, t transport) (*key, error) {
 	want := token.Serial(c.serial)
 	var failed error
+	var hidden []string // ports of keys that do not tell
 	for _, u := range usable {
 		k, err := openKey(ctx, a, u, t)
 		if err != nil {
@@ -85,6 +86,9 @@ func (c *choice) find(ctx context.Context, a *app, usable []usbhid.Attached, t t
 		if k.serial == want {
 			return k, nil
 		}
+		if k.serial == 0 {
+			hidden = append(hidden, u.Path)
+		}
 		k.close()
 	}
 	if failed != nil && ctx.Err() == nil && len(usable) == 1 {
@@ -93,8 +97,15 @@ func (c *choice) find(ctx context.Context, a *app, usable []usbhid.Attached, t t
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return nil, problemf(exitNotFound, "no key with serial number %s is attached", want).
-		hint("see what is: tokendesk device list")
+	p := problemf(exitNotFound, "no key with serial number %s is attached", want).hint("see what is: tokendesk device list")
+	if len(hidden) > 0 {
+		p = p.hint("it may be the key at %s, which hides its serial number; to look at that one, attach it alone and leave --serial out",
+			strings.Join(hidden, ", "))
+	}
+	if failed != nil {
+		p = p.hint("not opened: %s", explain(failed).line)
+	}
+	return nil, p
 }
 
 func nothingUsable(all []usbhid.Attached) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -113,11 +114,17 @@ func newDeviceWatchCmd(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tick, stop := a.tick()
 			defer stop()
+			rows := &stream[arrival]{w: a.stdout, format: a.format, columns: []column[arrival]{
+				{"Time", func(l arrival) string { return l.Time.Format(time.RFC3339) }},
+				{"Event", func(l arrival) string { return l.Event }},
+				{"Port", func(l arrival) string { return l.Path }},
+				{"Product", func(l arrival) string { return l.Product }},
+			}}
 			for e, err := range a.bus.watch(cmd.Context(), tick) {
 				if err != nil {
 					return err
 				}
-				if err := a.printArrival(e); err != nil {
+				if err := a.printArrival(rows, e); err != nil {
 					return err
 				}
 			}
@@ -126,7 +133,7 @@ func newDeviceWatchCmd(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) printArrival(e usbhid.Event) error {
+func (a *app) printArrival(rows *stream[arrival], e usbhid.Event) error {
 	line := arrival{schema, a.now().UTC(), "removed", e.Key.Path, productName(e.Key), e.Key.OTP}
 	if e.Arrived {
 		line.Event = "arrived"
@@ -135,8 +142,8 @@ func (a *app) printArrival(e usbhid.Event) error {
 	case "json":
 		return json.NewEncoder(a.stdout).Encode(line)
 	case "csv":
-		_, err := fmt.Fprintf(a.stdout, "%s,%s,%s,%q\n", line.Time.Format(time.RFC3339), line.Event, line.Path, line.Product)
-		return err
+		rows.add(line)
+		return rows.err
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s  %-8s %-8s %s\n", line.Time.Local().Format(time.TimeOnly), line.Event, line.Path, a.mark(printable(line.Product)))
 	return err
@@ -149,9 +156,11 @@ func newDeviceInfoCmd(a *app) *cobra.Command {
 		Example: "  tokendesk device info\n  tokendesk device info 12345678 -o json",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if len(given) == 1 {
-				if _, err := fmt.Sscanf(given[0], "%d", &c.serial); err != nil {
-					return usagef("device info: SERIAL is a decimal number")
+				n, err := strconv.ParseUint(given[0], 10, 32)
+				if err != nil || n == 0 || c.serial != 0 && uint64(c.serial) != n {
+					return usagef("device info: SERIAL is one decimal number, as device list shows it")
 				}
+				c.serial = uint32(n)
 			}
 			k, err := c.open(cmd.Context(), a)
 			if err != nil {

@@ -60,6 +60,7 @@ func systemEnv() *env {
 			return t.C, t.Stop
 		},
 		notify: func(ctx context.Context) (context.Context, context.CancelFunc) {
+			signal.Ignore(syscall.SIGPIPE) // "| head" must not end a write to a key
 			return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		},
 	}

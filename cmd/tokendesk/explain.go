@@ -25,7 +25,7 @@ type explained struct {
 // explain is the one place that turns an error into a line, hints and an exit code.
 func explain(err error) explained {
 	var p *problem
-	if errors.Is(err, errQuiet) {
+	if errors.Is(err, syscall.EPIPE) { // nobody reads on
 		return explained{code: exitError}
 	}
 	if errors.As(err, &p) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,7 +36,7 @@ not uncertain, or of those that are named.
 
 The file holds the secrets in clear, so it must be asked for by --plaintext. It is made new with mode 0600, never written to
 a terminal and never over an existing file, and read again and compared before the command ends. What the format cannot
-carry is told for each token before anything is written. Access codes stay in the store.`,
+carry is told before anything is written, with the tokens that lose it. Access codes stay in the store.`,
 		Example: `  tokendesk keyfile export --for privacyidea --plaintext --out keys.csv
   tokendesk keyfile export --format yubico-csv --plaintext --out one.csv 12345678`,
 		ValidArgsFunction: a.tokenWords,
@@ -122,15 +124,63 @@ func destroying(records iter.Seq2[keyfile.Record, error]) iter.Seq2[keyfile.Reco
 	}
 }
 
-// lossRow is what one token loses.
-type lossRow struct{ token, lost string }
+// lossGroup is the tokens that lose the same.
+type lossGroup struct {
+	lost   string   // fields; "" for nothing
+	tokens []string // the first mostNamed
+	more   int
+}
 
-// reportLoss tells, for each token, what the file cannot carry, and refuses tokens that would come out wrong.
+// mostNamed is how many tokens of a group are named.
+const mostNamed = 5
+
+// lossReport groups what the records lose: in memory it grows with the number of different losses only.
+type lossReport struct {
+	groups []*lossGroup
+	fields []string          // in the order in which they were met
+	notes  map[string]string // by field
+}
+
+func (l *lossReport) add(name string, losses []keyfile.Loss) {
+	var lost []string
+	for _, x := range losses {
+		lost = append(lost, x.Field)
+		if _, ok := l.notes[x.Field]; !ok {
+			l.fields = append(l.fields, x.Field)
+			l.notes[x.Field] = x.Note
+		}
+	}
+	text := strings.Join(lost, ", ")
+	i := slices.IndexFunc(l.groups, func(g *lossGroup) bool { return g.lost == text })
+	if i < 0 {
+		i = len(l.groups)
+		l.groups = append(l.groups, &lossGroup{lost: text})
+	}
+	if g := l.groups[i]; len(g.tokens) < mostNamed {
+		g.tokens = append(g.tokens, printable(name))
+	} else {
+		g.more++
+	}
+}
+
+// say tells each group in one line, then what each field means.
+func (l *lossReport) say(a *app) {
+	for _, g := range l.groups {
+		who := strings.Join(g.tokens, "; ")
+		if g.more > 0 {
+			who += fmt.Sprintf("; and %d more", g.more)
+		}
+		a.say("  %s: %s", who, cmp.Or(g.lost, "nothing is lost"))
+	}
+	for _, f := range l.fields {
+		a.say("  %s: %s", f, l.notes[f])
+	}
+}
+
+// reportLoss tells what the file cannot carry, and refuses tokens that would come out wrong.
 func (a *app) reportLoss(d destination, records iter.Seq2[keyfile.Record, error]) error {
-	var rows []lossRow
+	report := lossReport{notes: map[string]string{}}
 	var refused error
-	notes := map[string]string{}
-	var fields []string // of notes, in order
 	for r, err := range records {
 		if err != nil {
 			return err
@@ -139,26 +189,10 @@ func (a *app) reportLoss(d destination, records iter.Seq2[keyfile.Record, error]
 		if err := keyfile.Refused(d.name(), r, losses); err != nil && refused == nil {
 			refused = err
 		}
-		var lost []string
-		for _, l := range losses {
-			lost = append(lost, l.Field)
-			if _, ok := notes[l.Field]; !ok {
-				fields = append(fields, l.Field)
-				notes[l.Field] = l.Note
-			}
-		}
-		rows = append(rows, lossRow{tokenName(r), strings.Join(lost, ", ")})
+		report.add(tokenName(r), losses)
 	}
 	a.say("what a file for %s (%s) does not carry:", d.name(), d.codec.Name())
-	for _, r := range rows {
-		if r.lost == "" {
-			r.lost = "nothing is lost"
-		}
-		a.say("  %s: %s", printable(r.token), r.lost)
-	}
-	for _, f := range fields {
-		a.say("  %s: %s", f, notes[f])
-	}
+	report.say(a)
 	return refused
 }
 

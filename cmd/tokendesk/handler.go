@@ -10,10 +10,14 @@ import (
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
-// handler is everything that serve answers.
-func (a *app) handler(st *sqlite.Store, log *slog.Logger) http.Handler {
+// handler is everything that serve answers; limit is nil for none.
+func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/wsapi/", &wsapi.Handler{Verifier: validate.New(st, a.now), Clients: st, Now: a.now, Log: log})
+	yubico := &wsapi.Handler{Verifier: validate.New(st, a.now), Clients: st, Now: a.now, Log: log}
+	if limit != nil {
+		yubico.Limit = limit.tooOften
+	}
+	mux.Handle("/wsapi/", yubico)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	return mux
 }

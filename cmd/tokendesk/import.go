@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,19 +45,24 @@ type importRow struct {
 }
 
 func runImport(ctx context.Context, a *app, d *desk.Desk, name, format string) error {
-	file, err := a.openInput(name)
+	file, err := a.openInput(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }() // read only
 	in := bufio.NewReaderSize(file, codecs.HeadSize)
-	codec, err := detect(in, name, format)
+	codec, err := detect(file, in, format)
 	if err != nil {
 		return err
 	}
 	var t tally
-	var rows []importRow
-	err = d.Import(ctx, name, keyfile.Import(codec, in), func(i desk.Imported) {
+	rows := stream[importRow]{w: a.stdout, format: a.format, name: "records", columns: []column[importRow]{
+		{"Line", func(r importRow) string { return fmt.Sprint(r.Line) }},
+		{"Outcome", func(r importRow) string { return string(r.Outcome) }},
+		{"Note", func(r importRow) string { return r.Note }},
+	}}
+	records := blamed(file, keyfile.Import(codec, in))
+	err = d.Import(ctx, name, records, func(i desk.Imported) {
 		switch i.Outcome {
 		case desk.New:
 			t.done++
@@ -64,25 +71,31 @@ func runImport(ctx context.Context, a *app, d *desk.Desk, name, format string) e
 		default:
 			t.bad(importNote(codec, i))
 		}
-		rows = append(rows, importRow(i))
+		rows.add(importRow(i))
 	})
-	a.say("%s, read as %s: %d new, %d known already, %d refused", name, codec.Name(), t.done, t.same, len(t.refused))
+	shown := rows.close()
+	a.say("%s, read as %s: %d new, %d known already, %d refused", file.name, codec.Name(), t.done, t.same, t.refused)
 	if err != nil {
 		return err
 	}
-	if len(rows) == 0 {
-		return usagef("%s holds no record", name)
+	if rows.rows == 0 {
+		return usagef("%s holds no record", file.name)
 	}
-	if a.format != "table" {
-		if err := list(a, "records", rows, []column[importRow]{
-			{"Line", func(r importRow) string { return fmt.Sprint(r.Line) }},
-			{"Outcome", func(r importRow) string { return string(r.Outcome) }},
-			{"Note", func(r importRow) string { return r.Note }},
-		}); err != nil {
-			return err
+	return cmp.Or(t.problem("the others are in the store"), shown)
+}
+
+// blamed passes rows on, and blames the file for an error that ends it.
+func blamed(file *input, records iter.Seq2[keyfile.Record, error]) iter.Seq2[keyfile.Record, error] {
+	return func(yield func(keyfile.Record, error) bool) {
+		for r, err := range records {
+			if err != nil && !keyfile.IsRow(err) {
+				err = file.blame(err)
+			}
+			if !yield(r, err) {
+				return
+			}
 		}
 	}
-	return t.problem("records were refused; the others are in the store")
 }
 
 // importNote is one refused record in one line. The rows' own errors name format, line and field already.
@@ -94,13 +107,13 @@ func importNote(c keyfile.Codec, i desk.Imported) string {
 }
 
 // detect chooses the codec by name or by the file's first bytes.
-func detect(in *bufio.Reader, name, format string) (keyfile.Codec, error) {
+func detect(file *input, in *bufio.Reader, format string) (keyfile.Codec, error) {
 	head, err := in.Peek(codecs.HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, file.blame(err)
 	}
 	if len(head) == 0 {
-		return nil, usagef("%s is empty", inputName(name))
+		return nil, usagef("%s is empty", file.name)
 	}
 	if format != "" {
 		c, ok := codecs.ByName(format)
@@ -110,19 +123,12 @@ func detect(in *bufio.Reader, name, format string) (keyfile.Codec, error) {
 		return c, nil
 	}
 	if err := keyfile.Unreadable(head); err != nil {
-		return nil, usagef("%s: %s", inputName(name), err)
+		return nil, file.blame(err)
 	}
 	c, sure := codecs.Detect(head)
 	if sure == 0 {
-		return nil, usagef("%s is in no format that is known here", inputName(name)).
+		return nil, usagef("%s is in no format that is known here", file.name).
 			hint("name it: --format %s", strings.Join(codecs.Names(), "|"))
 	}
 	return c, nil
-}
-
-func inputName(name string) string {
-	if name == "-" {
-		return "standard input"
-	}
-	return name
 }

@@ -68,6 +68,9 @@ func (d destination) name() string {
 	return d.codec.Name()
 }
 
+// realmServer alone reads OATH CSV version 2; LinOTP takes user names for serials. Source: reference key-files.md §4.2, §5.
+const realmServer = "privacyidea"
+
 // withRealm makes an OATH CSV of version 2, which carries the owners.
 func (d destination) withRealm(realm, resolver string) (destination, error) {
 	if realm == "" && resolver == "" {
@@ -75,6 +78,10 @@ func (d destination) withRealm(realm, resolver string) (destination, error) {
 	}
 	if _, ok := d.codec.(oathcsv.Codec); !ok || realm == "" {
 		return d, usagef("--realm, with or without --resolver, goes with the format oath-csv")
+	}
+	if d.target != nil && d.target.Name != realmServer {
+		return d, usagef("%s does not read OATH CSV version 2, which --realm writes", d.target.Name).
+			hint("leave --realm out, or export --for %s", realmServer)
 	}
 	d.codec = oathcsv.Codec{Realm: realm, Resolver: resolver}
 	if d.target != nil {

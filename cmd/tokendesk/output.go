@@ -72,22 +72,38 @@ func show[T any](a *app, name string, thing T, columns []column[T]) error {
 	return writeTable(a.stdout, nil, cells)
 }
 
+// writeJSON writes {"schema": 1, name: value}.
 func writeJSON(w io.Writer, name string, value any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(map[string]any{"schema": schema, name: value})
+	text, err := indented(value, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "{\n  \"schema\": %d,\n  %q: %s\n}\n", schema, name, text)
+	return err
+}
+
+// indented is value in JSON, each line but the first behind prefix.
+func indented(value any, prefix string) ([]byte, error) {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent(prefix, "  ")
+	err := enc.Encode(value)
+	return bytes.TrimRight(text.Bytes(), "\n"), err
 }
 
 // writeCSV writes names in lower case and guards cells that a spreadsheet would take for a formula (reference
 // key-files.md §10).
 func writeCSV(w io.Writer, head []string, rows [][]string) error {
 	out := csv.NewWriter(w)
-	lower := make([]string, len(head))
-	for i, h := range head {
-		lower[i] = strings.ReplaceAll(strings.ToLower(h), " ", "_")
-	}
-	if err := out.Write(lower); err != nil {
-		return err
+	if head != nil {
+		lower := make([]string, len(head))
+		for i, h := range head {
+			lower[i] = strings.ReplaceAll(strings.ToLower(h), " ", "_")
+		}
+		if err := out.Write(lower); err != nil {
+			return err
+		}
 	}
 	for _, r := range rows {
 		for i, c := range r {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,7 +118,7 @@ mail, in any order; only account is needed. Persons who are registered already a
 				return err
 			}
 			defer func() { _ = st.Close() }()
-			in, err := a.openInput(given[0])
+			in, err := a.openInput(cmd.Context(), given[0])
 			if err != nil {
 				return err
 			}
@@ -141,58 +140,11 @@ func importPersons(ctx context.Context, a *app, st *sqlite.Store, in io.Reader) 
 			t.same++
 		}
 	})
-	a.say("%d registered, %d known already, %d refused", t.done, t.same, len(t.refused))
+	a.say("%d registered, %d known already, %d refused", t.done, t.same, t.refused)
 	if err != nil {
 		return err
 	}
-	return t.problem("rows were refused; the others are registered")
-}
-
-// tally counts the rows of an import.
-type tally struct {
-	done, same int
-	refused    []string
-}
-
-// mostShown is how many refused rows are told on the terminal.
-const mostShown = 20
-
-func (t *tally) bad(why string) { t.refused = append(t.refused, why) }
-
-// problem is nil if nothing was refused: exit code 8 if other rows went in, 2 if none did.
-func (t *tally) problem(what string) error {
-	if len(t.refused) == 0 {
-		return nil
-	}
-	p := problemf(exitPartly, "%d %s", len(t.refused), what)
-	if t.done+t.same == 0 {
-		p = problemf(exitUsage, "%s", t.refused[0])
-		if len(t.refused) == 1 {
-			return p
-		}
-	}
-	for i, r := range t.refused {
-		if i == mostShown {
-			return p.hint("and %d more", len(t.refused)-i)
-		}
-		p = p.hint("%s", r)
-	}
-	return p
-}
-
-// openInput opens a named file, or standard input for "-".
-func (a *app) openInput(name string) (io.ReadCloser, error) {
-	if name == "-" {
-		return io.NopCloser(a.stdin), nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fileProblem(err, name)
-	}
-	if st, err := f.Stat(); err == nil && st.IsDir() {
-		return nil, errors.Join(usagef("%s is a directory", name), f.Close())
-	}
-	return f, nil
+	return t.problem("the others are registered")
 }
 
 // accounts are offered for --to.

@@ -58,25 +58,11 @@ func (a *app) askOTP(ctx context.Context, prompt string) (string, error) {
 
 // readLine reads one line of standard input. When ctx ends first, the reader is left behind.
 func (a *app) readLine(ctx context.Context) (string, error) {
-	type result struct {
-		line string
-		err  error
+	line, err := until(ctx, func() (string, error) {
+		return bufio.NewReader(io.LimitReader(a.stdin, maxTyped)).ReadString('\n')
+	})
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("read standard input: %w", err)
 	}
-	done := make(chan result, 1)
-	go func() {
-		line, err := bufio.NewReader(io.LimitReader(a.stdin, maxTyped)).ReadString('\n')
-		if err == io.EOF {
-			err = nil
-		}
-		done <- result{strings.TrimRight(line, "\r\n"), err}
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return "", fmt.Errorf("read standard input: %w", r.err)
-		}
-		return r.line, nil
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
+	return strings.TrimRight(line, "\r\n"), nil
 }

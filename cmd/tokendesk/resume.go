@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -46,40 +48,87 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	if o.dryRun {
 		return listUnsettled(a, entries)
 	}
-	var done []written
-	var last error
-	left := 0
+	run := resumption{a: a, st: st, choice: o.choice}
 	for _, e := range entries {
 		if o.serial != 0 && e.Serial != token.Serial(o.serial) {
 			continue
 		}
-		res, err := a.settle(ctx, st, o.choice, e)
-		if err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			left, last = left+1, err
-			continue
+		if err := run.one(ctx, e); err != nil {
+			return err
 		}
-		done = append(done, writtenOf(res))
 	}
-	if len(done)+left == 0 {
-		a.say("nothing is left to settle")
+	return run.end()
+}
+
+// resumption is one run of resume, and what became of the entries.
+type resumption struct {
+	a      *app
+	st     *sqlite.Store
+	choice choice
+	done   []written // settled, also those that were given up
+	gaveUp int       // because the key refused them
+	left   int       // not settled
+	last   error     // of left, otherwise of gaveUp
+}
+
+// one settles an entry if it can. The error is one that ends the whole run.
+func (r *resumption) one(ctx context.Context, e token.Entry) error {
+	res, err := r.a.settle(ctx, r.st, r.choice, e)
+	if err == nil {
+		r.done = append(r.done, writtenOf(res))
 		return nil
 	}
-	if len(done) > 0 || a.format != "table" {
-		if err := list(a, "settled", done, writtenColumns()); err != nil {
+	if ctx.Err() != nil {
+		return err
+	}
+	open, lookErr := isOpen(ctx, r.st, e.ID)
+	switch {
+	case lookErr != nil:
+		return errors.Join(err, lookErr)
+	case open:
+		r.left, r.last = r.left+1, err
+		return nil
+	}
+	w := writtenOf(provision.Result{Entry: e, Outcome: provision.Undone})
+	w.Proof = "the key refused the new key"
+	r.done, r.gaveUp = append(r.done, w), r.gaveUp+1
+	if r.left == 0 {
+		r.last = err
+	}
+	return nil
+}
+
+// isOpen reports whether an entry still waits to be settled.
+func isOpen(ctx context.Context, st *sqlite.Store, id token.EntryID) (bool, error) {
+	entries, err := st.Open(ctx)
+	defer destroyEntries(entries)
+	return slices.ContainsFunc(entries, func(e token.Entry) bool { return e.ID == id }), err
+}
+
+// end shows what was done, and says what was not.
+func (r *resumption) end() error {
+	all := len(r.done) + r.left
+	if all == 0 {
+		r.a.say("nothing is left to settle")
+	}
+	if len(r.done) > 0 || r.a.format != "table" {
+		if err := list(r.a, "settled", r.done, writtenColumns()); err != nil {
 			return err
 		}
 	}
 	switch {
-	case left == 0:
+	case r.last == nil:
 		return nil
-	case left == 1 && len(done) == 0:
-		return last
+	case all == 1 && r.left == 1:
+		return r.last
 	}
-	x := explain(last)
-	return &problem{line: fmt.Sprintf("%d of %d writes are not settled; the last: %s", left, left+len(done), x.line), hints: x.hints, code: exitPartly, cause: last}
+	x := explain(r.last)
+	p := &problem{line: fmt.Sprintf("%d of %d writes not settled; the last: %s", r.left, all, x.line), hints: x.hints, code: exitPartly, cause: r.last}
+	if r.left == 0 {
+		p.line = fmt.Sprintf("%s given up, and the slot holds what it held before: %s", count(r.gaveUp, "write"), x.line)
+		p.code = x.code
+	}
+	return p
 }
 
 // settle ends one entry, with its key if one byte may have been sent to it.
@@ -120,11 +169,14 @@ type unsettled struct {
 
 func unsettledOf(e token.Entry) unsettled {
 	u := unsettled{e.Serial, e.Slot, e.Credential.PublicID.String(), e.Phase, "what it held before", "gives the reservation up, without the key"}
-	if e.Phase.Uncertain() {
+	switch {
+	case !e.Phase.Uncertain():
+	case !provision.NeedsDevice(e):
+		u.Holds, u.Next = "the new key: a server saw a one-time password of it", "takes that as the proof, without the key"
+	case e.Phase == token.Written:
+		u.Holds, u.Next = "the new key, not proven", "asks the key by a touch"
+	default:
 		u.Holds, u.Next = "the new key, or what it held before", "asks the key by a touch"
-	}
-	if e.Phase == token.Written {
-		u.Holds = "the new key, not proven"
 	}
 	return u
 }

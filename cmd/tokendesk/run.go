@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -115,6 +114,3 @@ func args(least, most int, what string) cobra.PositionalArgs {
 		return nil
 	}
 }
-
-// errQuiet ends a command whose output has said everything.
-var errQuiet = errors.New("")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,14 +17,19 @@ import (
 type serveOptions struct {
 	listen           string
 	tlsCert, tlsFile string
+	limit            int // requests a second from one address; 0: no limit
 }
 
-// Bounds of one connection. A validation request is one line of at most a few hundred characters.
+// Bounds of the connections. A validation request is one line of at most a few hundred characters. writeTimeout runs from the
+// end of the head: the body may take readTimeout, wsapi's patience is 8 s, and the answer needs its own.
 const (
-	readTimeout   = 10 * time.Second
-	idleTimeout   = 2 * time.Minute
-	drainTimeout  = 10 * time.Second
-	maxHeaderSize = 16 << 10 // bytes
+	headTimeout    = 5 * time.Second
+	readTimeout    = 10 * time.Second // head and body
+	writeTimeout   = 25 * time.Second
+	idleTimeout    = time.Minute
+	drainTimeout   = 10 * time.Second
+	maxHeaderSize  = 16 << 10 // bytes
+	maxConnections = 1000     // at once; more wait
 )
 
 func newServeCmd(a *app) *cobra.Command {
@@ -31,7 +37,8 @@ func newServeCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Answer validation requests (Yubico validation protocol 2.0)", Args: args(0, 0, ""),
 		Long: `Answer validation requests of relying servers by the Yubico validation protocol 2.0, under /wsapi/2.0/verify.
-Any number of servers may run on one store. Each request is one line of the log, without one-time passwords.
+Any number of servers may run on one store. Each request is one line of the log, without one-time passwords. An address
+that asks more often than --limit is answered BACKEND_ERROR.
 
 Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-key, or put a proxy in front.`,
 		Example: "  tokendesk serve\n  tokendesk serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n  curl http://127.0.0.1:8086/healthz",
@@ -41,10 +48,14 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8086", "address and port")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "file of the TLS certificate chain (PEM)")
 	f.StringVar(&o.tlsFile, "tls-key", "", "file of the TLS private key (PEM)")
+	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
 	return cmd
 }
 
 func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
+	if o.limit < 0 {
+		return usagef("--limit is not below 0")
+	}
 	var config *tls.Config
 	if o.tlsCert != "" || o.tlsFile != "" {
 		pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsFile)
@@ -63,6 +74,7 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	if err != nil {
 		return listenProblem(err, o.listen)
 	}
+	l = newLimitListener(l, maxConnections)
 	scheme := "http"
 	if config != nil {
 		l, scheme = tls.NewListener(l, config), "https"
@@ -75,10 +87,17 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	if a.listening != nil {
 		a.listening(l.Addr())
 	}
-	return serveUntil(ctx, &http.Server{
-		Handler: a.handler(st, log), ReadTimeout: readTimeout, WriteTimeout: readTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderSize, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}, l, log)
+	s := newServer(a.handler(st, log, newLimiter(o.limit, a.now)))
+	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	return serveUntil(ctx, s, l, log)
+}
+
+// newServer bounds what one connection may cost.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderSize,
+	}
 }
 
 // serveUntil serves until ctx ends, then lets requests under way finish.

@@ -118,7 +118,11 @@ func writtenOf(r provision.Result) written {
 		w.AccessCode = "kept in the store"
 	}
 	if r.Proof != nil {
-		w.Proof = fmt.Sprintf("touch, counters %d/%d", r.Proof.Use, r.Proof.Session)
+		by := "touch"
+		if r.Entry.Credential.Counters.Use >= 0 { // of the new credential, before its proof
+			by = "one-time password that a server saw"
+		}
+		w.Proof = fmt.Sprintf("%s, counters %d/%d", by, r.Proof.Use, r.Proof.Session)
 	}
 	if r.Outcome == provision.Undone {
 		w.Holder, w.AccessCode = "", "as before"

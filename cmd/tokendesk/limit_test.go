@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/validate"
+)
+
+// allowed is how many of n requests pass.
+func (l *limiter) allowed(source string, n int) int {
+	passed := 0
+	for range n {
+		if !l.tooOften(validate.Client{}, source) {
+			passed++
+		}
+	}
+	return passed
+}
+
+func TestLimiter(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	l := newLimiter(10, func() time.Time { return now })
+	for _, step := range []struct {
+		name   string
+		wait   time.Duration
+		source string
+		want   int // of 1000
+	}{
+		{"burst", 0, "192.0.2.1", 20},
+		{"nothing left", 0, "192.0.2.1", 0},
+		{"another address", 0, "192.0.2.2", 20},
+		{"half a second", time.Second / 2, "192.0.2.1", 5},
+		{"the clock goes back", -time.Hour, "192.0.2.1", 0},
+		{"a long time", 2 * time.Hour, "192.0.2.1", 20},
+		{"a network", 0, "2001:db8::1", 20},
+		{"the same network", 0, "2001:db8::ffff", 0},
+		{"another network", 0, "2001:db8:0:1::1", 20},
+		{"this machine", 0, "127.0.0.1", 200},
+		{"this machine again", 0, "::1", 0},
+		{"no address", 0, "@", 20},
+	} {
+		now = now.Add(step.wait)
+		if got := l.allowed(step.source, 1000); got != step.want {
+			t.Errorf("%s: %d passed, want %d", step.name, got, step.want)
+		}
+	}
+	if newLimiter(0, time.Now) != nil {
+		t.Error("0 limits")
+	}
+}
+
+// TestLimiterIsBounded: however many addresses ask, the table does not grow, and one that is known keeps its own bucket.
+func TestLimiterIsBounded(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	l := newLimiter(1, func() time.Time { return now })
+	address := func(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff) }
+	passed := 0
+	for i := range 3 * maxSources {
+		passed += l.allowed(address(i), 1)
+	}
+	if len(l.buckets) > maxSources+1 || passed != maxSources+limitBurst {
+		t.Errorf("%d buckets, %d passed", len(l.buckets), passed)
+	}
+	if l.allowed(address(0), 9) != limitBurst-1 {
+		t.Error("a known address shares the others' bucket")
+	}
+	now = now.Add(time.Minute)
+	if l.allowed("192.0.2.1", 9) != limitBurst || len(l.buckets) > 10 {
+		t.Errorf("%d buckets after a minute", len(l.buckets))
+	}
+}
+
+// TestLimitListener: a third connection is accepted only when one of two is closed; closing the listener ends the wait.
+func TestLimitListener(t *testing.T) {
+	t.Parallel()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLimitListener(inner, 2)
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	for range 4 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	one, two := <-accepted, <-accepted
+	if len(l.free) != 2 {
+		t.Errorf("%d places taken, want 2", len(l.free))
+	}
+	_ = one.Close()
+	_ = one.Close() // gives one place back, not two
+	three := <-accepted
+	if len(l.free) != 2 {
+		t.Errorf("%d places taken, want 2", len(l.free))
+	}
+	_ = l.Close()
+	if _, open := <-accepted; open {
+		t.Error("a fourth connection was accepted")
+	}
+	_, _ = two.Close(), three.Close()
+}
+
+// TestServerIsBounded: an answer is still sent after the slowest body and wsapi's patience of 8 s.
+func TestServerIsBounded(t *testing.T) {
+	t.Parallel()
+	s := newServer(nil)
+	if s.ReadHeaderTimeout <= 0 || s.IdleTimeout <= 0 || s.MaxHeaderBytes < 16<<10 || s.WriteTimeout < s.ReadTimeout+8*time.Second+time.Second {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestFloodIsNotAudited: unsigned garbage for a known public ID is answered BACKEND_ERROR beyond the limit, signed and with
+// HTTP 200, and leaves no more events.
+func TestFloodIsNotAudited(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.must("init")
+	r.must("provision", "--slot", "1")
+	r.client("mail")
+	st := r.open()
+	h := (&app{env: &r.env}).handler(st, slog.New(slog.NewTextHandler(io.Discard, nil)), newLimiter(5, func() time.Time { return time.Unix(0, 0) }))
+	otp := r.typed(1)
+	garbage := otp[:12] + strings.Repeat("c", 32)
+	statuses := map[string]int{}
+	for i := range 30 {
+		w := httptest.NewRecorder()
+		req := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/wsapi/2.0/verify?id=1&otp=%s&nonce=abcdefghijklmnop%02d", garbage, i), nil)
+		req.RemoteAddr = "192.0.2.1:1"
+		h.ServeHTTP(w, req)
+		_, status, _ := strings.Cut(strings.TrimSpace(w.Body.String()), "status=")
+		if w.Code != http.StatusOK || !strings.HasPrefix(w.Body.String(), "h=") {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		statuses[status]++
+	}
+	if statuses["BAD_OTP"] != 10 || statuses["BACKEND_ERROR"] != 20 {
+		t.Error(statuses)
+	}
+}
