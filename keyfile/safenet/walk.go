@@ -47,7 +47,7 @@ func NewWalk(r io.Reader) *Walk {
 	src := &source{r: r}
 	in := bufio.NewReader(src)
 	head, _ := in.Peek(32) // an error comes again below
-	limit := &io.LimitedReader{R: in, N: MaxElement}
+	limit := &io.LimitedReader{R: in}
 	return &Walk{xml: xml.NewDecoder(limit), limit: limit, source: src, err: keyfile.Unreadable(head)}
 }
 
