@@ -300,10 +300,8 @@ func finish(rec *keyfile.Record, name, issuer string, refuse func(field, cause s
 		return
 	}
 	rec.Issuer, rec.Owner = otpauth.SplitLabel(name, issuer)
-	for _, f := range []struct{ field, text string }{{"issuer", rec.Issuer}, {"owner", rec.Owner}} {
-		if cause := keyfile.BadText(f.text); cause != "" {
-			refuse(f.field, "not a name: "+cause)
-		}
+	if field, cause := otpauth.BadName(*rec); cause != "" {
+		refuse(field, cause)
 	}
 	for _, l := range keyfile.Unsound(*rec, token.HOTP, token.TOTP) {
 		refuse(l.Field, l.Note)

@@ -150,10 +150,8 @@ func (p parameters) names(row *keyfile.Row, label []byte, rec *keyfile.Record) {
 		issuer = string(unescape(row, "issuer", p.value["issuer"], true))
 	}
 	rec.Issuer, rec.Owner = SplitLabel(text, issuer)
-	for _, f := range []struct{ field, text string }{{"issuer", rec.Issuer}, {"owner", rec.Owner}} {
-		if cause := keyfile.BadText(f.text); cause != "" {
-			row.Bad(0, f.field, "not a name: "+cause)
-		}
+	if field, cause := BadName(*rec); cause != "" {
+		row.Bad(0, field, cause)
 	}
 }
 

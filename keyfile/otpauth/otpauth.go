@@ -112,10 +112,8 @@ func Losses(rec keyfile.Record) []keyfile.Loss {
 	if Account(rec) == "" {
 		out = append(out, keyfile.Fatal("owner", "neither an owner nor a label: an app could not show whose codes these are"))
 	}
-	for _, f := range []struct{ field, text string }{{"issuer", rec.Issuer}, {"owner", Account(rec)}} {
-		if cause := keyfile.BadText(f.text); cause != "" {
-			out = append(out, keyfile.Fatal(f.field, "cannot stand in the file: "+cause))
-		}
+	if field, cause := BadName(Codec{}.Carried(rec)); cause != "" {
+		out = append(out, keyfile.Fatal(field, cause))
 	}
 	if rec.Issuer == "" {
 		out = append(out, keyfile.Loss{Field: "issuer", Note: "none: the app shows the account alone"})

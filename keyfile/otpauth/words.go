@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"strings"
 
+	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -82,6 +83,16 @@ func Seed(text []byte) (seed secret.Bytes, ok bool) {
 		return secret.Bytes{}, false
 	}
 	return secret.New(raw[:n:n]), true
+}
+
+// BadName says which name of rec, as Carried, cannot stand in any file, and why; "" when both can.
+func BadName(rec keyfile.Record) (field, cause string) {
+	for _, f := range []struct{ field, text string }{{"issuer", rec.Issuer}, {"owner", rec.Owner}} {
+		if cause := keyfile.BadText(f.text); cause != "" {
+			return f.field, "not a name: " + cause
+		}
+	}
+	return "", ""
 }
 
 // SplitLabel cuts a label, "Issuer:account" or an account alone. An issuer given apart wins over the label's. A label with
