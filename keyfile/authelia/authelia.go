@@ -91,23 +91,9 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Kind != token.TOTP {
 		return []keyfile.Loss{keyfile.Fatal("kind", "Authelia knows TOTP only: program a TOTP credential, or register the key there with WebAuthn")}
 	}
-	out := keyfile.Unsound(rec, token.TOTP)
-	if rec.Digits == 7 {
-		out = append(out, keyfile.Fatal("digits", "Authelia takes 6 or 8"))
-	}
-	if rec.Key.Len() < keyfile.MinSeedSize {
-		out = append(out, keyfile.Fatal("key", "shorter than readers take"))
-	}
-	if rec.Period > maxPeriod*time.Second {
-		out = append(out, keyfile.Fatal("period", "longer than a day"))
-	}
+	out := tablecsv.LossTOTP(rec)
 	if rec.Owner == "" {
 		out = append(out, keyfile.Fatal("owner", "nobody has the token, and each entry is a person's: issue it first"))
-	}
-	for _, f := range []struct{ field, text string }{{"owner", rec.Owner}, {"issuer", rec.Issuer}} {
-		if cause := keyfile.BadText(f.text); cause != "" {
-			out = append(out, keyfile.Fatal(f.field, "cannot stand in the file: "+cause))
-		}
 	}
 	return append(out, keyfile.Notes(rec, c.Carried(rec), notes)...)
 }

@@ -78,25 +78,15 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Kind != token.TOTP {
 		return []keyfile.Loss{keyfile.Fatal("kind", "Kanidm knows TOTP only: program a TOTP credential, or register the key there with WebAuthn")}
 	}
-	out := keyfile.Unsound(rec, token.TOTP)
-	if rec.Digits == 7 {
-		out = append(out, keyfile.Fatal("digits", "Kanidm takes 6 or 8"))
-	}
-	if rec.Period < minStep*time.Second || rec.Period > maxStep*time.Second {
-		out = append(out, keyfile.Fatal("period", "Kanidm takes 30 seconds or more, this writer a day at most"))
-	}
-	if rec.Key.Len() < keyfile.MinSeedSize {
-		out = append(out, keyfile.Fatal("key", "shorter than readers take"))
+	out := tablecsv.LossTOTP(rec)
+	if rec.Period < minStep*time.Second {
+		out = append(out, keyfile.Fatal("period", "Kanidm takes 30 seconds or more"))
 	}
 	if tablecsv.NameOf(rec) == "" {
 		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: nothing would tell a person's tokens apart"))
-	} else if cause := keyfile.BadText(tablecsv.NameOf(rec)); cause != "" {
-		out = append(out, keyfile.Fatal("label", "cannot stand in the file: "+cause))
 	}
 	if rec.Owner == "" {
 		out = append(out, keyfile.Fatal("owner", "nobody has the token, and it goes into a person's entry: issue it first"))
-	} else if cause := keyfile.BadText(rec.Owner); cause != "" {
-		out = append(out, keyfile.Fatal("owner", "cannot stand in the file: "+cause))
 	}
 	return append(out, keyfile.Notes(rec, c.Carried(rec), notes)...)
 }

@@ -74,26 +74,12 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Kind != token.TOTP {
 		return []keyfile.Loss{keyfile.Fatal("kind", "Vault's engine knows TOTP only: program a TOTP credential on the key, or check its OTPs with this server")}
 	}
-	out := keyfile.Unsound(rec, token.TOTP)
-	if rec.Digits == 7 {
-		out = append(out, keyfile.Fatal("digits", "Vault takes 6 or 8"))
-	}
-	if rec.Key.Len() < keyfile.MinSeedSize {
-		out = append(out, keyfile.Fatal("key", "shorter than readers take"))
-	}
-	if rec.Period > maxPeriod*time.Second {
-		out = append(out, keyfile.Fatal("period", "longer than a day"))
-	}
+	out := tablecsv.LossTOTP(rec)
 	switch name := tablecsv.NameOf(rec); {
 	case name == "":
 		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the key needs a name"))
 	case !goodName.MatchString(name) || len(name) > 255:
 		out = append(out, keyfile.Fatal("label", "a key's name is letters, digits, _ and, inside, - . @"))
-	}
-	for _, f := range []struct{ field, text string }{{"owner", rec.Owner}, {"issuer", rec.Issuer}} {
-		if cause := keyfile.BadText(f.text); cause != "" {
-			out = append(out, keyfile.Fatal(f.field, "cannot stand in the file: "+cause))
-		}
 	}
 	return append(out, keyfile.Notes(rec, c.Carried(rec), notes)...)
 }
