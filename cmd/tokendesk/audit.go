@@ -55,7 +55,7 @@ func newAuditListCmd(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&o.last, "last", 100, "how many events, the newest; 0 for all")
 	f.DurationVar(&o.since, "since", 0, "only events of the last so many hours, such as 24h")
-	f.StringVar(&o.object, "object", "", "only events about this object")
+	f.StringVar(&o.object, "object", "", "only events about this object, as the list shows it, such as \"serial 12345678\"")
 	f.BoolVar(&o.raw, "raw", false, "every event and head as JSON lines, for audit verify FILE")
 	return cmd
 }
@@ -76,7 +76,7 @@ func listAudit(ctx context.Context, a *app, st *sqlite.Store, o auditOptions) er
 	}
 	events = newest(events, o.last)
 	return list(a, "events", events, []column[audit.Event]{
-		{"Time", func(e audit.Event) string { return e.At.Local().Format(time.DateTime) }},
+		{"Time", func(e audit.Event) string { return a.when(e.At) }},
 		{"Actor", func(e audit.Event) string { return e.Actor }},
 		{"Action", func(e audit.Event) string { return e.Action }},
 		{"Object", func(e audit.Event) string { return e.Object }},

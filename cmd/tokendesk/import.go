@@ -74,11 +74,13 @@ func runImport(ctx context.Context, a *app, d *desk.Desk, name, format string) e
 		rows.add(importRow(i))
 	})
 	shown := rows.close()
-	a.say("%s, read as %s: %d new, %d known already, %d refused", file.name, codec.Name(), t.done, t.same, t.refused)
+	if err == nil || t.rows() > 0 {
+		a.say("%s, read as %s: %d new, %d known already, %d refused", file.name, codec.Name(), t.done, t.same, t.refused)
+	}
 	if err != nil {
 		return err
 	}
-	if rows.rows == 0 {
+	if t.rows() == 0 {
 		return usagef("%s holds no record", file.name)
 	}
 	return cmp.Or(t.problem("the others are in the store"), shown)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/tw"
@@ -169,6 +170,14 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// when is a time for people, local; in CSV with its zone.
+func (a *app) when(t time.Time) string {
+	if a.format == "csv" {
+		return t.UTC().Format(time.RFC3339)
+	}
+	return t.Local().Format(time.DateTime)
 }
 
 // say talks: one line on standard error.

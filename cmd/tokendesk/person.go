@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +129,11 @@ mail, in any order; only account is needed. Persons who are registered already a
 	}
 }
 
-func importPersons(ctx context.Context, a *app, st *sqlite.Store, in io.Reader) error {
+func importPersons(ctx context.Context, a *app, st *sqlite.Store, file *input) error {
+	in := bufio.NewReader(file)
+	if _, err := in.Peek(1); err == io.EOF {
+		return usagef("%s is empty", file.name)
+	}
 	var t tally
 	err := a.desk(st).ImportPersons(ctx, in, func(r desk.PersonRow) {
 		switch {
@@ -140,7 +145,9 @@ func importPersons(ctx context.Context, a *app, st *sqlite.Store, in io.Reader) 
 			t.same++
 		}
 	})
-	a.say("%d registered, %d known already, %d refused", t.done, t.same, t.refused)
+	if err == nil || t.rows() > 0 {
+		a.say("%d registered, %d known already, %d refused", t.done, t.same, t.refused)
+	}
 	if err != nil {
 		return err
 	}

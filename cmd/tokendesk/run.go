@@ -84,7 +84,7 @@ func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 		Use: use, Short: short,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q", cmd.CommandPath()+" "+args[0]).hint("see: %s --help", cmd.CommandPath())
+				return usagef("unknown command %q", words(cmd)+" "+args[0]).hint("see: %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -92,6 +92,11 @@ func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	}
 	cmd.AddCommand(verbs...)
 	return cmd
+}
+
+// words are the command without the program's name, which begins the line of an error already.
+func words(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
 // complete offers fixed words for a flag.
@@ -107,9 +112,9 @@ func args(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usagef("%s: %s is missing", cmd.CommandPath(), what).hint("see: %s --help", cmd.CommandPath())
+			return usagef("%s: %s is missing", words(cmd), what).hint("see: %s --help", cmd.CommandPath())
 		case most >= 0 && len(args) > most:
-			return usagef("%s: too many arguments", cmd.CommandPath()).hint("see: %s --help", cmd.CommandPath())
+			return usagef("%s: too many arguments", words(cmd)).hint("see: %s --help", cmd.CommandPath())
 		}
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -43,7 +44,7 @@ func (a *app) openStore(ctx context.Context) (*sqlite.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(p.database); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(p.database); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, problemf(exitNotFound, "there is no store in %s", p.dir).hint("make one: tokendesk init, or name it: --store DIR")
 	}
 	keys, err := loadKeys(p)
@@ -55,6 +56,16 @@ func (a *app) openStore(ctx context.Context) (*sqlite.Store, error) {
 		wrong := problemf(exitIntegrity, "the keys do not belong to the store in %s", p.dir)
 		wrong.cause = err
 		return nil, wrong.hint("sealing key: %s; name the right one with --key FILE", p.sealing).hint("signing key: %s", p.signing)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		denied := problemf(exitError, "this user may not write the store in %s", p.dir)
+		denied.cause = err
+		return nil, denied.hint("check the owner and mode of the directory and the files in it; cause: %s", oneLine(err))
+	}
+	if errors.Is(err, token.ErrIntegrity) {
+		damaged := problemf(exitIntegrity, "%s is damaged, or no store of tokendesk", p.database)
+		damaged.cause = err
+		return nil, damaged.hint("bring it back from your backup; cause: %s", oneLine(err))
 	}
 	return s, err
 }
@@ -80,7 +91,11 @@ func keyProblem(err error, path string) error {
 		p.code = exitNotFound
 		return p.hint("name it: --key FILE, or bring it back from your backup")
 	case errors.As(err, &open):
+		p.line = fmt.Sprintf("the key file %s is open to others (mode %04o)", path, open.Mode)
 		return p.hint("chmod 600 %s", path)
+	case errors.Is(err, fs.ErrPermission):
+		p.code = exitError
+		return p.hint("check the owner and mode of that file and its directory")
 	case errors.Is(err, seal.ErrFormat):
 		p.line = path + " is not a key file of tokendesk"
 	}

@@ -9,6 +9,8 @@ type tally struct {
 // mostShown is how many refused rows are told on the terminal.
 const mostShown = 20
 
+func (t *tally) rows() int { return t.done + t.same + t.refused }
+
 func (t *tally) bad(why string) {
 	t.refused++
 	if len(t.reasons) < mostShown {

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -21,7 +22,8 @@ func busy(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_BUSY
 }
 
-// translate gives the driver's codes and package seal's error the words of package token. Others pass.
+// translate gives the driver's codes and package seal's error the words of package token, and fs.ErrPermission for files that this user
+// may not write. Others pass.
 func translate(err error) error {
 	if err == nil {
 		return nil
@@ -47,6 +49,8 @@ func translate(err error) error {
 	switch e.Code() & 0xff { // the primary code
 	case lib.SQLITE_FULL:
 		return fmt.Errorf("%w: %w", token.ErrFull, err)
+	case lib.SQLITE_READONLY, lib.SQLITE_PERM, lib.SQLITE_CANTOPEN:
+		return fmt.Errorf("%w: %w", fs.ErrPermission, err)
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w", token.ErrIntegrity, err)
 	}
