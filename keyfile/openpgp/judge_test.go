@@ -72,9 +72,12 @@ var validSig = regexp.MustCompile(`\[GNUPG:\] VALIDSIG [0-9A-F]+([0-9A-F]{8}) `)
 func TestGPGReadsOurs(t *testing.T) {
 	t.Parallel()
 	g := newGPG(t)
-	for _, algorithm := range []string{"future-default", "rsa2048"} {
-		server := g.key("server-"+algorithm, "", algorithm)
-		desk := g.key("desk-"+algorithm, "sesame", algorithm)
+	curve, rsa := g.key("curve", "sesame", "future-default"), g.key("rsa", "sesame", "rsa2048")
+	for algorithm, desk := range map[string]pair{"curve": curve, "RSA": rsa} {
+		server := curve
+		if algorithm == "curve" {
+			server = rsa
+		}
 		ask := envelopetest.Answers(map[keyfile.Means]string{keyfile.Passphrase: "sesame"})
 		signer := readKeys(t, desk.private)
 		for name, v := range map[string]Envelope{
@@ -84,7 +87,7 @@ func TestGPGReadsOurs(t *testing.T) {
 		} {
 			long := strings.Repeat(text, 1000)
 			m := sealed(t, v, long)
-			out, status := g.run(m, "--decrypt")
+			out, status := g.run(m, "--passphrase", "sesame", "--decrypt")
 			if out != long {
 				t.Errorf("%s, %s: %d bytes of %d", algorithm, name, len(out), len(long))
 			}
