@@ -145,6 +145,7 @@ func TestCostlyAegis(t *testing.T) {
 		"N":            {`"n": 32768`, `"n": 1073741824`, ErrCostly},
 		"r":            {`"r": 8`, `"r": 1048576`, ErrCostly},
 		"p":            {`"p": 1`, `"p": 1000000`, ErrCostly},
+		"p that wraps": {`"p": 1`, `"p": 4611686018427387904`, ErrCostly},
 		"negative":     {`"n": 32768`, `"n": -1`, ErrCostly},
 		"no power":     {`"n": 32768`, `"n": 32767`, ErrOther},
 		"no slot":      {`"type": 1`, `"type": 3`, ErrOther},

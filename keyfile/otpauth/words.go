@@ -38,7 +38,7 @@ var hashes = map[string]string{"": "sha1", "sha1": "sha1", "sha256": "sha256", "
 // Hash reads a file's word for the hash: SHA1, sha-256, HmacSHA512; nothing is sha1. cause is empty for a hash that codes can
 // be checked with.
 func Hash(word string) (hash, cause string) {
-	word = strings.TrimPrefix(strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(word)), "hmac")
+	word = strings.TrimPrefix(strings.ReplaceAll(strings.ReplaceAll(strings.ToLower(word), "-", ""), "_", ""), "hmac")
 	hash, known := hashes[word]
 	switch {
 	case hash != "":
