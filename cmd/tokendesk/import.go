@@ -32,8 +32,8 @@ The file holds secrets: remove it afterwards.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "format of the file: "+strings.Join(codecs.Names(), ", "))
-	complete(cmd, "format", codecs.Names()...)
+	cmd.Flags().StringVar(&format, "format", "", "format of the file: "+strings.Join(codecs.ReaderNames(), ", "))
+	complete(cmd, "format", codecs.ReaderNames()...)
 	return cmd
 }
 
@@ -101,7 +101,7 @@ func blamed(file *input, records iter.Seq2[keyfile.Record, error]) iter.Seq2[key
 }
 
 // importNote is one refused record in one line. The rows' own errors name format, line and field already.
-func importNote(c keyfile.Codec, i desk.Imported) string {
+func importNote(c keyfile.Reader, i desk.Imported) string {
 	if strings.HasPrefix(i.Note, c.Name()+":") {
 		return i.Note
 	}
@@ -109,7 +109,7 @@ func importNote(c keyfile.Codec, i desk.Imported) string {
 }
 
 // detect chooses the codec by name or by the file's first bytes.
-func detect(file *input, in *bufio.Reader, format string) (keyfile.Codec, error) {
+func detect(file *input, in *bufio.Reader, format string) (keyfile.Reader, error) {
 	head, err := in.Peek(codecs.HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, file.blame(err)
@@ -118,9 +118,9 @@ func detect(file *input, in *bufio.Reader, format string) (keyfile.Codec, error)
 		return nil, usagef("%s is empty", file.name)
 	}
 	if format != "" {
-		c, ok := codecs.ByName(format)
+		c, ok := codecs.ReaderByName(format)
 		if !ok {
-			return nil, usagef("--format %s is unknown", printable(format)).hint("it is one of: %s", strings.Join(codecs.Names(), ", "))
+			return nil, usagef("--format %s is unknown", printable(format)).hint("it is one of: %s", strings.Join(codecs.ReaderNames(), ", "))
 		}
 		return c, nil
 	}
@@ -130,7 +130,7 @@ func detect(file *input, in *bufio.Reader, format string) (keyfile.Codec, error)
 	c, sure := codecs.Detect(head)
 	if sure == 0 {
 		return nil, usagef("%s is in no format that is known here", file.name).
-			hint("name it: --format %s", strings.Join(codecs.Names(), "|"))
+			hint("name it: --format %s", strings.Join(codecs.ReaderNames(), "|"))
 	}
 	return c, nil
 }

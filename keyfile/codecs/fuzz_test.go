@@ -41,10 +41,15 @@ func seeds(tb testing.TB, c keyfile.Codec) []string {
 	return out
 }
 
+// fuzzed are the formats that are fuzzed here; the others are in their own packages.
+func fuzzed() []keyfile.Codec {
+	return []keyfile.Codec{yubicocsv.Codec{}, oathcsv.Codec{Realm: "campus"}, ksm.Codec{}, pskc.Codec{}}
+}
+
 // A seed that gives no record and no error teaches the fuzzer nothing.
 func TestSeedsAreRead(t *testing.T) {
 	t.Parallel()
-	for _, c := range All() {
+	for _, c := range fuzzed() {
 		for i, text := range seeds(t, c) {
 			if recs, errs := sample.Decode(c, text); len(recs)+len(errs) == 0 {
 				t.Errorf("%s: seed %d is empty", c.Name(), i)
