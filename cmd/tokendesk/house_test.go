@@ -33,10 +33,10 @@ var layers = []layer{
 	{name: "model", packages: []string{"provision/token", "provision/desk/audit", "keyfile/seal"}, may: []string{"leaf", "model"}},
 	{name: "adapter", outside: true, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter"}, packages: []string{
 		"usbhid/libusb", "usbhid/hidraw", "usbhid/usbfs", "provision/pcsc", "provision/piv/pivhw",
-		"validate/store/*", "validate/wsapi", "validate/api", "validate/console", "validate/radius"}},
+		"keyfile/push/*", "validate/store/*", "validate/wsapi", "validate/api", "validate/console", "validate/radius"}},
 	{name: "desk", packages: []string{"provision/desk"}, may: []string{"leaf", "model", "protocol", "use case"},
 		except: []string{"ykslot", "usbhid", "provision"}},
-	{name: "use case", packages: []string{"provision", "validate"}, may: []string{"leaf", "model", "protocol"}},
+	{name: "use case", packages: []string{"provision", "validate", "validate/calibrate"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "protocol", outside: true, packages: []string{"ykslot", "keyfile", "keyfile/*", "provision/oathapplet", "provision/piv"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "test", outside: true, packages: []string{"hwtest/*", "hwtest/*/*", "keyfile/*/*test"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"}},
 	{name: "cmd", outside: true, packages: []string{"cmd/tokendesk"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"},
