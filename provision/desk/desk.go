@@ -31,6 +31,7 @@ type Store interface {
 	Tokens
 	Clients
 	KeyFiles
+	Targets
 }
 
 // People keeps persons.

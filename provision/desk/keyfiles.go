@@ -24,15 +24,9 @@ type Export struct {
 // name, blocked ones too. The audit event is durable before Export returns, so before a secret is read; where nothing is
 // selected there is none.
 func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, iter.Seq2[keyfile.Record, error], error) {
-	e.Tokens = nil
-	for _, q := range queries {
-		t, err := d.Find(ctx, q)
-		if err != nil {
-			return 0, nil, err
-		}
-		if !slices.Contains(e.Tokens, t.ID) {
-			e.Tokens = append(e.Tokens, t.ID)
-		}
+	var err error
+	if e.Tokens, err = d.named(ctx, queries); err != nil {
+		return 0, nil, err
 	}
 	list, err := d.Store.Exportable(ctx, e.Tokens)
 	if err != nil {
@@ -52,6 +46,20 @@ func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, it
 			}
 		}
 	}, nil
+}
+
+// named are the tokens that the queries name, each once; nil for no query.
+func (d *Desk) named(ctx context.Context, queries []string) (out []token.ID, err error) {
+	for _, q := range queries {
+		t, err := d.Find(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, t.ID) {
+			out = append(out, t.ID)
+		}
+	}
+	return out, nil
 }
 
 // Outcome is what became of one record of an import.

@@ -38,6 +38,9 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		if err := t.setCredentialState(e.Former.ID, next); err != nil {
 			return err
 		}
+		if _, err := t.unwant(e.Token, e.Former.ID); err != nil {
+			return err
+		}
 		detail.Former = e.Former.ID
 	}
 	state, err := written(e.Credential.State, counters)

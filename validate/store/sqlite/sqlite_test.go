@@ -187,3 +187,8 @@ func TestDesk(t *testing.T) {
 	t.Parallel()
 	storetest.RunDesk(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
 }
+
+func TestPush(t *testing.T) {
+	t.Parallel()
+	storetest.RunPush(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+}

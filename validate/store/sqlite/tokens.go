@@ -96,6 +96,9 @@ func (s *Store) Block(ctx context.Context, id token.ID, r token.Reason, note str
 		if err := tx.enable(id); err != nil {
 			return err
 		}
+		if detail.Pushed, err = tx.unwant(id, 0); err != nil {
+			return err
+		}
 		detail.To = next
 		return tx.desk("token.block", tokenObject(id), detail)
 	})
@@ -144,6 +147,9 @@ func (s *Store) Restore(ctx context.Context, id token.ID, a validate.Advance) (b
 		if err := tx.enable(id); err != nil { // the other credentials; and this one stays off while a write of its slot is uncertain
 			return err
 		}
+		if err := tx.wantAgain(id); err != nil {
+			return err
+		}
 		return tx.desk("token.restore", tokenObject(id), tokenDetail{Serial: k.Serial, Label: k.Label, From: k.State, To: next, Reason: k.Reason,
 			PublicID: a.Event.PublicID.String(), Use: a.Use, Session: a.Session})
 	})
@@ -164,4 +170,5 @@ type tokenDetail struct {
 	PublicID string       `json:"public_id,omitempty"`
 	Use      int          `json:"use,omitempty"`
 	Session  int          `json:"session,omitempty"`
+	Pushed   int64        `json:"pushed,omitempty"` // credentials at targets that are to be disabled there
 }

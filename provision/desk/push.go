@@ -1,0 +1,252 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/push"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// Connect opens a target: the kind's constructor, made patient. It sends nothing. The credential is destroyed after the last use
+// of what it returns.
+type Connect func(s push.Server, credential secret.Bytes) (push.Target, error)
+
+// PushOutcome is what became of one credential at one target. Its text is for staff.
+type PushOutcome string
+
+// The outcomes.
+const (
+	Enrolled     PushOutcome = "enrolled"
+	AlreadyThere PushOutcome = "already there"
+	Disabled     PushOutcome = "disabled"
+	Enabled      PushOutcome = "enabled"
+	Refused      PushOutcome = "refused" // repeating does not help: see Note
+	Waiting      PushOutcome = "waiting" // Settle goes on with it
+)
+
+// Pushed is what became of one credential at one target.
+type Pushed struct {
+	Token      string // Name
+	Target     string
+	Serial     string // there
+	Outcome    PushOutcome
+	Note       string         // never a secret
+	Loss       []keyfile.Loss // what the target does not keep
+	StillValid bool           // the token is blocked or replaced here, and the target may accept it
+}
+
+// Push enrols credentials at a target and says how many; they are sent as the sequence is taken. Without queries it is the default
+// set of Export; with queries the live credentials of the tokens that they name, but never one that is blocked or uncertain.
+// What a target refuses or what waits is a Pushed; an error of the sequence ends it. Each credential is noted in the store, with
+// an audit event, before its secret leaves, so that Settle can go on after an interruption and Block reaches it.
+func (d *Desk) Push(ctx context.Context, connect Connect, target string, queries ...string) (int, iter.Seq2[Pushed, error], error) {
+	t, err := d.target(ctx, target)
+	if err != nil {
+		return 0, nil, err
+	}
+	tokens, err := d.named(ctx, queries)
+	if err != nil {
+		return 0, nil, err
+	}
+	list, err := d.Store.Exportable(ctx, tokens)
+	if err != nil {
+		return 0, nil, err
+	}
+	pushes, err := d.Store.Pushes(ctx, PushFilter{Target: t.ID, Tokens: tokens})
+	if err != nil {
+		return 0, nil, err
+	}
+	there := map[token.CredentialID]bool{} // what is there is not refused, such as for a counter that moved since
+	for _, p := range pushes {
+		there[p.Credential] = p.Enrolled
+	}
+	return len(list), func(yield func(Pushed, error) bool) {
+		r := runner{d: d, connect: connect, lines: map[int64]*line{}}
+		defer r.close()
+		for _, id := range list {
+			out, err := r.enrol(ctx, t, id, there[id])
+			if !yield(out, err) || err != nil {
+				return
+			}
+		}
+	}, nil
+}
+
+// Settle works off what targets have not confirmed: of these tokens, or of all. It may be interrupted, repeated and run by several
+// processes. Tokens that are to be disabled come first. A target that does not answer is asked no more in this run.
+func (d *Desk) Settle(ctx context.Context, connect Connect, tokens ...token.ID) iter.Seq2[Pushed, error] {
+	return func(yield func(Pushed, error) bool) {
+		list, err := d.Store.Pushes(ctx, PushFilter{Tokens: tokens, Pending: true})
+		if err != nil {
+			yield(Pushed{}, err)
+			return
+		}
+		r := runner{d: d, connect: connect, lines: map[int64]*line{}}
+		defer r.close()
+		for _, p := range list {
+			out, err := r.try(ctx, p)
+			if !yield(out, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// runner keeps the targets of one run open.
+type runner struct {
+	d       *Desk
+	connect Connect
+	lines   map[int64]*line
+}
+
+// line is a target, nil if it could not be opened; down says why it is asked no more.
+type line struct {
+	push.Target
+	credential secret.Bytes
+	down       error
+}
+
+func (r runner) close() {
+	for _, l := range r.lines {
+		l.credential.Destroy()
+	}
+}
+
+// line is a target that was opened, or why it could not be: what is wrong with one must not keep the others waiting.
+func (r runner) line(ctx context.Context, t Target) *line {
+	if l := r.lines[t.ID]; l != nil {
+		return l
+	}
+	l := &line{}
+	l.credential, l.down = r.d.Store.TargetCredential(ctx, t.ID)
+	if l.down == nil {
+		l.Target, l.down = r.connect(t.Server, l.credential)
+	}
+	r.lines[t.ID] = l
+	return l
+}
+
+// enrol notes a credential and tries once.
+func (r runner) enrol(ctx context.Context, t Target, id token.CredentialID, there bool) (Pushed, error) {
+	l := r.line(ctx, t)
+	if l.Target == nil {
+		return Pushed{}, l.down
+	}
+	rec, err := r.d.Store.Record(ctx, id)
+	if err != nil {
+		return Pushed{}, err
+	}
+	out := Pushed{Token: rec.Name(), Target: t.Name, Serial: push.Serial(rec), Loss: l.Loss(rec)}
+	at := push.Place{Serial: out.Serial, Account: rec.Owner}
+	rec.Destroy()
+	if !there {
+		err = keyfile.Refused(t.Name, rec, out.Loss)
+	}
+	var p Push
+	if err == nil {
+		p, err = r.d.Store.WantPush(ctx, t.ID, id, at)
+	}
+	var loss *keyfile.LossError
+	var not *NotPushableError
+	switch {
+	case errors.As(err, &loss), errors.As(err, &not):
+		out.Outcome, out.Note = Refused, err.Error()
+		return out, nil
+	case err != nil:
+		return out, err
+	}
+	done, err := r.try(ctx, p)
+	done.Loss = out.Loss
+	return done, err
+}
+
+// try does what is wanted of a push, unless its target is down.
+func (r runner) try(ctx context.Context, p Push) (Pushed, error) {
+	out := Pushed{Token: Name(p.Token), Target: p.Target.Name, Serial: p.Place.Serial, Outcome: Waiting, StillValid: p.StillValid()}
+	l := r.line(ctx, p.Target)
+	if l.down != nil {
+		out.Note = "not tried: " + l.down.Error()
+		return out, nil
+	}
+	p, err := r.d.Store.BeginPush(ctx, p.ID)
+	if err != nil {
+		return out, err
+	}
+	result, err := r.perform(ctx, l, p)
+	if err != nil && ctx.Err() != nil { // it may or may not have been done: the next try looks
+		return out, ctx.Err()
+	}
+	e := PushEnd{Push: p, Done: err == nil, Handle: result.Handle}
+	out.Outcome, e.Error = outcome(result, err)
+	var none *push.UnreachableError
+	switch {
+	case out.Outcome == "":
+		return out, err
+	case errors.As(err, &none):
+		l.down, e.Doubt = err, DoubtUnanswered
+	case out.Outcome == Waiting:
+		l.down = err
+	case e.Done && p.Wanted == WantDisabled && p.Doubt.After(r.d.Now()):
+		e.Done, e.Error, out.Outcome = false, "disabled, but an earlier request without an answer may still arrive", Waiting
+	}
+	out.Note = e.Error
+	now, err := r.d.Store.EndPush(context.WithoutCancel(ctx), e)
+	if err == nil && now.Wanted != p.Wanted { // it was blocked or restored meanwhile
+		return r.try(ctx, now)
+	}
+	out.StillValid = now.StillValid()
+	return out, err
+}
+
+// outcome says what a call came to, and why it is not done; no outcome for an error that no target makes.
+func outcome(r push.Result, err error) (PushOutcome, string) {
+	var (
+		auth    *push.AuthError
+		refused *push.RefusedError
+		none    *push.UnreachableError
+		loss    *keyfile.LossError
+	)
+	switch {
+	case err == nil && r.Status == push.Gone:
+		return Disabled, ""
+	case err == nil:
+		return PushOutcome(r.Status), ""
+	case errors.As(err, &auth):
+		return Waiting, auth.Error()
+	case errors.As(err, &none):
+		return Waiting, none.Error()
+	case errors.As(err, &refused):
+		return Refused, refused.Error()
+	case errors.As(err, &loss):
+		return Refused, loss.Error()
+	}
+	return "", ""
+}
+
+// perform asks the target for what is wanted. The holder is the one at the time of the push, in the record too.
+func (r runner) perform(ctx context.Context, l *line, p Push) (push.Result, error) {
+	if p.Wanted == WantDisabled {
+		return l.Disable(ctx, p.Place)
+	}
+	rec, err := r.d.Store.Record(ctx, p.Credential)
+	if err != nil {
+		return push.Result{}, err
+	}
+	defer rec.Destroy()
+	rec.Owner = p.Place.Account
+	switch p.Wanted {
+	case WantEnrolled:
+		if err := keyfile.Refused(p.Target.Name, rec, l.Loss(rec)); err != nil && !p.Enrolled { // its counter moved while it waited
+			return push.Result{}, err
+		}
+		return l.Enrol(ctx, rec, p.Place)
+	case WantEnabled:
+		return l.Enable(ctx, rec, p.Place)
+	}
+	return push.Result{}, fmt.Errorf("%w: a push that is to be %s", token.ErrIntegrity, p.Wanted)
+}
