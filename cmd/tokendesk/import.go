@@ -1,24 +1,20 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/codecs"
 	"github.com/tokendesk/tokendesk/provision/desk"
 )
 
 func newKeyfileImportCmd(a *app) *cobra.Command {
-	var format string
+	var o opening
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Take in the keys of a key file, so that they are checked here", Args: args(1, 1, "FILE"),
 		Long: `Take in the keys of a key file, or of standard input for "-". The format is found by itself, or named by --format. What is
@@ -28,12 +24,11 @@ The file holds secrets: remove it afterwards.`,
 		Example: "  tokendesk keyfile import keys.csv\n  gpg -d keys.csv.asc | tokendesk keyfile import -",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
-				return runImport(cmd.Context(), a, d, given[0], format)
+				return runImport(cmd.Context(), a, d, given[0], o)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "format of the file: "+strings.Join(codecs.ReaderNames(), ", "))
-	complete(cmd, "format", codecs.ReaderNames()...)
+	o.flags(cmd)
 	return cmd
 }
 
@@ -44,24 +39,20 @@ type importRow struct {
 	Note    string       `json:"note,omitempty"`
 }
 
-func runImport(ctx context.Context, a *app, d *desk.Desk, name, format string) error {
-	file, err := a.openInput(ctx, name)
+func runImport(ctx context.Context, a *app, d *desk.Desk, name string, o opening) error {
+	file, err := a.openKeyFile(ctx, name, o)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }() // read only
-	in := bufio.NewReaderSize(file, codecs.HeadSize)
-	codec, err := detect(file, in, format)
-	if err != nil {
-		return err
-	}
+	codec := file.reader
 	var t tally
 	rows := stream[importRow]{w: a.stdout, format: a.format, name: "records", columns: []column[importRow]{
 		{"Line", func(r importRow) string { return fmt.Sprint(r.Line) }},
 		{"Outcome", func(r importRow) string { return string(r.Outcome) }},
 		{"Note", func(r importRow) string { return r.Note }},
 	}}
-	records := blamed(file, keyfile.Import(codec, in))
+	records := file.blamed(keyfile.Import(codec, file.text))
 	err = d.Import(ctx, name, records, func(i desk.Imported) {
 		switch i.Outcome {
 		case desk.New:
@@ -87,11 +78,11 @@ func runImport(ctx context.Context, a *app, d *desk.Desk, name, format string) e
 }
 
 // blamed passes rows on, and blames the file for an error that ends it.
-func blamed(file *input, records iter.Seq2[keyfile.Record, error]) iter.Seq2[keyfile.Record, error] {
+func (in *input) blamed(records iter.Seq2[keyfile.Record, error]) iter.Seq2[keyfile.Record, error] {
 	return func(yield func(keyfile.Record, error) bool) {
 		for r, err := range records {
 			if err != nil && !keyfile.IsRow(err) {
-				err = file.blame(err)
+				err = in.fault(err)
 			}
 			if !yield(r, err) {
 				return
@@ -106,31 +97,4 @@ func importNote(c keyfile.Reader, i desk.Imported) string {
 		return i.Note
 	}
 	return fmt.Sprintf("%s: line %d: %s", c.Name(), i.Line, i.Note)
-}
-
-// detect chooses the codec by name or by the file's first bytes.
-func detect(file *input, in *bufio.Reader, format string) (keyfile.Reader, error) {
-	head, err := in.Peek(codecs.HeadSize)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, file.blame(err)
-	}
-	if len(head) == 0 {
-		return nil, usagef("%s is empty", file.name)
-	}
-	if format != "" {
-		c, ok := codecs.ReaderByName(format)
-		if !ok {
-			return nil, usagef("--format %s is unknown", printable(format)).hint("it is one of: %s", strings.Join(codecs.ReaderNames(), ", "))
-		}
-		return c, nil
-	}
-	if err := keyfile.Unreadable(head); err != nil {
-		return nil, file.blame(err)
-	}
-	c, sure := codecs.Detect(head)
-	if sure == 0 {
-		return nil, usagef("%s is in no format that is known here", file.name).
-			hint("name it: --format %s", strings.Join(codecs.ReaderNames(), "|"))
-	}
-	return c, nil
 }
