@@ -87,7 +87,12 @@ func wrap(block cipher.Block, plain []byte) []byte {
 		a = binary.BigEndian.AppendUint32([]byte{0xA6, 0x59, 0x59, 0xA6}, uint32(len(plain)))
 		plain = append(bytes.Clone(plain), make([]byte, 8-len(plain)%8)...)
 	}
-	r := append(bytes.Clone(a), plain...)
+	return wrapWith(block, a, plain)
+}
+
+// wrapWith wraps whole blocks after an initial value.
+func wrapWith(block cipher.Block, initial, plain []byte) []byte {
+	r := append(bytes.Clone(initial), plain...)
 	n := len(plain) / 8
 	if n == 1 {
 		block.Encrypt(r, r)

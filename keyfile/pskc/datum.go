@@ -166,11 +166,10 @@ func (p *pkg) integer(name string, low, high, absent int64, v *vault) (int64, er
 		p.bad(d.line, fields[name], "its padding is of no known kind")
 		return 0, nil
 	case isBytes && !decimal(b):
-		if len(b) > 8 || len(b) == 8 && b[0] >= 0x80 {
-			p.bad(d.line, fields[name], fmt.Sprintf("not a number from %d to %d", low, high))
-			return 0, nil
+		n := low - 1
+		if len(b) <= 8 {
+			n = int64(binary.BigEndian.Uint64(append(make([]byte, 8-len(b)), b...)))
 		}
-		n := int64(binary.BigEndian.Uint64(append(make([]byte, 8-len(b)), b...)))
 		if n < low || n > high {
 			p.bad(d.line, fields[name], fmt.Sprintf("not a number from %d to %d", low, high))
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/pbkdf2"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,44 +28,44 @@ type derivation struct {
 	prf        string // an HMAC; "" is HMAC-SHA1
 }
 
-// key is the key of a passphrase. Every error is about the file.
-func (d derivation) key(passphrase secret.Bytes) (secret.Bytes, error) {
-	salt, size, rounds, err := d.params()
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	prf := hashFunctions["sha1"]
-	if d.prf != "" {
-		h, ok := hmacOf(d.prf)
-		if !ok {
-			return secret.Bytes{}, errors.New("its key is derived with a function that this reader does not know")
-		}
-		prf = h
-	}
-	key, err := pbkdf2.Key(prf, string(passphrase.Reveal()), salt, rounds, size)
+// pbkdf2Params are a derivation whose limits were checked.
+type pbkdf2Params struct {
+	prf          func() hash.Hash
+	salt         []byte
+	rounds, size int
+}
+
+// key is the key of a passphrase.
+func (p pbkdf2Params) key(passphrase secret.Bytes) (secret.Bytes, error) {
+	key, err := pbkdf2.Key(p.prf, string(passphrase.Reveal()), p.salt, p.rounds, p.size)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("derive the key: %w", err)
 	}
 	return secret.New(key), nil
 }
 
-func (d derivation) params() (salt []byte, size, rounds int, err error) {
+// params checks what the file says. Every error is about the file.
+func (d derivation) params() (p pbkdf2Params, err error) {
 	if m := fragment(d.method); m != "pbkdf2" {
-		return nil, 0, 0, errors.New("its key is derived with a method that this reader does not know: it reads PBKDF2")
+		return p, errors.New("its key is derived with a method that this reader does not know: it reads PBKDF2")
 	}
-	salt, ok := unbase64([]byte(d.salt))
-	if !ok || len(salt) == 0 || len(salt) > maxSalt {
-		return nil, 0, 0, fmt.Errorf("its salt is missing, not base64 or longer than %d bytes", maxSalt)
+	var ok bool
+	if p.prf, ok = hashFunctions["sha1"]; d.prf != "" {
+		p.prf, ok = hmacOf(d.prf)
 	}
-	rounds, err = strconv.Atoi(d.iterations)
-	if err != nil || rounds < 1 || rounds > maxIterations {
-		return nil, 0, 0, fmt.Errorf("its iteration count is no number from 1 to %d", maxIterations)
+	if !ok {
+		return p, errors.New("its key is derived with a function that this reader does not know")
 	}
-	size, err = strconv.Atoi(d.keySize)
-	if err != nil || !slices.Contains([]int{16, 24, 32}, size) {
-		return nil, 0, 0, errors.New("its key length is not 16, 24 or 32")
+	if p.salt, ok = unbase64([]byte(d.salt)); !ok || len(p.salt) == 0 || len(p.salt) > maxSalt {
+		return p, fmt.Errorf("its salt is missing, not base64 or longer than %d bytes", maxSalt)
 	}
-	return salt, size, rounds, nil
+	if p.rounds, err = strconv.Atoi(d.iterations); err != nil || p.rounds < 1 || p.rounds > maxIterations {
+		return p, fmt.Errorf("its iteration count is no number from 1 to %d", maxIterations)
+	}
+	if p.size, err = strconv.Atoi(d.keySize); err != nil || !slices.Contains([]int{16, 24, 32}, p.size) {
+		return p, errors.New("its key length is not 16, 24 or 32")
+	}
+	return p, nil
 }
 
 // set takes the text of an element below DerivedKey.

@@ -114,6 +114,7 @@ func TestVendors(t *testing.T) {
 			t.Errorf("%s: %d records, %v", uri, len(recs), errs)
 		}
 	}
+	assertRow(t, "draft's format", Codec{}, strings.Replace(draft02, `Format="DECIMAL"`, `Format="HEXADECIMAL"`, 1), "no decimal numbers")
 }
 
 // ActivIdentity's files: an initialization vector of the container's own, the digest over the clear bytes, numbers in base64.

@@ -119,15 +119,14 @@ func (p Protection) key() (key secret.Bytes, how string, err error) {
 	if err != nil {
 		return secret.Bytes{}, "", err
 	}
-	rounds := p.Iterations
-	if rounds == 0 {
-		rounds = DefaultIterations
+	d := pbkdf2Params{prf: sha1.New, salt: salt.Reveal(), rounds: p.Iterations, size: PresharedKeySize}
+	if d.rounds == 0 {
+		d.rounds = DefaultIterations
 	}
-	d := derivation{used: true, method: methodPBKDF2, salt: base64.StdEncoding.EncodeToString(salt.Reveal()),
-		iterations: strconv.Itoa(rounds), keySize: strconv.Itoa(PresharedKeySize)}
-	how = "  <xenc11:DerivedKey>\n   <xenc11:KeyDerivationMethod Algorithm=\"" + d.method + "\">\n    <pkcs5:PBKDF2-params>\n" +
-		"     <Salt><Specified>" + d.salt + "</Specified></Salt>\n     <IterationCount>" + d.iterations + "</IterationCount>\n" +
-		"     <KeyLength>" + d.keySize + "</KeyLength>\n     <PRF/>\n    </pkcs5:PBKDF2-params>\n   </xenc11:KeyDerivationMethod>\n" +
+	how = "  <xenc11:DerivedKey>\n   <xenc11:KeyDerivationMethod Algorithm=\"" + methodPBKDF2 + "\">\n    <pkcs5:PBKDF2-params>\n" +
+		"     <Salt><Specified>" + base64.StdEncoding.EncodeToString(d.salt) + "</Specified></Salt>\n" +
+		"     <IterationCount>" + strconv.Itoa(d.rounds) + "</IterationCount>\n     <KeyLength>" + strconv.Itoa(d.size) + "</KeyLength>\n" +
+		"     <PRF/>\n    </pkcs5:PBKDF2-params>\n   </xenc11:KeyDerivationMethod>\n" +
 		"   <xenc11:MasterKeyName>" + escapeXML(nameOr(p.Name, "Password")) + "</xenc11:MasterKeyName>\n  </xenc11:DerivedKey>\n"
 	key, err = d.key(p.Password)
 	return key, how, err

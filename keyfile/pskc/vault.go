@@ -180,27 +180,7 @@ func (v *vault) unlock() error {
 	if _, ok := hmacOf(v.mac.algorithm); !ok && v.mac.algorithm != "" {
 		return errors.New("its MAC is of a kind that this reader does not know")
 	}
-	need := keyfile.Need{Means: keyfile.PresharedKey, Hint: v.keyName}
-	if v.derived.used {
-		if _, _, _, err := v.derived.params(); err != nil { // before anybody types
-			return err
-		}
-		need.Means = keyfile.Passphrase
-	}
-	answer, err := v.ask(need)
-	if err != nil {
-		return fmt.Errorf("ask for the %s: %w", need.Means, err)
-	}
-	defer answer.Destroy()
-	if answer.Len() == 0 {
-		return keyfile.ErrLocked
-	}
-	key := secret.Bytes{}
-	if v.derived.used {
-		key, err = v.derived.key(answer)
-	} else {
-		key = answer.Clone()
-	}
+	key, err := v.obtain()
 	if err != nil {
 		return err
 	}
@@ -210,6 +190,30 @@ func (v *vault) unlock() error {
 	}
 	v.key = key
 	return nil
+}
+
+// obtain asks for the key or for the passphrase that it is made of.
+func (v *vault) obtain() (key secret.Bytes, err error) {
+	need := keyfile.Need{Means: keyfile.PresharedKey, Hint: v.keyName}
+	var d pbkdf2Params
+	if v.derived.used {
+		need.Means = keyfile.Passphrase
+		if d, err = v.derived.params(); err != nil { // before anybody types
+			return key, err
+		}
+	}
+	answer, err := v.ask(need)
+	if err != nil {
+		return key, fmt.Errorf("ask for the %s: %w", need.Means, err)
+	}
+	defer answer.Destroy()
+	switch {
+	case answer.Len() == 0:
+		return key, keyfile.ErrLocked
+	case v.derived.used:
+		return d.key(answer)
+	}
+	return answer.Clone(), nil
 }
 
 // keys are what the MAC key can be, and whether that it was decrypted right is in doubt.
