@@ -9,7 +9,9 @@ FUZZTIME ?= 10s
 OUT      := bin
 # What the tests of the guest and of foreign programs need, by Debian's names.
 DEBIAN   := qemu-system-x86 busybox-static kmod cpio usbip usbutils yubikey-manager yubikey-personalization \
-            libykclient-dev pcscd oathtool pskctool pkg-config gcc libc6-dev libusb-1.0-0-dev strace
+            libykclient-dev pcscd oathtool pskctool pkg-config gcc libc6-dev libusb-1.0-0-dev strace \
+            gnupg age zbar-tools qrencode libxml2-utils python3 python3-pskc python3-pyotp python3-cryptography python3-yaml \
+            libpam-oath libpam-google-authenticator libpam-yubico pamtester libpam-wrapper
 
 # cgo where there is a C compiler and libusb's headers, pure Go otherwise.
 HAVE_CC     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo yes)
@@ -77,7 +79,7 @@ fuzz:
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | while IFS=: read -r file func; do \
 		name=$${func#func }; \
 		echo "fuzz $$name ($$(dirname $$file)) $(FUZZTIME)"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$(dirname $$file) >$(OUT)/fuzz.log 2>&1 </dev/null || { cat $(OUT)/fuzz.log; exit 1; }; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$(dirname $$file) >$(OUT)/fuzz.log 2>&1 </dev/null || { cat $(OUT)/fuzz.log; exit 1; }; \
 	done
 
 # soak runs what is too long for every day: 3000 kills of a server under load, and two minutes for each decoder.
