@@ -32,6 +32,7 @@ type Store interface {
 	Clients
 	KeyFiles
 	Targets
+	Apps
 }
 
 // People keeps persons.

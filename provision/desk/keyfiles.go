@@ -177,7 +177,7 @@ func complete(r *keyfile.Record) string {
 }
 
 func completeCommon(r *keyfile.Record) string {
-	if err := errors.Join(checkText("label", r.Label, false), checkText("owner", r.Owner, false)); err != nil {
+	if err := errors.Join(checkText("label", r.Label, false), checkText("owner", r.Owner, false), checkText("issuer", r.Issuer, false)); err != nil {
 		return err.Error()
 	}
 	if r.Slot < 0 || r.Slot > 2 {

@@ -111,6 +111,7 @@ type Settings struct {
 	Digits        int           // HOTP and TOTP: 6..8
 	Period        time.Duration // TOTP
 	Hash          string        // HOTP, TOTP: "sha1", "sha256", "sha512"
+	Issuer        string        // HOTP, TOTP: who asks for the codes, as an app shows it
 	ExtFlags      uint8         // YubiKey slot: reference yubikey-otp.md §3.2
 	TicketFlags   uint8
 	ConfigFlags   uint8

@@ -74,7 +74,7 @@ func (s *Store) record(ctx context.Context, id token.CredentialID) (keyfile.Reco
 	}
 	r := keyfile.Record{
 		Kind: c.Kind, Serial: k.Serial, Label: k.Label, Slot: c.Slot, PublicID: c.PublicID, PrivateID: secrets.PrivateID, Key: secrets.Key,
-		Digits: c.Settings.Digits, Period: c.Settings.Period, Hash: c.Settings.Hash, Created: c.Created,
+		Digits: c.Settings.Digits, Period: c.Settings.Period, Hash: c.Settings.Hash, Issuer: c.Settings.Issuer, Created: c.Created,
 	}
 	if c.Kind == token.HOTP {
 		r.Counter = c.Counters.Moving + 1

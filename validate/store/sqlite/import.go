@@ -179,7 +179,7 @@ func (t *tx) importNew(ctx context.Context, r keyfile.Record, k token.Token) (de
 		}
 	}
 	c := token.Credential{Token: k.ID, Kind: r.Kind, Slot: r.Slot, PublicID: r.PublicID, State: state,
-		Settings: token.Settings{Digits: r.Digits, Period: r.Period, Hash: r.Hash, HasAccessCode: r.AccessCode.Len() > 0}}
+		Settings: token.Settings{Digits: r.Digits, Period: r.Period, Hash: r.Hash, Issuer: r.Issuer, HasAccessCode: r.AccessCode.Len() > 0}}
 	if c.ID, err = t.addCredential(c); err != nil {
 		return done, err
 	}

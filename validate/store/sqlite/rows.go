@@ -48,7 +48,7 @@ func oneToken(ctx context.Context, q querier, where string, args ...any) (token.
 
 const (
 	credentialColumns = `c.id, c.token, c.kind, c.slot, c.public_id, c.state, c.digits, c.period, c.hash, c.ext_flags, c.ticket_flags, c.config_flags,
-		c.has_access_code, c.created, c.proven_at, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at`
+		c.has_access_code, c.issuer, c.created, c.proven_at, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at`
 	credentialFrom = ` FROM credential c JOIN counter n ON n.credential = c.id `
 )
 
@@ -58,7 +58,7 @@ func scanCredential(row scanner) (token.Credential, error) {
 	var period, created, proven, at int64
 	set, n := &c.Settings, &c.Counters
 	err := row.Scan(&c.ID, &c.Token, &c.Kind, &c.Slot, &public, &c.State, &set.Digits, &period, &set.Hash, &set.ExtFlags, &set.TicketFlags, &set.ConfigFlags,
-		&set.HasAccessCode, &created, &proven, &c.Enabled, &n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at)
+		&set.HasAccessCode, &set.Issuer, &created, &proven, &c.Enabled, &n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at)
 	if err != nil {
 		return c, err
 	}
@@ -95,9 +95,9 @@ func collect[T any](ctx context.Context, q querier, scan func(scanner) (T, error
 // addCredential inserts a credential with fresh counters, not enabled, and returns its number.
 func (t *tx) addCredential(c token.Credential) (token.CredentialID, error) {
 	set := c.Settings
-	r, err := t.Exec(`INSERT INTO credential (token, kind, slot, public_id, state, digits, period, hash, ext_flags, ticket_flags, config_flags, has_access_code, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Token, string(c.Kind), c.Slot, c.PublicID.String(), string(c.State),
-		set.Digits, int64(set.Period), set.Hash, set.ExtFlags, set.TicketFlags, set.ConfigFlags, set.HasAccessCode, micros(t.now))
+	r, err := t.Exec(`INSERT INTO credential (token, kind, slot, public_id, state, digits, period, hash, ext_flags, ticket_flags, config_flags, has_access_code, issuer, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Token, string(c.Kind), c.Slot, c.PublicID.String(), string(c.State),
+		set.Digits, int64(set.Period), set.Hash, set.ExtFlags, set.TicketFlags, set.ConfigFlags, set.HasAccessCode, set.Issuer, micros(t.now))
 	if err != nil {
 		return 0, err
 	}

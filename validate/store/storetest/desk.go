@@ -35,6 +35,8 @@ func RunDesk(t *testing.T, open func(t *testing.T) Full) {
 		{"import a key twice", testImportTwice},
 		{"import OATH", testImportOATH},
 		{"overwrite an import", testOverwriteImport},
+		{"apps", testApps},
+		{"app refusals", testAppRefusals},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -181,7 +183,7 @@ func testDeskBlock(t *testing.T, s deskSuite) {
 		t.Error("accepted after the block")
 	}
 	s.must(t, block(token.ReasonForgotten)) // the same again
-	s.must(t, block(token.ReasonLeft)) // as hard: replaces the reason
+	s.must(t, block(token.ReasonLeft))      // as hard: replaces the reason
 	is(token.Suspended, token.ReasonLeft)
 	s.must(t, block(token.ReasonLost)) // harder
 	is(token.Lost, token.ReasonLost)

@@ -53,7 +53,7 @@ CREATE TABLE credential (
   has_access_code INTEGER NOT NULL DEFAULT 0 CHECK (has_access_code IN (0, 1)),
   created         INTEGER NOT NULL,
   proven_at       INTEGER NOT NULL DEFAULT 0
-) STRICT;
+, issuer TEXT NOT NULL DEFAULT '') STRICT;
 CREATE INDEX credential_any_public_id ON credential (public_id);
 CREATE UNIQUE INDEX credential_public_id ON credential (public_id)
   WHERE (kind = 'yubico-otp' OR public_id <> '') AND state NOT IN ('pending', 'revoked');
