@@ -24,7 +24,7 @@ import (
 // childVariable makes the test binary a server process: its value is the store's directory.
 const childVariable = "TOKENDESK_TEST_STORE"
 
-// TestMain runs either the tests or one server process.
+// TestMain runs either the tests, one server process, or one that pushes.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
 		if err := serveChild(dir, os.Stdin, os.Stdout); err != nil {
@@ -33,21 +33,27 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if dir := os.Getenv(pushVariable); dir != "" {
+		if err := pushChild(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
+}
+
+// loadKeys reads the keys that drawKeys wrote; the zero keys, which open nothing, if they are not there.
+func loadKeys(dir string) (out Keys) {
+	out.Sealing, _ = seal.LoadFile(filepath.Join(dir, "seal.key"))
+	out.Signing, _ = seal.LoadSigningFile(filepath.Join(dir, "sign.key"))
+	return out
 }
 
 // serveChild answers lines "use session nonce" with "use session ok|no", each from a goroutine of its own, and ends with its input.
 func serveChild(dir string, in io.Reader, out io.Writer) error {
-	sealing, err := seal.LoadFile(filepath.Join(dir, "seal.key"))
-	if err != nil {
-		return err
-	}
-	signing, err := seal.LoadSigningFile(filepath.Join(dir, "sign.key"))
-	if err != nil {
-		return err
-	}
 	ctx := context.Background()
-	s, err := Open(ctx, dir, Keys{sealing, signing}, options())
+	s, err := Open(ctx, dir, loadKeys(dir), options())
 	if err != nil {
 		return err
 	}

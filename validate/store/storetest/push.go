@@ -30,6 +30,7 @@ func RunPush(t *testing.T, open func(t *testing.T) Full) {
 		{"block and restore", testPushBlock},
 		{"block while enrolling", testBlockWhileEnrolling},
 		{"stopped anywhere", testPushStopped},
+		{"nothing is confirmed by mistake", testPushUnconfirmed},
 		{"replaced", testPushReplaced},
 		{"one target down", testTargetDown},
 		{"remove a target", testRemoveTarget},

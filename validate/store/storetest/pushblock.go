@@ -141,6 +141,36 @@ func testPushStopped(t *testing.T, s *pushSuite) {
 	}
 }
 
+// testPushUnconfirmed: a block during a try is not confirmed by its end, and neither is a second block by the end of the first.
+func testPushUnconfirmed(t *testing.T, s *pushSuite) {
+	s.add(t, "pi")
+	s.key(t, 1)
+	s.push(t, "pi")
+	block := func() {
+		t.Helper()
+		_, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "")
+		s.must(t, err)
+	}
+	p, err := s.BeginPush(t.Context(), s.status(t, "101").ID)
+	s.must(t, err)
+	block()
+	now, err := s.EndPush(t.Context(), desk.PushEnd{Push: p, Done: true})
+	if err != nil || now.Settled() || !now.StillValid() {
+		t.Errorf("blocked during a try: %+v, %v", now, err)
+	}
+	expect(t, "first", s.settle(t), "YUBIAES101_1 disabled")
+	_, outcome, err := s.d.Restore(t.Context(), "101", otp(t, 1, 5, 0))
+	if err != nil || outcome != desk.Restored {
+		t.Fatalf("%s, %v", outcome, err)
+	}
+	_, err = s.BeginPush(t.Context(), p.ID) // and stopped: it may have been enabled
+	s.must(t, err)
+	block()
+	if st := s.status(t, "101"); st.Settled() || !st.StillValid() {
+		t.Errorf("blocked again: %+v", st)
+	}
+}
+
 // testPushReplaced: what the slot held before is disabled, and the new key is another token.
 func testPushReplaced(t *testing.T, s *pushSuite) {
 	p := s.add(t, "pi")
