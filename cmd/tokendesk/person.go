@@ -31,10 +31,14 @@ func holder(ctx context.Context, st *sqlite.Store, account string) (*token.Perso
 	}
 	p, err := st.Person(ctx, account)
 	if errors.Is(err, token.ErrNotFound) {
-		return nil, problemf(exitNotFound, "there is no person with the account %q", printable(account)).
-			hint("add one: tokendesk person add ACCOUNT")
+		return nil, noPerson(account)
 	}
 	return &p, err
+}
+
+func noPerson(account string) error {
+	return problemf(exitNotFound, "there is no person with the account %q", printable(account)).
+		hint("add one: tokendesk person add ACCOUNT")
 }
 
 func newPersonAddCmd(a *app) *cobra.Command {
