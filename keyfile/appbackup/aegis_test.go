@@ -59,6 +59,13 @@ func TestAegisLoss(t *testing.T) {
 	sample.AssertRecords(t, Aegis{}, "odd names", text, []keyfile.Record{odd})
 }
 
+func TestHostileFiles(t *testing.T) {
+	t.Parallel()
+	for _, p := range plain {
+		sample.AssertHostile(t, p.reader, string(load(t, p.file)))
+	}
+}
+
 // FuzzDecode reads every format: an error stands beside a zero record, what Aegis does not refuse comes back from its vault.
 // Nobody answers, so that no key is derived.
 func FuzzDecode(f *testing.F) {
@@ -71,19 +78,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(golden))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, p := range plain {
-			if n := p.reader.Detect(file); n < 0 || n > 100 {
-				t.Errorf("%s: Detect says %d", p.reader.Name(), n)
-			}
-			for rec, err := range p.reader.Decode(strings.NewReader(string(file))) {
-				if err != nil {
-					if d := keyfile.Differences(rec, keyfile.Record{}); len(d) > 0 {
-						t.Errorf("%v beside a record with %v", err, d)
-					}
-					continue
-				}
-				checkRecord(t, rec)
-				rec.Destroy()
-			}
+			sample.AssertFile(t, p.reader, string(file), checkRecord)
 		}
 	})
 }

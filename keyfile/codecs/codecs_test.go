@@ -104,8 +104,11 @@ func TestTargets(t *testing.T) {
 		if target.Title == "" || target.Why == "" || !strings.Contains(target.Import, "FILE") {
 			t.Errorf("%s: %+v", target.Name, target)
 		}
-		if s := target.Instructions("keys.csv"); strings.Contains(s, "FILE") || !strings.Contains(s, "keys.csv") {
-			t.Errorf("%s: %s", target.Name, s)
+		for _, keyFile := range []string{"", "psk.bin"} {
+			s := target.Instructions("keys.csv", keyFile)
+			if strings.Contains(s, "FILE") || !strings.Contains(s, "keys.csv") || strings.Contains(s, "-k ") != (keyFile != "" && target.RawKey) {
+				t.Errorf("%s: %s", target.Name, s)
+			}
 		}
 		if !target.Tried && !strings.Contains(target.Why, "not tried") {
 			t.Errorf("%s does not say that it was not tried", target.Name)
@@ -120,6 +123,15 @@ func TestTargets(t *testing.T) {
 	}
 	if _, ok := TargetByName("nobody"); ok {
 		t.Error("nobody is a target")
+	}
+}
+
+func TestQuoted(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[string]string{"a/b_c-1.csv": "a/b_c-1.csv", "my keys": "'my keys'", "it's": `'it'\''s'`, "$(id)": "'$(id)'", "": "''", "--": "'--'"} {
+		if got := Quoted(word); got != want {
+			t.Errorf("%q: %s, want %s", word, got, want)
+		}
 	}
 }
 
@@ -175,6 +187,19 @@ func TestStopping(t *testing.T) {
 			if w.left < 0 && !errors.Is(err, io.ErrShortWrite) {
 				t.Errorf("%s: write %d failed and the encoder says %v", c.Name(), n, err)
 			}
+		}
+	}
+}
+
+func TestHostileFiles(t *testing.T) {
+	t.Parallel()
+	for _, c := range everyCodec() {
+		for _, rec := range encodable(c) {
+			text, err := sample.Encode(c, rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sample.AssertHostile(t, c, text)
 		}
 	}
 }

@@ -1,10 +1,8 @@
 package codecs
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/keyfile"
@@ -58,50 +56,7 @@ func TestSeedsAreRead(t *testing.T) {
 	}
 }
 
-// fuzz holds the laws: no panic; an error stands beside a zero record; a decoded record is carried whole by its format,
-// apart from the access code; what is not refused comes back from a second file.
-func fuzz(f *testing.F, c keyfile.Codec) {
-	for _, text := range seeds(f, c) {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, file []byte) {
-		if n := c.Detect(file[:min(len(file), HeadSize)]); n < 0 || n > 100 {
-			t.Errorf("Detect says %d", n)
-		}
-		for rec, err := range c.Decode(strings.NewReader(string(file))) {
-			if err != nil {
-				if d := keyfile.Differences(rec, keyfile.Record{}); len(d) > 0 || rec.Line != 0 {
-					t.Errorf("%v beside a record with %v", err, d)
-				}
-				continue
-			}
-			checkRecord(t, c, rec)
-			rec.Destroy()
-		}
-	})
-}
-
-func checkRecord(t *testing.T, c keyfile.Codec, rec keyfile.Record) {
-	if rec.Line < 1 {
-		t.Errorf("a record of line %d", rec.Line)
-	}
-	text, err := sample.Encode(c, rec)
-	var refused *keyfile.LossError
-	if errors.As(err, &refused) {
-		return
-	}
-	if err != nil {
-		t.Fatalf("encode a decoded record: %v", err)
-	}
-	if err := keyfile.Check(c, strings.NewReader(text), keyfile.All([]keyfile.Record{rec})); err != nil {
-		t.Errorf("%v in\n%s", err, text)
-	}
-	for _, field := range keyfile.Differences(rec, c.Carried(rec)) {
-		if field != "access-code" {
-			t.Errorf("the file said %s, and Carried loses it", field)
-		}
-	}
-}
+func fuzz(f *testing.F, c keyfile.Codec) { sample.Fuzz(f, c, seeds(f, c)) }
 
 func FuzzYubicoCSV(f *testing.F) { fuzz(f, yubicocsv.Codec{}) }
 func FuzzOATHCSV(f *testing.F)   { fuzz(f, oathcsv.Codec{Realm: "campus"}) }

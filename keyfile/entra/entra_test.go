@@ -181,21 +181,7 @@ func TestPython(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds that a row that was read is written again, if at all, as what was read.
 func FuzzDecode(f *testing.F) {
-	for _, text := range []string{golden, strings.ReplaceAll(golden, ",", ";"), "Secret Key\tSerial Number\n" + base32Carol + "\tT1\n", header + "\n\"\"\"\",\"\n",
-		"\xEF\xBB\xBF\"upn\",\"serial number\",\"secret key\"\n\"a@b\",1,\"" + base32Carol + "\"", "\x00", "\xFF\xFE"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		(Codec{}).Detect([]byte(text))
-		recs, _ := sample.Decode(Codec{}, text)
-		for _, rec := range sample.Taken(Codec{}, recs) {
-			again, err := sample.Encode(Codec{}, rec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sample.AssertRecords(t, Codec{}, "again", again, []keyfile.Record{rec})
-		}
-	})
+	sample.Fuzz(f, Codec{}, []string{golden, strings.ReplaceAll(golden, ",", ";"), "Secret Key\tSerial Number\n" + base32Carol + "\tT1\n", header + "\n\"\"\"\",\"\n",
+		"\xEF\xBB\xBF\"upn\",\"serial number\",\"secret key\"\n\"a@b\",1,\"" + base32Carol + "\"", "\x00", "\xFF\xFE"}, sample.Sound())
 }

@@ -134,20 +134,7 @@ func TestPythonReadsTheFile(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds that a row that was read is written again, if at all, as what was read.
 func FuzzDecode(f *testing.F) {
-	for _, text := range []string{reference, header + "\nbob,renew,hotp,sha1,8,30,42,8,,BZU5GRA6GBGAC4TOFIYUIVCX3RL5BMMO\n", header, "dave,none,totp,,,,,,,",
-		"\xFF\xFEu", "\x00"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		recs, _ := sample.Decode(Codec{}, text)
-		for _, rec := range sample.Taken(Codec{}, recs) {
-			again, err := sample.Encode(Codec{}, rec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sample.AssertRecords(t, Codec{}, "again", again, []keyfile.Record{rec})
-		}
-	})
+	sample.Fuzz(f, Codec{}, []string{reference, header + "\nbob,renew,hotp,sha1,8,30,42,8,,BZU5GRA6GBGAC4TOFIYUIVCX3RL5BMMO\n", header, "dave,none,totp,,,,,,,",
+		"\xFF\xFEu", "\x00"}, sample.Sound())
 }

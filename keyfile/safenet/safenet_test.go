@@ -113,27 +113,11 @@ func TestManyTokens(t *testing.T) {
 		break
 	}
 }
+func TestHostileFiles(t *testing.T) {
+	t.Parallel()
+	sample.AssertHostile(t, Reader{}, reference)
+}
 
-// FuzzDecode: no panic, an error stands beside a zero record, a record is sound.
 func FuzzDecode(f *testing.F) {
-	seeds := []string{reference, strings.Replace(reference, "42", "-1", 1), "<Tokens></Tokens>", "<Tokens><Token serial='1'><Applications/></Token></Tokens>"}
-	if len(seeds) == 0 {
-		f.Fatal("no seeds")
-	}
-	for _, s := range seeds {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, file string) {
-		for rec, err := range (Reader{}).Decode(strings.NewReader(file)) {
-			if err != nil {
-				if d := keyfile.Differences(rec, keyfile.Record{}); len(d) > 0 {
-					t.Errorf("%v beside a record with %v", err, d)
-				}
-				continue
-			}
-			if l := keyfile.Unsound(rec, token.HOTP); len(l) > 0 || rec.Label == "" || rec.Line < 1 {
-				t.Errorf("%v, line %d", l, rec.Line)
-			}
-		}
-	})
+	sample.Fuzz(f, Reader{}, []string{reference, strings.Replace(reference, "42", "-1", 1), "<Tokens></Tokens>", "<Tokens><Token serial='1'><Applications/></Token></Tokens>"}, sample.Sound(token.HOTP), sample.Labelled)
 }

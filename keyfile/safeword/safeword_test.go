@@ -86,27 +86,11 @@ func TestHostile(t *testing.T) {
 		}
 	}
 }
+func TestHostileFiles(t *testing.T) {
+	t.Parallel()
+	sample.AssertHostile(t, Reader{}, head+event+"\n"+timed)
+}
 
-// FuzzDecode: no panic, an error stands beside a zero record, a record is sound.
 func FuzzDecode(f *testing.F) {
-	seeds := []string{head + event, timed, timed2, event + "\n" + timed2}
-	if len(seeds) == 0 {
-		f.Fatal("no seeds")
-	}
-	for _, s := range seeds {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, file string) {
-		for rec, err := range (Reader{}).Decode(strings.NewReader(file)) {
-			if err != nil {
-				if d := keyfile.Differences(rec, keyfile.Record{}); len(d) > 0 {
-					t.Errorf("%v beside a record with %v", err, d)
-				}
-				continue
-			}
-			if l := keyfile.Unsound(rec, token.HOTP, token.TOTP); len(l) > 0 || rec.Label == "" || rec.Line < 1 {
-				t.Errorf("%v, line %d", l, rec.Line)
-			}
-		}
-	})
+	sample.Fuzz(f, Reader{}, []string{head + event, timed, timed2, event + "\n" + timed2}, sample.Sound(token.HOTP, token.TOTP), sample.Labelled)
 }
