@@ -45,36 +45,53 @@ type Pushed struct {
 // What a target refuses or what waits is a Pushed; an error of the sequence ends it. Each credential is noted in the store, with
 // an audit event, before its secret leaves, so that Settle can go on after an interruption and Block reaches it.
 func (d *Desk) Push(ctx context.Context, connect Connect, target string, queries ...string) (int, iter.Seq2[Pushed, error], error) {
-	t, err := d.target(ctx, target)
+	s, err := d.selected(ctx, target, queries)
 	if err != nil {
 		return 0, nil, err
 	}
-	tokens, err := d.named(ctx, queries)
-	if err != nil {
-		return 0, nil, err
+	return len(s.list), s.each(d, connect, func(r runner, id token.CredentialID) (Pushed, error) {
+		return r.enrol(ctx, s.target, id, s.there[id])
+	}), nil
+}
+
+// selection is what a push is about.
+type selection struct {
+	target Target
+	tokens []token.ID // that were named
+	list   []token.CredentialID
+	there  map[token.CredentialID]bool // what is there is not refused, such as for a counter that moved since
+}
+
+func (d *Desk) selected(ctx context.Context, target string, queries []string) (s selection, err error) {
+	if s.target, err = d.target(ctx, target); err != nil {
+		return s, err
 	}
-	list, err := d.Store.Exportable(ctx, tokens)
-	if err != nil {
-		return 0, nil, err
+	if s.tokens, err = d.named(ctx, queries); err != nil {
+		return s, err
 	}
-	pushes, err := d.Store.Pushes(ctx, PushFilter{Target: t.ID, Tokens: tokens})
-	if err != nil {
-		return 0, nil, err
+	if s.list, err = d.Store.Exportable(ctx, s.tokens); err != nil {
+		return s, err
 	}
-	there := map[token.CredentialID]bool{} // what is there is not refused, such as for a counter that moved since
+	pushes, err := d.Store.Pushes(ctx, PushFilter{Target: s.target.ID, Tokens: s.tokens})
+	s.there = map[token.CredentialID]bool{}
 	for _, p := range pushes {
-		there[p.Credential] = p.Enrolled
+		s.there[p.Credential] = p.Enrolled
 	}
-	return len(list), func(yield func(Pushed, error) bool) {
+	return s, err
+}
+
+// each does one credential after the other as the sequence is taken.
+func (s selection) each(d *Desk, connect Connect, do func(r runner, id token.CredentialID) (Pushed, error)) iter.Seq2[Pushed, error] {
+	return func(yield func(Pushed, error) bool) {
 		r := runner{d: d, connect: connect, lines: map[int64]*line{}}
 		defer r.close()
-		for _, id := range list {
-			out, err := r.enrol(ctx, t, id, there[id])
+		for _, id := range s.list {
+			out, err := do(r, id)
 			if !yield(out, err) || err != nil {
 				return
 			}
 		}
-	}, nil
+	}
 }
 
 // Settle works off what targets have not confirmed: of these tokens, or of all. It may be interrupted, repeated and run by several
@@ -131,31 +148,44 @@ func (r runner) line(ctx context.Context, t Target) *line {
 	return l
 }
 
-// enrol notes a credential and tries once.
-func (r runner) enrol(ctx context.Context, t Target, id token.CredentialID, there bool) (Pushed, error) {
+// look reads a credential and says what the target loses of it. A *keyfile.LossError says that it must not go there.
+func (r runner) look(ctx context.Context, t Target, id token.CredentialID, there bool) (Pushed, push.Place, error) {
 	l := r.line(ctx, t)
 	if l.Target == nil {
-		return Pushed{}, l.down
+		return Pushed{}, push.Place{}, l.down
 	}
 	rec, err := r.d.Store.Record(ctx, id)
 	if err != nil {
-		return Pushed{}, err
+		return Pushed{}, push.Place{}, err
 	}
+	defer rec.Destroy()
 	out := Pushed{Token: rec.Name(), Target: t.Name, Serial: push.Serial(rec), Loss: l.Loss(rec)}
-	at := push.Place{Serial: out.Serial, Account: rec.Owner}
-	rec.Destroy()
 	if !there {
 		err = keyfile.Refused(t.Name, rec, out.Loss)
 	}
+	return out, push.Place{Serial: out.Serial, Account: rec.Owner}, err
+}
+
+// refused makes err the outcome if it says that a credential is not to be pushed.
+func (p *Pushed) refused(err error) bool {
+	var loss *keyfile.LossError
+	var not *NotPushableError
+	if !errors.As(err, &loss) && !errors.As(err, &not) {
+		return false
+	}
+	p.Outcome, p.Note = Refused, err.Error()
+	return true
+}
+
+// enrol notes a credential and tries once.
+func (r runner) enrol(ctx context.Context, t Target, id token.CredentialID, there bool) (Pushed, error) {
+	out, at, err := r.look(ctx, t, id, there)
 	var p Push
 	if err == nil {
 		p, err = r.d.Store.WantPush(ctx, t.ID, id, at)
 	}
-	var loss *keyfile.LossError
-	var not *NotPushableError
 	switch {
-	case errors.As(err, &loss), errors.As(err, &not):
-		out.Outcome, out.Note = Refused, err.Error()
+	case out.refused(err):
 		return out, nil
 	case err != nil:
 		return out, err

@@ -68,7 +68,7 @@ func (s *Store) WantPush(ctx context.Context, target int64, id token.CredentialI
 		if err != nil {
 			return err
 		}
-		if cause := unpushable(k, c); cause != "" {
+		if cause := desk.Unpushable(k, c); cause != "" {
 			return &desk.NotPushableError{Cause: cause}
 		}
 		out, err = onePush(ctx, tx, `WHERE h.target = ? AND h.credential = ?`, target, id)
@@ -85,21 +85,6 @@ func (s *Store) WantPush(ctx context.Context, target int64, id token.CredentialI
 		return desk.Push{}, fmt.Errorf("note push of credential %d: %w", id, translate(err))
 	}
 	return out, nil
-}
-
-// unpushable says why a credential must not become valid elsewhere. A row that is off although both states validate is uncertain.
-func unpushable(k token.Token, c token.Credential) string {
-	switch {
-	case k.State.Blocked():
-		return "its token is blocked"
-	case k.State == token.Revoked || c.State == token.Revoked:
-		return "it was given up here"
-	case k.State == token.Pending || c.State == token.Pending:
-		return "it was never written"
-	case k.State.Validates() && c.State.Validates() && !c.Enabled:
-		return "a write of its slot is not finished"
-	}
-	return ""
 }
 
 // addPush makes the row. A serial that an earlier credential has there gets the credential's number behind it: two credentials

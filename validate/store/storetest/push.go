@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"testing"
@@ -164,7 +165,19 @@ func noAnswer(string, bool) error { return &push.UnreachableError{Server: "peer"
 // push and settle list outcomes as "serial outcome", with an exclamation mark for what is still valid.
 func (s *pushSuite) push(t *testing.T, target string, queries ...string) (out []string) {
 	t.Helper()
-	n, all, err := s.d.Push(t.Context(), s.connect, target, queries...)
+	return s.outcomes(t, s.d.Push, target, queries)
+}
+
+func (s *pushSuite) plan(t *testing.T, target string, queries ...string) (out []string) {
+	t.Helper()
+	return s.outcomes(t, s.d.PlanPush, target, queries)
+}
+
+type pusher func(ctx context.Context, connect desk.Connect, target string, queries ...string) (int, iter.Seq2[desk.Pushed, error], error)
+
+func (s *pushSuite) outcomes(t *testing.T, do pusher, target string, queries []string) (out []string) {
+	t.Helper()
+	n, all, err := do(t.Context(), s.connect, target, queries...)
 	s.must(t, err)
 	for p, err := range all {
 		s.must(t, err)
@@ -252,8 +265,13 @@ func testPush(t *testing.T, s *pushSuite) {
 	s.must(t, err)
 	s.reach(t, reservation(103), token.Sealed, 3)
 	s.reach(t, reservation(104), token.Reserved, 4)
+	expect(t, "plan", s.plan(t, "pi"), "YUBIAES101_1 would be enrolled", "YUBIAES109_1 refused")
+	if all, err := s.d.PushStatus(t.Context()); err != nil || len(all) != 0 || len(p.valid()) != 0 {
+		t.Errorf("the plan did something: %v, %v", all, err)
+	}
 	expect(t, "default set", s.push(t, "pi"), "YUBIAES101_1 enrolled", "YUBIAES109_1 refused")
 	expect(t, "again", s.push(t, "pi", "101"), "YUBIAES101_1 already there")
+	expect(t, "plan by name", s.plan(t, "pi", "101", "102"), "YUBIAES101_1 already there", "YUBIAES102_1 refused")
 	expect(t, "blocked, by name", s.push(t, "pi", "102", "102"), "YUBIAES102_1 refused")
 	s.key(t, 5)
 	s.reach(t, reservation(105), token.Writing, 6)
