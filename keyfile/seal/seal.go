@@ -14,6 +14,9 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,6 +36,9 @@ const (
 
 // domain separates these associated data from any other use of the key.
 const domain = "tokendesk seal 1"
+
+// markDomain separates the key of Mark.
+const markDomain = "tokendesk mark 1"
 
 // ErrOpen is a sealed row that does not open: another key, another place, or changed bytes. Which of them cannot be told.
 var ErrOpen = errors.New("a sealed secret does not open at this place")
@@ -65,6 +71,7 @@ type Place struct {
 type Key struct {
 	version uint32
 	aead    func() cipher.AEAD
+	marks   func() []byte // the key of Mark
 }
 
 // newKey takes KeyLen bytes and leaves them to the caller.
@@ -77,7 +84,11 @@ func newKey(version uint32, raw []byte) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("sealing key: %w", err)
 	}
-	return Key{version: version, aead: func() cipher.AEAD { return g }}, nil
+	m, err := hkdf.Key(sha256.New, raw, nil, markDomain, sha256.Size)
+	if err != nil {
+		return Key{}, fmt.Errorf("sealing key: %w", err)
+	}
+	return Key{version: version, aead: func() cipher.AEAD { return g }, marks: func() []byte { return m }}, nil
 }
 
 // Version is the key's number, from 1. It is part of the associated data.
@@ -105,6 +116,17 @@ func (k Key) Open(p Place, row []byte) (secret.Bytes, error) {
 		return secret.Bytes{}, ErrOpen
 	}
 	return secret.New(b), nil
+}
+
+// Mark is by what a secret of several parts is known again without opening anything: HMAC-SHA256 over each part with its length
+// in front, as 32 bits, under a key derived from this one. Without the key it tells nothing about the secret, but whether two are equal.
+func (k Key) Mark(parts ...secret.Bytes) [sha256.Size]byte {
+	h := hmac.New(sha256.New, k.marks())
+	for _, p := range parts {
+		_ = binary.Write(h, binary.BigEndian, uint32(p.Len())) // a hash takes everything
+		_, _ = h.Write(p.Reveal())
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Check makes the value by which Matches knows this key again. It tells nothing about the key.

@@ -73,7 +73,7 @@ type Clients interface {
 // KeyFiles moves secrets.
 type KeyFiles interface {
 	// Exportable are the credentials of the default set: proven, not blocked, not uncertain; or, with tokens named, the live
-	// ones of those, whatever their state, but never a pending one.
+	// ones of those, whatever their state, but never a pending one. Those of one person follow one another.
 	Exportable(ctx context.Context, tokens []token.ID) ([]token.CredentialID, error)
 	// BeginExport writes the audit event, before the first secret is read.
 	BeginExport(ctx context.Context, e Export, count int) error
@@ -81,6 +81,8 @@ type KeyFiles interface {
 	Record(ctx context.Context, id token.CredentialID) (keyfile.Record, error)
 	// Import adds what is new and says what became of each record; it never overwrites.
 	Import(ctx context.Context, source string, list []keyfile.Record) ([]Imported, error)
+	// Preview says what Import would make of each record by itself, and changes nothing.
+	Preview(ctx context.Context, list []keyfile.Record) ([]Imported, error)
 }
 
 // Match selects tokens by any of its fields; the zero Match selects all.

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -13,10 +14,11 @@ import (
 
 // Export says which secrets go where. It is written to the audit chain.
 type Export struct {
-	Format string     `json:"format"`
-	Target string     `json:"target,omitempty"`
-	File   string     `json:"file"`
-	Tokens []token.ID `json:"tokens,omitempty"` // those that were named; set by Desk.Export; none: the default set
+	Format     string     `json:"format"`
+	Target     string     `json:"target,omitempty"`
+	File       string     `json:"file"`
+	Protection string     `json:"protection,omitempty"` // how the file is encrypted and for whom, or that it is in clear
+	Tokens     []token.ID `json:"tokens,omitempty"`     // those that were named; set by Desk.Export; none: the default set
 }
 
 // Export selects credentials and says how many; the sequence reads them one at a time, and the caller destroys each record.
@@ -76,6 +78,8 @@ const (
 // Imported is what became of one record, and why if it was refused.
 type Imported struct {
 	Line    int
+	Column  int    // of a bad field: its number for a table; 0 where the format has none
+	Field   string // that is bad, such as "key"; "" for a whole record
 	Outcome Outcome
 	Note    string // never a secret
 }
@@ -84,6 +88,13 @@ type Imported struct {
 // good OTP is the proof. HOTP and TOTP go into stock. report is called for each record in order. Rows that could not be
 // read are Bad and the rest goes on; any other error ends the import, and what was reported before it is stored.
 func (d *Desk) Import(ctx context.Context, source string, records iter.Seq2[keyfile.Record, error], report func(Imported)) error {
+	return d.eachBatch(records, report, func(list []keyfile.Record) ([]Imported, error) {
+		return d.Store.Import(ctx, source, list)
+	})
+}
+
+// eachBatch completes records, hands those that are usable to settle in batches, and reports all of them in order. It destroys the records.
+func (d *Desk) eachBatch(records iter.Seq2[keyfile.Record, error], report func(Imported), settle func([]keyfile.Record) ([]Imported, error)) error {
 	var rows []Imported
 	var good []keyfile.Record
 	destroy := func() {
@@ -95,7 +106,7 @@ func (d *Desk) Import(ctx context.Context, source string, records iter.Seq2[keyf
 	defer destroy()
 	flush := func() error {
 		defer destroy()
-		done, err := d.Store.Import(ctx, source, good)
+		done, err := settle(good)
 		if err != nil {
 			return err
 		}
@@ -114,12 +125,12 @@ func (d *Desk) Import(ctx context.Context, source string, records iter.Seq2[keyf
 		var re *keyfile.RowError
 		switch {
 		case errors.As(err, &re):
-			row = Imported{re.Line, Bad, re.Error()}
+			row = Imported{re.Line, re.Column, re.Field, Bad, re.Cause}
 		case err != nil:
 			r.Destroy()
 			return errors.Join(flush(), err)
 		default:
-			if row.Note = complete(&r); row.Note != "" {
+			if row.Field, row.Note = complete(&r); row.Note != "" {
 				row.Outcome = Bad
 			}
 		}
@@ -145,15 +156,15 @@ const (
 	defaultHash   = "sha1"
 )
 
-// complete fills in defaults and says what makes a record unusable, "" if nothing does.
-func complete(r *keyfile.Record) string {
+// complete fills in defaults and says which field makes a record unusable and why, "" if nothing does.
+func complete(r *keyfile.Record) (field, note string) {
 	switch r.Kind {
 	case token.YubicoOTP:
 		switch {
 		case r.Key.Len() != 16:
-			return "key: an AES key has 16 bytes"
+			return "key", "an AES key has 16 bytes"
 		case r.PrivateID.Len() != 6:
-			return "private ID: 6 bytes are needed, because every OTP is compared with it"
+			return "private-id", "6 bytes are needed, because every OTP is compared with it"
 		}
 		return completeCommon(r)
 	case token.HOTP, token.TOTP:
@@ -163,30 +174,31 @@ func complete(r *keyfile.Record) string {
 		}
 		switch {
 		case r.Key.Len() == 0:
-			return "key: is empty"
+			return "key", "is empty"
 		case r.Digits < 6 || r.Digits > 8:
-			return "digits: 6 to 8"
+			return "digits", "6 to 8"
 		case r.Hash != "sha1" && r.Hash != "sha256" && r.Hash != "sha512":
-			return "hash: sha1, sha256 or sha512"
+			return "hash", "sha1, sha256 or sha512"
 		case r.Period < 0 || r.Counter < 0:
-			return "period, counter: not below 0"
+			return "period", "not below 0"
 		}
 		return completeCommon(r)
 	}
-	return "kind: this kind of credential is not imported"
+	return "kind", "this kind of credential is not imported"
 }
 
-func completeCommon(r *keyfile.Record) string {
-	if err := errors.Join(checkText("label", r.Label, false), checkText("owner", r.Owner, false), checkText("issuer", r.Issuer, false)); err != nil {
-		return err.Error()
+func completeCommon(r *keyfile.Record) (field, note string) {
+	var bad *TextError
+	if errors.As(cmp.Or(checkText("label", r.Label, false), checkText("owner", r.Owner, false), checkText("issuer", r.Issuer, false)), &bad) {
+		return bad.Field, bad.Cause
 	}
 	if r.Slot < 0 || r.Slot > 2 {
-		return "slot: 1 or 2"
+		return "slot", "1 or 2"
 	}
 	if n := r.AccessCode.Len(); n != 0 && n != 6 {
-		return "access code: 6 bytes"
+		return "access-code", "6 bytes"
 	}
-	return ""
+	return "", ""
 }
 
 func orDefault[T comparable](v, otherwise T) T {

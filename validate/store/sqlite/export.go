@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -11,22 +13,31 @@ import (
 
 // Exportable implements desk.KeyFiles. An enabled row says it all: not blocked, not uncertain; active: proven.
 func (s *Store) Exportable(ctx context.Context, tokens []token.ID) ([]token.CredentialID, error) {
-	scan := func(row scanner) (id token.CredentialID, err error) { return id, row.Scan(&id) }
-	var out []token.CredentialID
+	type held struct {
+		id     token.CredentialID
+		person int64
+	}
+	scan := func(row scanner) (h held, err error) { return h, row.Scan(&h.id, &h.person) }
+	const selected = `SELECT c.id, coalesce(t.holder, 0) ` + credentialFrom + `JOIN token t ON t.id = c.token WHERE `
+	var list []held
 	var err error
 	if tokens == nil {
-		out, err = collect(ctx, s.read, scan, `SELECT c.id `+credentialFrom+`JOIN token t ON t.id = c.token
-			WHERE n.enabled = 1 AND c.state = 'active' AND t.state = 'active' ORDER BY c.id`)
+		list, err = collect(ctx, s.read, scan, selected+`n.enabled = 1 AND c.state = 'active' AND t.state = 'active' ORDER BY c.id`)
 	}
 	for _, id := range tokens {
-		var more []token.CredentialID
-		if more, err = collect(ctx, s.read, scan, `SELECT id FROM credential WHERE token = ? AND state NOT IN ('pending', 'revoked') ORDER BY id`, id); err != nil {
+		var more []held
+		if more, err = collect(ctx, s.read, scan, selected+`c.token = ? AND c.state NOT IN ('pending', 'revoked') ORDER BY c.id`, id); err != nil {
 			break
 		}
-		out = append(out, more...)
+		list = append(list, more...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("select for export: %w", translate(err))
+	}
+	slices.SortStableFunc(list, func(a, b held) int { return cmp.Compare(a.person, b.person) })
+	out := make([]token.CredentialID, len(list))
+	for i, h := range list {
+		out[i] = h.id
 	}
 	return out, nil
 }

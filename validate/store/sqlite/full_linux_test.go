@@ -41,7 +41,7 @@ func TestRealFullDisk(t *testing.T) {
 func fillDisk(t *testing.T) {
 	const page = 4096
 	failures := 0
-	for n := range 120 {
+	for n := range 160 {
 		dir := filepath.Join(t.TempDir(), "disk")
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)

@@ -2,13 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"slices"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/seal"
-	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -21,12 +17,12 @@ func (s *Store) Import(ctx context.Context, source string, list []keyfile.Record
 	}
 	err := s.change(ctx, func(tx *tx) error {
 		count := map[desk.Outcome]int{}
-		there, err := tx.fingerprints(ctx)
-		if err != nil {
+		if err := tx.makeMarks(ctx); err != nil {
 			return err
 		}
 		for i, r := range list {
-			if out[i], err = tx.importRecord(ctx, r, there); err != nil {
+			var err error
+			if out[i], err = tx.importRecord(ctx, r); err != nil {
 				return fmt.Errorf("line %d: %w", r.Line, err)
 			}
 			count[out[i].Outcome]++
@@ -39,28 +35,55 @@ func (s *Store) Import(ctx context.Context, source string, list []keyfile.Record
 	return out, nil
 }
 
-func (t *tx) importRecord(ctx context.Context, r keyfile.Record, there map[fingerprint]bool) (desk.Imported, error) {
-	done := func(o desk.Outcome, note string) (desk.Imported, error) {
-		return desk.Imported{Line: r.Line, Outcome: o, Note: note}, nil
+// Preview implements desk.KeyFiles.
+func (s *Store) Preview(ctx context.Context, list []keyfile.Record) ([]desk.Imported, error) {
+	out := make([]desk.Imported, len(list))
+	missing, err := s.unmarked(ctx, s.read)
+	if err == nil && len(missing) > 0 { // of an older program: once for each store
+		err = s.change(ctx, func(tx *tx) error { return tx.makeMarks(ctx) })
 	}
-	k, err := t.importToken(ctx, r)
+	for i, r := range list {
+		if err == nil {
+			_, out[i], err = s.judge(ctx, s.read, r)
+		}
+	}
 	if err != nil {
-		return desk.Imported{}, err
+		return nil, fmt.Errorf("preview: %w", translate(err))
+	}
+	return out, nil
+}
+
+func (t *tx) importRecord(ctx context.Context, r keyfile.Record) (desk.Imported, error) {
+	k, done, err := t.s.judge(ctx, t, r)
+	if err != nil || done.Outcome != desk.New {
+		return done, err
+	}
+	return t.importNew(ctx, r, k)
+}
+
+// judge says what is to become of a record, and finds the token that it is about; with ID 0 if that is new.
+func (s *Store) judge(ctx context.Context, q querier, r keyfile.Record) (token.Token, desk.Imported, error) {
+	k, err := importToken(ctx, q, r)
+	done := func(o desk.Outcome, note string) (token.Token, desk.Imported, error) {
+		return k, desk.Imported{Line: r.Line, Outcome: o, Note: note}, nil
+	}
+	if err != nil {
+		return k, desk.Imported{}, err
 	}
 	if k.State == token.Revoked {
 		return done(desk.Different, "its token was given up here")
 	}
-	rivals, err := t.rivals(ctx, r, k.ID)
+	list, err := rivals(ctx, q, r, k.ID)
 	if err != nil {
-		return desk.Imported{}, err
+		return k, desk.Imported{}, err
 	}
-	for _, c := range rivals {
-		same, err := t.sameKey(ctx, c.ID, r)
+	for _, c := range list {
+		same, err := s.sameKey(ctx, q, c.ID, r)
 		switch {
 		case err != nil:
-			return desk.Imported{}, err
+			return k, desk.Imported{}, err
 		case c.State == token.Revoked && same:
-			return done(desk.Different, "this key was revoked here: its counters must not start again")
+			return done(desk.Different, revokedHere)
 		case c.State == token.Revoked:
 		case same:
 			return done(desk.Known, "")
@@ -68,61 +91,31 @@ func (t *tx) importRecord(ctx context.Context, r keyfile.Record, there map[finge
 			return done(desk.Different, "another key is here under this name")
 		}
 	}
-	if r.Kind == token.YubicoOTP {
-		f := fingerprintOf(r.Key, r.PrivateID)
-		if there[f] {
-			return done(desk.Different, "this key is or was here under another public ID: its one-time passwords would count twice")
-		}
-		there[f] = true
+	list, err = s.marked(ctx, q, r)
+	if err != nil || len(list) == 0 {
+		return k, desk.Imported{Line: r.Line, Outcome: desk.New}, err
 	}
-	return t.importNew(ctx, r, k)
+	switch c := list[0]; {
+	case r.Kind == token.YubicoOTP:
+		return done(desk.Different, "this key is or was here under another public ID: its one-time passwords would count twice")
+	case c.State == token.Revoked:
+		return done(desk.Different, revokedHere)
+	case r.Serial == 0 && r.Label == "", c.Token == k.ID:
+		return done(desk.Known, "")
+	}
+	return done(desk.Different, "this seed is here under another name: its codes would count twice")
 }
 
-// fingerprint knows a Yubico OTP secret again without holding it: SHA-256 over AES key [16] and private ID [6].
-type fingerprint [sha256.Size]byte
-
-func fingerprintOf(key, privateID secret.Bytes) fingerprint {
-	both := secret.New(slices.Concat(key.Reveal(), privateID.Reveal()))
-	defer both.Destroy()
-	return sha256.Sum256(both.Reveal())
-}
-
-// fingerprints are those of all Yubico OTP credentials, also revoked ones.
-func (t *tx) fingerprints(ctx context.Context) (map[fingerprint]bool, error) {
-	list, err := collect(ctx, t, t.scanFingerprint, `SELECT k.credential, k.sealed, p.sealed FROM secret k JOIN secret p ON p.credential = k.credential
-		WHERE k.what = 'aes-key' AND p.what = 'private-id'`)
-	there := make(map[fingerprint]bool, len(list))
-	for _, f := range list {
-		there[f] = true
-	}
-	return there, err
-}
-
-func (t *tx) scanFingerprint(row scanner) (f fingerprint, err error) {
-	var id token.CredentialID
-	var key, privateID []byte
-	if err := row.Scan(&id, &key, &privateID); err != nil {
-		return f, err
-	}
-	var s token.Secrets
-	defer func() { s.Destroy() }()
-	if s.Key, err = t.s.keys.Sealing.Open(t.s.credentialPlace(id, seal.AESKey), key); err == nil {
-		s.PrivateID, err = t.s.keys.Sealing.Open(t.s.credentialPlace(id, seal.PrivateID), privateID)
-	}
-	if err != nil {
-		return f, fmt.Errorf("credential %d: %w", id, err)
-	}
-	return fingerprintOf(s.Key, s.PrivateID), nil
-}
+const revokedHere = "this key was revoked here: its counters must not start again"
 
 // importToken is the token that the record is about; with ID 0 if it is new.
-func (t *tx) importToken(ctx context.Context, r keyfile.Record) (token.Token, error) {
+func importToken(ctx context.Context, q querier, r keyfile.Record) (token.Token, error) {
 	k, err := token.Token{}, error(nil)
 	switch {
 	case r.Serial != 0:
-		k, err = oneToken(ctx, t, `WHERE t.serial = ?`, r.Serial)
+		k, err = oneToken(ctx, q, `WHERE t.serial = ?`, r.Serial)
 	case r.Label != "":
-		k, err = oneToken(ctx, t, `WHERE t.model = ? AND t.label = ?`, string(importModel(r)), r.Label)
+		k, err = oneToken(ctx, q, `WHERE t.model = ? AND t.label = ?`, string(importModel(r)), r.Label)
 	}
 	if isNotFound(err) {
 		return token.Token{}, nil
@@ -140,16 +133,20 @@ func importModel(r keyfile.Record) token.Model {
 
 // rivals are the credentials that stand where the record wants to: of the same public ID; on the same slot; or, where the
 // record tells neither, of the same kind on the same token. Live ones come first; revoked ones only by public ID.
-func (t *tx) rivals(ctx context.Context, r keyfile.Record, id token.ID) ([]token.Credential, error) {
+func rivals(ctx context.Context, q querier, r keyfile.Record, id token.ID) ([]token.Credential, error) {
+	var public any // NULL is equal to nothing
 	named := r.Kind == token.YubicoOTP || r.PublicID.Len() > 0
-	return collect(ctx, t, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE
-		   ?1 AND c.public_id = ?2 AND (c.kind = 'yubico-otp' OR c.public_id <> '')
+	if named {
+		public = r.PublicID.String()
+	}
+	return collect(ctx, q, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE
+		   c.public_id = ?2 AND (c.kind = 'yubico-otp' OR c.public_id <> '')
 		OR c.state <> 'revoked' AND c.token = ?3 AND (?4 <> 0 AND c.slot = ?4 AND c.kind <> 'piv' OR NOT ?1 AND ?4 = 0 AND c.kind = ?5)
-		ORDER BY c.state = 'revoked', c.id`, named, r.PublicID.String(), id, r.Slot, string(r.Kind))
+		ORDER BY c.state = 'revoked', c.id`, named, public, id, r.Slot, string(r.Kind))
 }
 
-func (t *tx) sameKey(ctx context.Context, id token.CredentialID, r keyfile.Record) (bool, error) {
-	there, err := t.s.secrets(ctx, t, id)
+func (s *Store) sameKey(ctx context.Context, q querier, id token.CredentialID, r keyfile.Record) (bool, error) {
+	there, err := s.secrets(ctx, q, id)
 	if err != nil {
 		return false, err
 	}

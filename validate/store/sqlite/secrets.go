@@ -44,7 +44,7 @@ func (t *tx) putSecrets(id token.CredentialID, secrets token.Secrets) error {
 			return err
 		}
 	}
-	return nil
+	return t.putMark(id, secrets)
 }
 
 // secrets opens all rows of a credential. The caller destroys them. No rows: empty secrets.

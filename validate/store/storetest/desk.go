@@ -34,6 +34,7 @@ func RunDesk(t *testing.T, open func(t *testing.T) Full) {
 		{"import", testImport},
 		{"import a key twice", testImportTwice},
 		{"import OATH", testImportOATH},
+		{"import OATH twice", testImportOATHTwice},
 		{"overwrite an import", testOverwriteImport},
 		{"apps", testApps},
 		{"app refusals", testAppRefusals},
@@ -338,10 +339,28 @@ func feed(list ...any) iter.Seq2[keyfile.Record, error] {
 	}
 }
 
+// cloned copies the records' secrets, which a batch destroys.
+func cloned(list []any) []any {
+	out := slices.Clone(list)
+	for i, v := range out {
+		if r, ok := v.(keyfile.Record); ok {
+			r.Key, r.PrivateID, r.AccessCode = r.Key.Clone(), r.PrivateID.Clone(), r.AccessCode.Clone()
+			out[i] = r
+		}
+	}
+	return out
+}
+
+// imported imports, after a preview that must foresee the same.
 func (s deskSuite) imported(t *testing.T, list ...any) (out []desk.Outcome) {
 	t.Helper()
-	err := s.d.Import(t.Context(), "box.csv", feed(list...), func(i desk.Imported) { out = append(out, i.Outcome) })
+	var foreseen []desk.Outcome
+	s.must(t, s.d.Preview(t.Context(), feed(cloned(list)...), func(i desk.Imported) { foreseen = append(foreseen, i.Outcome) }))
+	err := s.d.Import(t.Context(), "box.csv", feed(cloned(list)...), func(i desk.Imported) { out = append(out, i.Outcome) })
 	s.must(t, err)
+	if !slices.Equal(foreseen, out) {
+		t.Errorf("the preview said %v, the import did %v", foreseen, out)
+	}
 	return out
 }
 
@@ -437,6 +456,21 @@ func testImportOATH(t *testing.T, s deskSuite) {
 	}
 	if got := s.export(t); len(got) != 0 {
 		t.Errorf("stock was exported: %v", got)
+	}
+}
+
+// testImportOATHTwice: a seed is found again under any name, and without one.
+func testImportOATHTwice(t *testing.T, s deskSuite) {
+	seed := func(b byte, label string) keyfile.Record {
+		return keyfile.Record{Kind: token.TOTP, Label: label, Key: secret.Copy(bytes.Repeat([]byte{b}, 20))}
+	}
+	got := s.imported(t, seed(1, ""), seed(1, ""), seed(2, "A"), seed(2, "B"), seed(2, ""), seed(1, "C"))
+	if want := []desk.Outcome{desk.New, desk.Known, desk.New, desk.Different, desk.Known, desk.Different}; !slices.Equal(got, want) {
+		t.Errorf("in one file: %v, want %v", got, want)
+	}
+	got = s.imported(t, seed(1, ""), seed(2, "A"), seed(2, ""), seed(2, "D"), seed(3, ""))
+	if want := []desk.Outcome{desk.Known, desk.Known, desk.Known, desk.Different, desk.New}; !slices.Equal(got, want) {
+		t.Errorf("in another file: %v, want %v", got, want)
 	}
 }
 

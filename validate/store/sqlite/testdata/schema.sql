@@ -53,8 +53,9 @@ CREATE TABLE credential (
   has_access_code INTEGER NOT NULL DEFAULT 0 CHECK (has_access_code IN (0, 1)),
   created         INTEGER NOT NULL,
   proven_at       INTEGER NOT NULL DEFAULT 0
-, issuer TEXT NOT NULL DEFAULT '') STRICT;
+, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32))) STRICT;
 CREATE INDEX credential_any_public_id ON credential (public_id);
+CREATE INDEX credential_mark ON credential (mark);
 CREATE UNIQUE INDEX credential_public_id ON credential (public_id)
   WHERE (kind = 'yubico-otp' OR public_id <> '') AND state NOT IN ('pending', 'revoked');
 CREATE UNIQUE INDEX credential_slot ON credential (token, slot)
