@@ -115,7 +115,7 @@ func importToken(ctx context.Context, q querier, r keyfile.Record) (token.Token,
 	case r.Serial != 0:
 		k, err = oneToken(ctx, q, `WHERE t.serial = ?`, r.Serial)
 	case r.Label != "":
-		k, err = oneToken(ctx, q, `WHERE t.model = ? AND t.label = ?`, string(importModel(r)), r.Label)
+		k, err = oneToken(ctx, q, `WHERE t.model = ? AND t.label = ? AND t.label <> ''`, string(importModel(r)), r.Label)
 	}
 	if isNotFound(err) {
 		return token.Token{}, nil
