@@ -67,8 +67,8 @@ func tokenServers() []Target {
 			Why:    "yubikey-val keeps no keys: the file is for its KSM",
 		},
 		{
-			Name: "freeipa", Title: "FreeIPA", Codec: pskc.Codec{}, Tried: true, Protect: PresharedKey | Passphrase,
-			Import:  "ipa-otptoken-import -k KEYFILE FILE NOT-IMPORTED.xml\nipa otptoken-mod TOKEN-ID --owner PERSON\n(KEYFILE holds the raw 16 bytes of the pre-shared key, or the password without a line's end; none for a file in clear)",
+			Name: "freeipa", Title: "FreeIPA", Codec: pskc.Codec{}, Tried: true, Protect: PresharedKey | Passphrase, RawKey: true,
+			Import:  "ipa-otptoken-import -k KEYFILE FILE NOT-IMPORTED.xml\nipa otptoken-mod TOKEN-ID --owner PERSON\n(a file with a password must hold it without a line's end)",
 			Why:     "PSKC is its only way in; HOTP and TOTP with 6 or 8 digits only, the owner is set afterwards",
 			refuses: refuseForFreeIPA,
 		},

@@ -28,6 +28,7 @@ type Target struct {
 	Tried   bool       // the reference ran that server's importer, or a test here runs it; otherwise it is from its documents only
 	Protect Protection // how the file may be encrypted for it; 0: it reads clear files only
 	Signed  bool       // it takes signed OpenPGP messages only
+	RawKey  bool       // it reads a pre-shared key from a file of raw bytes; others are given it typed in hexadecimal
 
 	// refuses lists, as fatal losses, what this server cannot take although the format can say it; nil: nothing.
 	refuses func(keyfile.Record) []keyfile.Loss
@@ -54,8 +55,26 @@ func (t Target) Loss(rec keyfile.Record) []keyfile.Loss {
 	return out
 }
 
-// Instructions is Import with the name of the written file in it.
-func (t Target) Instructions(file string) string { return strings.ReplaceAll(t.Import, "FILE", file) }
+// Instructions is Import for a written file, and for the file with what opens it, "" for none. Names with other than plain
+// characters are quoted for a shell.
+func (t Target) Instructions(file, keyFile string) string {
+	text := t.Import
+	if keyFile == "" {
+		text = strings.ReplaceAll(text, " -k KEYFILE", "")
+	}
+	return strings.NewReplacer("KEYFILE", Quoted(keyFile), "FILE", Quoted(file)).Replace(text)
+}
+
+// Quoted is a word as a POSIX shell takes it.
+func Quoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:@%,", r)
+	}
+	if strings.Trim(word, "-") != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
 
 // TargetByName is the server of that name.
 func TargetByName(name string) (Target, bool) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -27,6 +28,9 @@ func (k Keys) list() openpgp.EntityList {
 	}
 	return k.entities()
 }
+
+// And is the keys of both.
+func (k Keys) And(more Keys) Keys { return newKeys(slices.Concat(k.list(), more.list())) }
 
 // Len is the number of keys.
 func (k Keys) Len() int { return len(k.list()) }
