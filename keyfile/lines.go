@@ -163,5 +163,16 @@ func Unreadable(head []byte) error {
 	return nil
 }
 
+// FirstRow is the first line of head that is neither blank nor a comment (#), without blanks around it, for Detect; nil when
+// there is none. It may be cut short at the end of head.
+func FirstRow(head []byte) []byte {
+	for line := range bytes.Lines(TrimBOM(head)) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return line
+		}
+	}
+	return nil
+}
+
 // TrimBOM is head without a byte-order mark, for Detect.
 func TrimBOM(head []byte) []byte { return bytes.TrimPrefix(head, utf8BOM) }

@@ -34,6 +34,12 @@ const (
 	MaxSeedSize    = 64
 )
 
+// The largest numbers that are read where a server or an app has no limit of its own: a day, and more codes than a life has.
+const (
+	MaxPeriod  = 24 * time.Hour
+	MaxCounter = 1 << 62
+)
+
 // Fatal is a loss that refuses the record.
 func Fatal(field, note string) Loss { return Loss{Field: field, Note: note, Fatal: true} }
 
@@ -96,6 +102,27 @@ func unsoundOATH(rec Record) (out []Loss) {
 	}
 	if rec.Kind == token.TOTP && (rec.Period < time.Second || rec.Period%time.Second != 0) {
 		out = append(out, Fatal("period", "a period is a whole number of seconds, 1 at least"))
+	}
+	return out
+}
+
+// LossTOTP lists what keeps a TOTP credential out of a document for a server that takes 6 or 8 digits: seeds that readers take
+// for damage, steps longer than MaxPeriod, names that cannot stand in any file. Source: reference key-files.md §8.5, §8.8.
+func LossTOTP(rec Record) []Loss {
+	out := Unsound(rec, token.TOTP)
+	if rec.Digits == 7 {
+		out = append(out, Fatal("digits", "the server takes 6 or 8"))
+	}
+	if rec.Key.Len() < MinSeedSize {
+		out = append(out, Fatal("key", fmt.Sprintf("shorter than %d bytes, which readers take for damage", MinSeedSize)))
+	}
+	if rec.Period > MaxPeriod {
+		out = append(out, Fatal("period", "longer than a day"))
+	}
+	for _, f := range []struct{ field, text string }{{"owner", rec.Owner}, {"issuer", rec.Issuer}, {"label", rec.Label}} {
+		if cause := BadText(f.text); cause != "" {
+			out = append(out, Fatal(f.field, "cannot stand in the file: "+cause))
+		}
 	}
 	return out
 }

@@ -24,10 +24,21 @@ type Row struct {
 	err    error
 }
 
-// Split cuts the text at commas and strips blanks around each field. Quotes mean nothing in these formats; a field with one
-// is refused.
-func (w *Row) Split() {
-	w.fields = bytes.Split(w.Text, []byte(","))
+// Split is SplitAt for commas.
+func (w *Row) Split() { w.SplitAt(",") }
+
+// SplitAt cuts the text at every byte of separators and strips blanks around each field. Quotes mean nothing in these formats;
+// a field with one is refused.
+func (w *Row) SplitAt(separators string) {
+	w.fields = w.fields[:0]
+	for rest := w.Text; ; {
+		i := bytes.IndexAny(rest, separators)
+		if i < 0 {
+			w.fields = append(w.fields, rest)
+			break
+		}
+		w.fields, rest = append(w.fields, rest[:i]), rest[i+1:]
+	}
 	for i := range w.fields {
 		w.fields[i] = bytes.TrimSpace(w.fields[i])
 		if bytes.IndexByte(w.fields[i], '"') >= 0 {
@@ -35,6 +46,9 @@ func (w *Row) Split() {
 		}
 	}
 }
+
+// Words cuts the text at blanks.
+func (w *Row) Words() { w.fields = bytes.Fields(w.Text) }
 
 // Len is the number of fields.
 func (w *Row) Len() int { return len(w.fields) }
@@ -133,6 +147,17 @@ func (w *Row) Int(column int, field string, low, high, absent int64) int64 {
 		return 0
 	}
 	return int64(n)
+}
+
+// Counter reads a moving factor up to MaxCounter; nothing is 0.
+func (w *Row) Counter(column int) int64 { return w.Int(column, "counter", 0, MaxCounter, 0) }
+
+// Digits reads the length of a code, 6 to 8; nothing is 6.
+func (w *Row) Digits(column int) int { return int(w.Int(column, "digits", 6, 8, 6)) }
+
+// Period reads a time step in seconds, up to MaxPeriod; nothing is 30.
+func (w *Row) Period(column int) time.Duration {
+	return time.Duration(w.Int(column, "period", 1, int64(MaxPeriod/time.Second), 30)) * time.Second
 }
 
 // PublicID reads ModHex; nothing is the empty public ID.

@@ -98,7 +98,7 @@ func (a account) read() (rec keyfile.Record, field, note string) {
 	}{
 		{"digits", a.digits, 6, 8, 6, &digits, true},
 		{"period", a.period, 1, otpauth.MaxPeriod, 30, &period, rec.Kind == token.TOTP},
-		{"counter", a.counter, 0, otpauth.MaxCounter, 0, &rec.Counter, rec.Kind == token.HOTP},
+		{"counter", a.counter, 0, keyfile.MaxCounter, 0, &rec.Counter, rec.Kind == token.HOTP},
 	} {
 		if !n.used {
 			continue
@@ -114,7 +114,7 @@ func (a account) read() (rec keyfile.Record, field, note string) {
 	}
 	if a.seed.Len() == 0 {
 		var ok bool
-		if rec.Key, ok = otpauth.Seed(a.base32); !ok {
+		if rec.Key, ok = keyfile.ParseBase32(a.base32); !ok {
 			return rec, "key", "not base32"
 		}
 	}

@@ -194,7 +194,7 @@ func appendAegis(dst []byte, rec keyfile.Record) []byte {
 	dst = append(dst, `,"issuer":`...)
 	dst = appendString(dst, rec.Issuer)
 	dst = append(dst, `,"note":"","favorite":false,"icon":null,"info":{"secret":"`...)
-	dst = otpauth.AppendSeed(dst, rec.Key)
+	dst = keyfile.AppendBase32(dst, rec.Key.Reveal())
 	dst = append(dst, `","algo":"`...)
 	dst = append(dst, strings.ToUpper(rec.Hash)...)
 	dst = append(dst, `","digits":`...)

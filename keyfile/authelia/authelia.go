@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
+	"github.com/tokendesk/tokendesk/keyfile/jsonline"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -47,7 +47,7 @@ func (Codec) Name() string { return "authelia" }
 
 // NewEncoder implements keyfile.Codec. A second token of one person is refused.
 func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
-	return tablecsv.OncePerOwner(&keyfile.RowEncoder{Codec: c, W: w, Head: head, Append: appendItem}, c.Name())
+	return keyfile.OncePerOwner(&keyfile.RowEncoder{Codec: c, W: w, Head: head, Append: appendItem}, c.Name(), keyfile.LastWins)
 }
 
 func appendItem(dst []byte, rec keyfile.Record) []byte {
@@ -56,13 +56,13 @@ func appendItem(dst []byte, rec keyfile.Record) []byte {
 		created = t.Format(time.RFC3339)
 	}
 	dst = append(dst, "    - created_at: "+created+"\n      username: "...)
-	dst = tablecsv.AppendJSON(dst, rec.Owner) // a JSON string is a double-quoted scalar
+	dst = jsonline.Append(dst, rec.Owner) // a JSON string is a double-quoted scalar
 	dst = append(dst, "      issuer: "...)
-	dst = tablecsv.AppendJSON(dst, rec.Issuer)
+	dst = jsonline.Append(dst, rec.Issuer)
 	dst = append(dst, "      algorithm: "+strings.ToUpper(rec.Hash)+"\n      digits: "+strconv.Itoa(rec.Digits)+"\n      period: "...)
 	dst = strconv.AppendInt(dst, int64(rec.Period/time.Second), 10)
 	dst = append(dst, "\n      secret: "...)
-	text := tablecsv.AppendBase32(nil, rec.Key.Reveal())
+	text := keyfile.AppendBase32(nil, rec.Key.Reveal())
 	defer clear(text)
 	return append(base64.StdEncoding.AppendEncode(dst, text), '\n')
 }
@@ -91,7 +91,7 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Kind != token.TOTP {
 		return []keyfile.Loss{keyfile.Fatal("kind", "Authelia knows TOTP only: program a TOTP credential, or register the key there with WebAuthn")}
 	}
-	out := tablecsv.LossTOTP(rec)
+	out := keyfile.LossTOTP(rec)
 	if rec.Owner == "" {
 		out = append(out, keyfile.Fatal("owner", "nobody has the token, and each entry is a person's: issue it first"))
 	}

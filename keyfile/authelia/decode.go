@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -225,7 +224,7 @@ func set(rec *keyfile.Record, key, text string) (cause string) {
 		if err != nil {
 			return "not base64"
 		}
-		if rec.Key, cause = tablecsv.ParseBase32(b); cause != "" {
+		if rec.Key, cause = keyfile.ParseSeed(b); cause != "" {
 			return "base64 of something else than a seed in base32"
 		}
 	}

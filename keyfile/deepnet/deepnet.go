@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/safenet"
 	"github.com/tokendesk/tokendesk/keyfile/seedtable"
+	"github.com/tokendesk/tokendesk/keyfile/xmlwalk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -48,7 +48,7 @@ func (Reader) Name() string { return "deepnet-xml" }
 
 // Detect implements keyfile.Reader.
 func (Reader) Detect(head []byte) int {
-	w := safenet.NewWalk(bytes.NewReader(head))
+	w := xmlwalk.New(bytes.NewReader(head))
 	if root, err := w.Child(); err != nil || root == nil || root.Name.Local != "data" {
 		return 0
 	}
@@ -76,14 +76,14 @@ type element struct {
 // Decode implements keyfile.Reader. Tokens are read one at a time; positions of errors are lines.
 func (r Reader) Decode(file io.Reader) iter.Seq2[keyfile.Record, error] {
 	return func(yield func(keyfile.Record, error) bool) {
-		if err := r.decode(safenet.NewWalk(file), yield); err != nil {
+		if err := r.decode(xmlwalk.New(file), yield); err != nil {
 			yield(keyfile.Record{}, fmt.Errorf("%s: %w", r.Name(), err))
 		}
 	}
 }
 
 // decode is nil also when nobody wants more.
-func (r Reader) decode(w *safenet.Walk, yield func(keyfile.Record, error) bool) error {
+func (r Reader) decode(w *xmlwalk.Walk, yield func(keyfile.Record, error) bool) error {
 	if root, err := w.Child(); err != nil || root == nil || root.Name.Local != "data" {
 		return orElse(err, ErrRoot)
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/safenet"
 	"github.com/tokendesk/tokendesk/keyfile/sample"
+	"github.com/tokendesk/tokendesk/keyfile/xmlwalk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -86,14 +86,14 @@ func TestStops(t *testing.T) {
 		want       error
 		good       int
 	}{
-		{"empty", "", safenet.ErrSyntax, 0}, {"other root", "<Tokens></Tokens>", ErrRoot, 0}, {"no header", "<data><tokens/></data>", ErrRoot, 0},
+		{"empty", "", xmlwalk.ErrSyntax, 0}, {"other root", "<Tokens></Tokens>", ErrRoot, 0}, {"no header", "<data><tokens/></data>", ErrRoot, 0},
 		{"UAP 3", "<tokenList><tokenInfo/></tokenList>", ErrRoot, 0}, {"other list", strings.ReplaceAll(reference, "tokens>", "keys>"), ErrRoot, 0},
 		{"AES", in("NONE", "AES256"), ErrEncrypted, 0}, {"no period", without("timeWindow"), ErrPeriod, 0}, {"encode", in("HEX", "BASE58"), ErrHeader, 0},
 		{"no encode", without("encode"), ErrHeader, 0}, {"digits", in(">6<", ">9<"), ErrHeader, 0}, {"window", in(">60<", ">1 minute<"), ErrHeader, 0}, {"zero window", in(">60<", ">0<"), ErrHeader, 0},
-		{"hash", in("SHA1", "MD5"), ErrHeader, 0}, {"DTD", in("<data>", "<!DOCTYPE data><data>"), safenet.ErrDTD, 0}, {"cut", reference[:len(reference)-40], safenet.ErrSyntax, 1},
-		{"cut behind the tokens", reference[:len(reference)-9], safenet.ErrSyntax, 2}, {"UTF-16", "\xFE\xFF\x00<", keyfile.ErrUTF16, 0},
-		{"large", in("C8C4", strings.Repeat("C8C4", 1<<16)), safenet.ErrTooLarge, 0}, {"large header", in("DN", strings.Repeat("DN", 1<<16)), safenet.ErrTooLarge, 0},
-		{"zeros", strings.Repeat("\x00", 1<<20), safenet.ErrTooLarge, 0},
+		{"hash", in("SHA1", "MD5"), ErrHeader, 0}, {"DTD", in("<data>", "<!DOCTYPE data><data>"), xmlwalk.ErrDTD, 0}, {"cut", reference[:len(reference)-40], xmlwalk.ErrSyntax, 1},
+		{"cut behind the tokens", reference[:len(reference)-9], xmlwalk.ErrSyntax, 2}, {"UTF-16", "\xFE\xFF\x00<", keyfile.ErrUTF16, 0},
+		{"large", in("C8C4", strings.Repeat("C8C4", 1<<16)), xmlwalk.ErrTooLarge, 0}, {"large header", in("DN", strings.Repeat("DN", 1<<16)), xmlwalk.ErrTooLarge, 0},
+		{"zeros", strings.Repeat("\x00", 1<<20), xmlwalk.ErrTooLarge, 0},
 	} {
 		recs, errs := sample.Decode(Reader{}, tc.text)
 		if len(recs) != tc.good || len(errs) != 1 || !errors.Is(errs[0], tc.want) || keyfile.IsRow(errs[0]) {
@@ -115,6 +115,7 @@ func TestStops(t *testing.T) {
 		}
 	}
 }
+
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()
 	sample.AssertHostile(t, Reader{}, reference)

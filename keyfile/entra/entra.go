@@ -20,6 +20,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -57,8 +58,8 @@ func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
 }
 
 func (c Codec) appendRow(dst []byte, rec keyfile.Record) []byte {
-	dst = append(dst, c.upn(rec)+","+tablecsv.NameOf(rec)+","...)
-	dst = tablecsv.AppendBase32(dst, rec.Key.Reveal())
+	dst = append(dst, c.upn(rec)+","+tokenname.Of(rec)+","...)
+	dst = keyfile.AppendBase32(dst, rec.Key.Reveal())
 	dst = append(dst, ',')
 	dst = strconv.AppendInt(dst, int64(rec.Period/time.Second), 10)
 	if rec.Serial != 0 {
@@ -77,7 +78,7 @@ func (c Codec) upn(rec keyfile.Record) string {
 // Carried implements keyfile.Codec.
 func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
 	out := keyfile.Record{Kind: token.TOTP, Key: rec.Key, Digits: 6, Hash: "sha1", Period: rec.Period, Owner: c.upn(rec)}
-	tablecsv.SetName(&out, tablecsv.NameOf(rec))
+	tokenname.Set(&out, tokenname.Of(rec))
 	return out
 }
 
@@ -180,7 +181,7 @@ func (p *parser) record(row *keyfile.Row) keyfile.Record {
 	if n := len(row.Bytes(p.at[key])); n > maxSecret {
 		row.Bad(p.at[key], "key", "longer than 128 characters")
 	}
-	rec.Key = tablecsv.TakeBase32(row, p.at[key])
+	rec.Key = row.Base32(p.at[key], "key")
 	if i := p.at[upn]; i > 0 && len(row.Bytes(i)) > 0 {
 		tablecsv.TakeOwner(row, i, &rec)
 	}

@@ -10,7 +10,6 @@ package freeradius
 
 import (
 	"bytes"
-	"encoding/base32"
 	"encoding/hex"
 	"io"
 	"iter"
@@ -51,35 +50,17 @@ const (
 // Name implements keyfile.Codec.
 func (Codec) Name() string { return "freeradius" }
 
-// NewEncoder implements keyfile.Codec. It remembers the accounts, because a second line of one would never be reached: that is
-// refused with a *keyfile.LossError.
+// NewEncoder implements keyfile.Codec. A second line of one account, which would never be reached, is refused.
 func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
-	return &encoder{keyfile.RowEncoder{Codec: c, W: w, Append: appendRow}, map[string]bool{}}
-}
-
-type encoder struct {
-	keyfile.RowEncoder
-	accounts map[string]bool
-}
-
-// Encode implements keyfile.Encoder.
-func (e *encoder) Encode(rec keyfile.Record) error {
-	if e.accounts[rec.Owner] {
-		return keyfile.Refused(e.Codec.Name(), rec, []keyfile.Loss{keyfile.Fatal("owner",
-			"the account has a line already, and FreeRADIUS uses the first only")})
-	}
-	if err := e.RowEncoder.Encode(rec); err != nil {
-		return err
-	}
-	e.accounts[rec.Owner] = true
-	return nil
+	return keyfile.OncePerOwner(&keyfile.RowEncoder{Codec: c, W: w, Append: appendRow}, c.Name(),
+		"the account has a line already, and FreeRADIUS uses the first only")
 }
 
 func appendRow(dst []byte, rec keyfile.Record) []byte {
 	dst = append(dst, rec.Owner...)
 	if rec.Kind == token.TOTP {
 		dst = append(dst, " "+attrSecret+" := \""...)
-		dst = base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(dst, rec.Key.Reveal())
+		dst = keyfile.AppendBase32(dst, rec.Key.Reveal())
 		return append(dst, "\"\n"...)
 	}
 	dst = append(dst, " "+attrKey+" := 0x"...)
@@ -223,37 +204,27 @@ func split(row *keyfile.Row) {
 	row.Split()
 }
 
-// readBase32 reads a seed as rlm_totp does: upper case, padding ends it.
+// readBase32 reads a seed as rlm_totp does: upper case, nothing between, padding ends it.
 func readBase32(row *keyfile.Row, column int) secret.Bytes {
-	enc := base32.StdEncoding.WithPadding(base32.NoPadding)
-	text := bytes.TrimRight(row.Bytes(column), "=")
-	n := enc.DecodedLen(len(text))
-	if n < 1 || n > maxSeed || enc.EncodedLen(n) != len(text) {
-		row.Bad(column, "key", "not base32 of 1 to 49 bytes")
+	text := row.Bytes(column)
+	if len(bytes.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567=")) > 0 {
+		row.Bad(column, "key", "not base32 in upper case")
 	}
 	if !row.Ok() {
 		return secret.Bytes{}
 	}
-	key := make([]byte, n)
-	if _, err := enc.Decode(key, text); err != nil { // the error would hold a position only, but of the secret
-		clear(key)
-		row.Bad(column, "key", "not base32 in upper case")
-		return secret.Bytes{}
+	seed, ok := keyfile.ParseBase32(text)
+	if !ok || seed.Len() > maxSeed {
+		row.Bad(column, "key", "not base32 of 1 to 49 bytes")
 	}
-	return secret.New(key)
+	return seed
 }
 
 // Detect implements keyfile.Codec: the first row has one of the two secrets behind an account.
 func (Codec) Detect(head []byte) int {
-	for line := range bytes.Lines(keyfile.TrimBOM(head)) {
-		f := bytes.Fields(line)
-		if len(f) == 0 || f[0][0] == '#' {
-			continue
-		}
-		if len(f) > 1 && (strings.EqualFold(string(f[1]), attrKey) || strings.EqualFold(string(f[1]), attrSecret)) {
-			return 95
-		}
-		return 0
+	f := bytes.Fields(keyfile.FirstRow(head))
+	if len(f) > 1 && (strings.EqualFold(string(f[1]), attrKey) || strings.EqualFold(string(f[1]), attrSecret)) {
+		return 95
 	}
 	return 0
 }

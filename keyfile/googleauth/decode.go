@@ -2,7 +2,6 @@ package googleauth
 
 import (
 	"bytes"
-	"encoding/base32"
 	"io"
 	"iter"
 	"time"
@@ -89,8 +88,7 @@ func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 
 // option reads `NAME number…`. Of an option that is there twice the module takes the first.
 func (p *parser) option(row *keyfile.Row) {
-	blanksToCommas(row)
-	row.Split()
+	row.Words()
 	name := row.Public(1)
 	if p.options[name] {
 		row.Bad(1, "option", "there twice")
@@ -99,7 +97,7 @@ func (p *parser) option(row *keyfile.Row) {
 	case "TOTP_AUTH":
 		p.totp = true
 	case "HOTP_COUNTER":
-		p.counter = row.Int(2, "counter", 0, 1<<62, 0)
+		p.counter = row.Counter(2)
 	case "STEP_SIZE":
 		p.period = row.Int(2, "period", 1, int64(maxPeriod/time.Second), 0)
 	case "WINDOW_SIZE":
@@ -118,18 +116,6 @@ func (p *parser) option(row *keyfile.Row) {
 		p.options = map[string]bool{}
 	}
 	p.options[name] = true
-}
-
-// blanksToCommas makes of a row's words fields of a table, in place.
-func blanksToCommas(row *keyfile.Row) {
-	out := row.Text[:0]
-	for i, word := range bytes.Fields(row.Text) {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, word...)
-	}
-	row.Text = out
 }
 
 // readSecret reads base32 as the module does: either case, blanks and hyphens skipped, 0, 1 and 8 taken for O, L and B.
@@ -153,21 +139,14 @@ func readSecret(row *keyfile.Row) secret.Bytes {
 		}
 		text = append(text, c)
 	}
-	enc := base32.StdEncoding.WithPadding(base32.NoPadding)
-	n := enc.DecodedLen(len(text))
-	if n < 1 || n > keyfile.MaxSeedSize || enc.EncodedLen(n) != len(text) {
-		row.Bad(0, "key", "not base32 of 1 to 64 bytes")
-	}
 	if !row.Ok() {
 		return secret.Bytes{}
 	}
-	key := make([]byte, n)
-	if _, err := enc.Decode(key, text); err != nil { // the error would hold a position only, but of the secret
-		clear(key)
-		row.Bad(0, "key", "not base32")
-		return secret.Bytes{}
+	key, ok := keyfile.ParseBase32(text)
+	if !ok || key.Len() > keyfile.MaxSeedSize {
+		row.Bad(0, "key", "not base32 of 1 to 64 bytes")
 	}
-	return secret.New(key)
+	return key
 }
 
 // Detect implements keyfile.Codec: a first line of base32 and the mode among the options.

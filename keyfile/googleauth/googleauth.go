@@ -13,7 +13,6 @@
 package googleauth
 
 import (
-	"encoding/base32"
 	"errors"
 	"io"
 	"strconv"
@@ -82,7 +81,7 @@ func (e *encoder) Close() error {
 }
 
 func appendFile(dst []byte, rec keyfile.Record) []byte {
-	dst = base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(dst, rec.Key.Reveal())
+	dst = keyfile.AppendBase32(dst, rec.Key.Reveal())
 	dst = append(dst, '\n')
 	if rec.Kind == token.HOTP {
 		dst = append(dst, hotpHead+"\" HOTP_COUNTER "...)

@@ -18,8 +18,9 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/jsonline"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
-	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -56,14 +57,14 @@ func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
 }
 
 func appendLine(dst []byte, rec keyfile.Record) []byte {
-	return tablecsv.AppendJSON(dst, entry{rec.Owner, []totp{{tablecsv.NameOf(rec), base64.StdEncoding.EncodeToString(rec.Key.Reveal()),
+	return jsonline.Append(dst, entry{rec.Owner, []totp{{tokenname.Of(rec), base64.StdEncoding.EncodeToString(rec.Key.Reveal()),
 		rec.Hash, int64(rec.Period / time.Second), rec.Digits}}})
 }
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 	out := keyfile.Record{Kind: token.TOTP, Key: rec.Key, Hash: rec.Hash, Digits: rec.Digits, Period: rec.Period, Owner: rec.Owner}
-	tablecsv.SetName(&out, tablecsv.NameOf(rec))
+	tokenname.Set(&out, tokenname.Of(rec))
 	return out
 }
 
@@ -78,11 +79,11 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Kind != token.TOTP {
 		return []keyfile.Loss{keyfile.Fatal("kind", "Kanidm knows TOTP only: program a TOTP credential, or register the key there with WebAuthn")}
 	}
-	out := tablecsv.LossTOTP(rec)
+	out := keyfile.LossTOTP(rec)
 	if rec.Period < minStep*time.Second {
 		out = append(out, keyfile.Fatal("period", "Kanidm takes 30 seconds or more"))
 	}
-	if tablecsv.NameOf(rec) == "" {
+	if tokenname.Of(rec) == "" {
 		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: nothing would tell a person's tokens apart"))
 	}
 	if rec.Owner == "" {
@@ -98,7 +99,7 @@ func (c Codec) Decode(r io.Reader) iter.Seq2[keyfile.Record, error] {
 
 func parse(row *keyfile.Row) (keyfile.Record, bool) {
 	var e entry
-	if cause := tablecsv.ParseJSON(row.Text, &e); cause != "" {
+	if cause := jsonline.Parse(row.Text, &e); cause != "" {
 		row.Bad(0, "line", cause)
 	} else if len(e.TOTP) != 1 {
 		row.Bad(0, "totp_import", "not one token")
@@ -123,7 +124,7 @@ func parse(row *keyfile.Row) (keyfile.Record, bool) {
 	if t.Digits != 6 && t.Digits != 8 {
 		row.Bad(0, "digits", "neither 6 nor 8")
 	}
-	tablecsv.SetName(&rec, t.Label)
+	tokenname.Set(&rec, t.Label)
 	seed, err := base64.StdEncoding.Strict().DecodeString(t.Secret)
 	if err != nil || len(seed) < keyfile.MinSeedSize || len(seed) > keyfile.MaxSeedSize {
 		row.Bad(0, "secret", "not base64 of a seed")
@@ -135,7 +136,7 @@ func parse(row *keyfile.Row) (keyfile.Record, bool) {
 // Detect implements keyfile.Codec: by the members of the first line.
 func (Codec) Detect(head []byte) int {
 	line, _, _ := bytes.Cut(keyfile.TrimBOM(head), []byte("\n"))
-	if e := (entry{}); tablecsv.ParseJSON(line, &e) == "" && e.TOTP != nil {
+	if e := (entry{}); jsonline.Parse(line, &e) == "" && e.TOTP != nil {
 		return 90
 	}
 	return 0

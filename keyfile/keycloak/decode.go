@@ -13,7 +13,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
-	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -236,10 +236,10 @@ func (c credential) record(owner string) (rec keyfile.Record, field, cause strin
 			return rec, f.field, cause
 		}
 	}
-	tablecsv.SetName(&rec, c.UserLabel)
+	tokenname.Set(&rec, c.UserLabel)
 	switch data.SecretEncoding {
 	case encodingBase32:
-		rec.Key, cause = tablecsv.ParseBase32([]byte(s.Value))
+		rec.Key, cause = keyfile.ParseSeed([]byte(s.Value))
 	case "":
 		if rec.Key = secret.New([]byte(s.Value)); rec.Key.Len() < keyfile.MinSeedSize || rec.Key.Len() > keyfile.MaxSeedSize {
 			cause = "too short or too long for a seed"

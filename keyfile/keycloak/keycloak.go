@@ -23,7 +23,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
+	"github.com/tokendesk/tokendesk/keyfile/jsonline"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -106,7 +107,7 @@ func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 	} else {
 		out.Period = rec.Period
 	}
-	tablecsv.SetName(&out, tablecsv.NameOf(rec))
+	tokenname.Set(&out, tokenname.Of(rec))
 	return out
 }
 
@@ -133,7 +134,7 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Period > maxPeriod*time.Second {
 		out = append(out, keyfile.Fatal("period", "longer than a day"))
 	}
-	if cause := badText(tablecsv.NameOf(rec)); cause != "" {
+	if cause := badText(tokenname.Of(rec)); cause != "" {
 		out = append(out, keyfile.Fatal("label", "cannot stand in the file: "+cause))
 	}
 	if cause := badText(rec.Owner); cause != "" {
@@ -182,7 +183,7 @@ func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
 
 // Encode implements keyfile.Encoder.
 func (e *encoder) Encode(rec keyfile.Record) error {
-	name, id := tablecsv.NameOf(rec), maphash.String(e.key, rec.Owner)
+	name, id := tokenname.Of(rec), maphash.String(e.key, rec.Owner)
 	_, known := e.seen[id]
 	if known && rec.Owner != e.owner {
 		return keyfile.Refused(e.codec.Name(), rec, []keyfile.Loss{keyfile.Fatal("owner",
@@ -231,9 +232,9 @@ func appendCredential(dst []byte, rec keyfile.Record) []byte {
 	} else {
 		data.Counter = 0
 	}
-	secret := appendJSON(nil, secretData{string(tablecsv.AppendBase32(nil, rec.Key.Reveal()))})
+	secret := appendJSON(nil, secretData{string(keyfile.AppendBase32(nil, rec.Key.Reveal()))})
 	defer clear(secret)
-	c := credential{Type: typeOTP, UserLabel: tablecsv.NameOf(rec), SecretData: string(secret), CredentialData: string(appendJSON(nil, data))}
+	c := credential{Type: typeOTP, UserLabel: tokenname.Of(rec), SecretData: string(secret), CredentialData: string(appendJSON(nil, data))}
 	if t := createdAt(rec.Created); !t.IsZero() {
 		c.CreatedDate = t.UnixMilli()
 	}
@@ -241,7 +242,7 @@ func appendCredential(dst []byte, rec keyfile.Record) []byte {
 }
 
 func appendJSON(dst []byte, v any) []byte {
-	return bytes.TrimSuffix(tablecsv.AppendJSON(dst, v), []byte("\n"))
+	return bytes.TrimSuffix(jsonline.Append(dst, v), []byte("\n"))
 }
 
 // Detect implements keyfile.Codec: by the keys at the beginning of an object.

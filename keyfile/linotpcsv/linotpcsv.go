@@ -18,8 +18,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/oathcsv"
-	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -38,11 +37,6 @@ const (
 	colHash
 )
 
-const (
-	defaultDigits = 6
-	defaultStep   = 30 // seconds
-)
-
 // Name implements keyfile.Codec.
 func (Codec) Name() string { return "linotp-csv" }
 
@@ -52,7 +46,7 @@ func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
 }
 
 func appendRow(dst []byte, rec keyfile.Record) []byte {
-	dst = append(dst, Serial(rec)+", "...)
+	dst = append(dst, tokenname.Serial(rec)+", "...)
 	dst = hex.AppendEncode(dst, rec.Key.Reveal())
 	switch rec.Kind {
 	case token.YubicoOTP:
@@ -68,55 +62,10 @@ func appendRow(dst []byte, rec keyfile.Record) []byte {
 // otpLength is the number of characters that a key types: 32 for the encrypted block and two a byte of the public ID.
 func otpLength(p token.PublicID) int { return 32 + len(p.String()) }
 
-// likeOATH is rec with a key, a hash and a counter that package oathcsv takes of every record: what it then says is about the
-// token's name only.
-func likeOATH(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Serial: rec.Serial, Label: rec.Label, Slot: rec.Slot, PublicID: rec.PublicID,
-		Key: secret.New(make([]byte, keyfile.KeySize)), Digits: defaultDigits, Hash: "sha1"}
-	if rec.Kind == token.TOTP {
-		out.Period = defaultStep * time.Second
-	}
-	return out
-}
-
-// Serial is the first column of rec, which is that of oathcsv: a token has one serial in LinOTP whichever file it came in. It is
-// empty for a record that nothing names.
-func Serial(rec keyfile.Record) string {
-	s, _ := serial(rec)
-	return s
-}
-
-// serial is Serial, and why the file cannot name rec.
-func serial(rec keyfile.Record) (string, error) {
-	var b strings.Builder
-	if err := (oathcsv.Codec{}).NewEncoder(&b).Encode(likeOATH(rec)); err != nil {
-		return "", err
-	}
-	s, _, _ := strings.Cut(b.String(), ",")
-	return s, nil
-}
-
-// Named is a record of that kind with the names that a first column gives it: serial and slot, or public ID, if it is of our
-// making, otherwise a label.
-func Named(kind token.Kind, s string) keyfile.Record {
-	out := oathcsv.Codec{}.Carried(likeOATH(keyfile.Record{Kind: kind, Label: s}))
-	return keyfile.Record{Kind: kind, Serial: out.Serial, Label: out.Label, Slot: out.Slot, PublicID: out.PublicID}
-}
-
-// NameLosses are the losses of rec in its names: none, a note about an unknown slot, or why nothing can be written.
-func NameLosses(rec keyfile.Record) (out []keyfile.Loss) {
-	for _, l := range (oathcsv.Codec{}).Loss(likeOATH(rec)) {
-		if l.Fatal || (l.Field == "slot" && rec.Slot == 0) {
-			out = append(out, l)
-		}
-	}
-	return out
-}
-
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := Named(rec.Kind, Serial(rec))
-	out.Key = rec.Key
+	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key}
+	tokenname.SetSerial(&out, tokenname.Serial(rec))
 	switch rec.Kind {
 	case token.HOTP:
 		out.Digits, out.Hash = rec.Digits, rec.Hash
@@ -139,7 +88,7 @@ var notes = map[string]string{
 func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	out := keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP)
 	if len(out) == 0 {
-		out = NameLosses(rec)
+		out = tokenname.SerialLosses(rec)
 	}
 	if rec.Kind == token.HOTP && rec.Counter > 0 {
 		out = append(out, keyfile.Fatal("counter", "the file has no column for it, and LinOTP starts at 0, behind the token: use pskc"))
@@ -166,21 +115,20 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	} else if n > colHash {
 		row.Bad(colHash+1, "row", "more than six fields")
 	}
-	kind := token.HOTP
+	rec.Kind = token.HOTP
 	switch strings.ToLower(row.Public(colType)) {
 	case "hotp", "hmac", "":
 	case "totp":
-		kind = token.TOTP
+		rec.Kind = token.TOTP
 	case "yubikey":
-		kind = token.YubicoOTP
+		rec.Kind = token.YubicoOTP
 	default:
 		row.Bad(colType, "type", "not hotp, totp or yubikey")
 	}
-	serial := row.Public(colSerial)
-	if rec = Named(kind, serial); serial == "" || Serial(rec) != serial {
-		row.Bad(colSerial, "serial", "a serial is letters, digits, - and _, 40 at most")
+	if !tokenname.SetSerial(&rec, row.Public(colSerial)) {
+		row.Bad(colSerial, "serial", tokenname.BadSerial)
 	}
-	if kind == token.YubicoOTP {
+	if rec.Kind == token.YubicoOTP {
 		low, high := otpLength(token.PublicID{}), otpLength(token.PublicID{})+2*token.MaxPublicID
 		if n := row.Int(colLength, "length", int64(low), int64(high), 0); n%2 != 0 {
 			row.Bad(colLength, "length", "an OTP has an even number of characters")
@@ -188,9 +136,9 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 		rec.Key = row.Hex(colKey, "key", keyfile.KeySize)
 		return rec, true
 	}
-	rec.Digits = int(row.Int(colLength, "digits", 6, 8, defaultDigits))
-	if kind == token.TOTP {
-		rec.Period = time.Duration(row.Int(colStep, "period", 1, 86400, defaultStep)) * time.Second
+	rec.Digits = row.Digits(colLength)
+	if rec.Kind == token.TOTP {
+		rec.Period = row.Period(colStep)
 	}
 	rec.Key = row.Seed(colKey, "key")
 	readHash(row, &rec)
@@ -214,20 +162,13 @@ func readHash(row *keyfile.Row, rec *keyfile.Record) {
 
 // Detect implements keyfile.Codec: six columns tell it from privacyIDEA's.
 func (Codec) Detect(head []byte) int {
-	for line := range bytes.Lines(keyfile.TrimBOM(head)) {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		f := bytes.Split(line, []byte(","))
-		if len(f) != colHash {
-			return 0
-		}
-		switch strings.ToLower(string(bytes.TrimSpace(f[colType-1]))) {
-		case "hotp", "hmac", "totp", "yubikey":
-			return 90
-		}
+	f := bytes.Split(keyfile.FirstRow(head), []byte(","))
+	if len(f) != colHash {
 		return 0
+	}
+	switch strings.ToLower(string(bytes.TrimSpace(f[colType-1]))) {
+	case "hotp", "hmac", "totp", "yubikey":
+		return 90
 	}
 	return 0
 }

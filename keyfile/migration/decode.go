@@ -277,7 +277,7 @@ func account(raw []byte) (rec keyfile.Record, bad *keyfile.Loss) {
 				refuse("type", "neither totp nor hotp")
 			}
 		case accountCounter:
-			if number > otpauth.MaxCounter {
+			if number > keyfile.MaxCounter {
 				refuse("counter", "out of range")
 			}
 			rec.Counter = int64(number)

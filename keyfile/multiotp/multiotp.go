@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/linotpcsv"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -36,6 +36,9 @@ const (
 	colExtra // moving factor or time step
 )
 
+// separators are where multiOTP cuts.
+const separators = ";,\t"
+
 // Name implements keyfile.Codec.
 func (Codec) Name() string { return "multiotp-csv" }
 
@@ -49,7 +52,7 @@ func appendRow(dst []byte, rec keyfile.Record) []byte {
 	if rec.Kind == token.TOTP {
 		kind, extra = "TOTP", int64(rec.Period/time.Second)
 	}
-	dst = append(dst, linotpcsv.Serial(rec)+";;"+kind+";"...)
+	dst = append(dst, tokenname.Serial(rec)+";;"+kind+";"...)
 	dst = hex.AppendEncode(dst, rec.Key.Reveal())
 	dst = append(dst, ";"+strconv.Itoa(rec.Digits)+";"...)
 	return append(strconv.AppendInt(dst, extra, 10), '\n')
@@ -57,8 +60,8 @@ func appendRow(dst []byte, rec keyfile.Record) []byte {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := linotpcsv.Named(rec.Kind, linotpcsv.Serial(rec))
-	out.Key, out.Digits, out.Hash = rec.Key, rec.Digits, "sha1"
+	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Digits: rec.Digits, Hash: "sha1"}
+	tokenname.SetSerial(&out, tokenname.Serial(rec))
 	switch rec.Kind {
 	case token.HOTP:
 		out.Counter = rec.Counter
@@ -78,7 +81,7 @@ var notes = map[string]string{
 func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	out := keyfile.Unsound(rec, token.HOTP, token.TOTP)
 	if len(out) == 0 {
-		out = linotpcsv.NameLosses(rec)
+		out = tokenname.SerialLosses(rec)
 	}
 	if rec.Kind == token.HOTP || rec.Kind == token.TOTP {
 		if rec.Hash != "sha1" {
@@ -100,35 +103,28 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	if row.Text[0] == '#' {
 		return rec, false
 	}
-	for i, c := range row.Text { // multiOTP cuts at all three
-		if c == ';' || c == '\t' {
-			row.Text[i] = ','
-		}
-	}
-	row.Split()
+	row.SplitAt(separators)
 	if n := row.Len(); n < colExtra {
 		row.Bad(n, "row", "fewer than six fields")
 	} else if n > colExtra {
 		row.Bad(colExtra+1, "row", "more than six fields")
 	}
-	kind := token.HOTP
+	rec.Kind, rec.Hash = token.HOTP, "sha1"
 	switch strings.ToUpper(row.Public(colType)) {
 	case "HOTP":
 	case "TOTP":
-		kind = token.TOTP
+		rec.Kind = token.TOTP
 	default:
 		row.Bad(colType, "type", "not HOTP or TOTP")
 	}
-	serial := row.Public(colSerial)
-	if rec = linotpcsv.Named(kind, serial); serial == "" || linotpcsv.Serial(rec) != serial {
-		row.Bad(colSerial, "serial", "a serial is letters, digits, - and _, 40 at most")
+	if !tokenname.SetSerial(&rec, row.Public(colSerial)) {
+		row.Bad(colSerial, "serial", tokenname.BadSerial)
 	}
-	rec.Hash = "sha1"
-	rec.Digits = int(row.Int(colDigits, "digits", 6, 8, 6))
-	if kind == token.TOTP {
-		rec.Period = time.Duration(row.Int(colExtra, "period", 1, 86400, 30)) * time.Second
+	rec.Digits = row.Digits(colDigits)
+	if rec.Kind == token.TOTP {
+		rec.Period = row.Period(colExtra)
 	} else {
-		rec.Counter = row.Int(colExtra, "counter", 0, 1<<62, 0)
+		rec.Counter = row.Counter(colExtra)
 	}
 	rec.Key = row.Seed(colKey, "key")
 	return rec, true
@@ -137,20 +133,13 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 // Detect implements keyfile.Codec: the first row has six fields, a type in the third and something as long as a key in the
 // fourth, where other tables have the digits.
 func (Codec) Detect(head []byte) int {
-	for line := range strings.Lines(string(keyfile.TrimBOM(head))) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		f := strings.Split(strings.NewReplacer(";", ",", "\t", ",").Replace(line), ",")
-		if len(f) != colExtra || len(f[colKey-1]) < 2*keyfile.MinSeedSize {
-			return 0
-		}
-		switch strings.ToUpper(strings.TrimSpace(f[colType-1])) {
-		case "HOTP", "TOTP":
-			return 90
-		}
+	f := strings.Split(strings.NewReplacer(";", ",", "\t", ",").Replace(string(keyfile.FirstRow(head))), ",")
+	if len(f) != colExtra || len(f[colKey-1]) < 2*keyfile.MinSeedSize {
 		return 0
+	}
+	switch strings.ToUpper(strings.TrimSpace(f[colType-1])) {
+	case "HOTP", "TOTP":
+		return 90
 	}
 	return 0
 }

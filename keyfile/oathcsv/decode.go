@@ -5,9 +5,9 @@ import (
 	"io"
 	"iter"
 	"strings"
-	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -22,12 +22,6 @@ const (
 )
 
 const userColumns = 3 // user, resolver, realm
-
-// What privacyIDEA takes for an empty column. Source: reference key-files.md §4.1.
-const (
-	defaultDigits = 6
-	defaultPeriod = 30 // seconds
-)
 
 // Decode implements keyfile.Codec. Lines that begin with # are passed over. Resolver and realm are not kept. A Yubico OTP
 // row comes out without public and private ID.
@@ -53,11 +47,11 @@ func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	switch strings.ToLower(row.Public(p.shift + colType)) {
 	case "hotp", "hmac", "":
 		rec.Kind = token.HOTP
-		rec.Counter = row.Int(p.shift+colExtra, "counter", 0, 1<<62, 0)
+		rec.Counter = row.Counter(p.shift + colExtra)
 		p.seed(row, &rec)
 	case "totp":
 		rec.Kind = token.TOTP
-		rec.Period = time.Duration(row.Int(p.shift+colExtra, "period", 1, 86400, defaultPeriod)) * time.Second
+		rec.Period = row.Period(p.shift + colExtra)
 		p.seed(row, &rec)
 	case "yubikey":
 		rec.Kind = token.YubicoOTP
@@ -68,8 +62,9 @@ func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	default:
 		row.Bad(p.shift+colType, "type", "not hotp, totp or yubikey")
 	}
-	label := rec.Label
-	SetSerial(&rec, label)
+	if !tokenname.SetSerial(&rec, row.Public(p.shift+colSerial)) {
+		row.Bad(p.shift+colSerial, "serial", tokenname.BadSerial)
+	}
 	return rec, true
 }
 
@@ -86,9 +81,6 @@ func (p *parser) name(row *keyfile.Row, rec *keyfile.Record) {
 	if p.shift > 0 {
 		rec.Owner = row.Public(1)
 	}
-	if rec.Label = row.Public(p.shift + colSerial); !GoodSerial(rec.Label) {
-		row.Bad(p.shift+colSerial, "serial", "a serial is letters, digits, - and _, 40 at most")
-	}
 	if len(row.Bytes(p.shift+colHash)) > 0 {
 		row.Bad(p.shift+colHash, "hash", "a sixth column is LinOTP's name for the hash, which privacyIDEA ignores: it is not read")
 	}
@@ -96,7 +88,7 @@ func (p *parser) name(row *keyfile.Row, rec *keyfile.Record) {
 
 // seed reads what HOTP and TOTP have in common.
 func (p *parser) seed(row *keyfile.Row, rec *keyfile.Record) {
-	rec.Digits = int(row.Int(p.shift+colLength, "digits", 6, 8, defaultDigits))
+	rec.Digits = row.Digits(p.shift + colLength)
 	rec.Key = row.Seed(p.shift+colKey, "key")
 	rec.Hash = hashByKey(rec.Key.Len())
 	if row.Ok() && (rec.Hash == "sha224" || rec.Hash == "sha384") {
@@ -108,23 +100,16 @@ func isVersion2(line []byte) bool { return string(bytes.TrimSpace(line)) == vers
 
 // Detect implements keyfile.Codec: version 2 is certain, version 1 is told by the first row.
 func (Codec) Detect(head []byte) int {
-	for line := range bytes.Lines(keyfile.TrimBOM(head)) {
-		line = bytes.TrimSpace(line)
-		switch {
-		case isVersion2(line):
-			return 100
-		case len(line) == 0 || line[0] == '#':
-			continue
-		}
-		f := bytes.Split(line, []byte(","))
-		if len(f) < colType || len(f) > colHash {
-			return 0
-		}
-		switch strings.ToLower(string(bytes.TrimSpace(f[colType-1]))) {
-		case "hotp", "hmac", "totp", "yubikey":
-			return 80
-		}
+	if first, _, _ := bytes.Cut(keyfile.TrimBOM(head), []byte("\n")); isVersion2(first) {
+		return 100
+	}
+	f := bytes.Split(keyfile.FirstRow(head), []byte(","))
+	if len(f) < colType || len(f) > colHash {
 		return 0
+	}
+	switch strings.ToLower(string(bytes.TrimSpace(f[colType-1]))) {
+	case "hotp", "hmac", "totp", "yubikey":
+		return 80
 	}
 	return 0
 }

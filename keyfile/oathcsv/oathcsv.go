@@ -10,19 +10,19 @@
 // only the public ID's length: 32 and 2 characters a byte. No byte-order mark, header line or quotes.
 // Source: reference key-files.md §4.1, §4.2, §0.
 //
-// The serial of a YubiKey's slot is of our own making, YUBIAES<serial>_<slot> and YUBIHOTP<serial>_<slot>, so that two slots
-// of one key stay two tokens: of two rows with one serial the importer keeps the last. Where a Yubico OTP's slot is unknown,
-// its public ID stands in the slot's place.
+// The serial of a YubiKey's slot is of our own making (package tokenname), so that two slots of one key stay two tokens: of two
+// rows with one serial the importer keeps the last. Where a Yubico OTP's slot is unknown, its public ID stands in the slot's
+// place.
 package oathcsv
 
 import (
 	"encoding/hex"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -55,7 +55,7 @@ func (c Codec) appendRow(dst []byte, rec keyfile.Record) []byte {
 	} else if c.Realm != "" {
 		dst = append(dst, ", , , "...)
 	}
-	dst = append(dst, Serial(rec)+", "...)
+	dst = append(dst, tokenname.Serial(rec)+", "...)
 	dst = hex.AppendEncode(dst, rec.Key.Reveal())
 	switch rec.Kind {
 	case token.YubicoOTP:
@@ -81,7 +81,7 @@ func otpLength(publicID int) int { return 32 + 2*publicID }
 // Carried implements keyfile.Codec.
 func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
 	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key}
-	SetSerial(&out, Serial(rec))
+	tokenname.SetSerial(&out, tokenname.Serial(rec))
 	if c.Realm != "" {
 		out.Owner = rec.Owner
 	}
@@ -105,16 +105,7 @@ var notes = map[string]string{
 
 // Loss implements keyfile.Codec.
 func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
-	out := keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP)
-	serial := Serial(rec)
-	switch {
-	case serial == "":
-		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the file has nothing to name it by"))
-	case !GoodSerial(serial):
-		out = append(out, keyfile.Fatal("label", "privacyIDEA takes letters, digits, - and _ only, 40 at most"))
-	case rec.Serial != 0 && rec.Slot == 0 && rec.PublicID.Len() == 0 && prefixes[rec.Kind] != "":
-		out = append(out, keyfile.Loss{Field: "slot", Note: "unknown: another credential of the same key would get the same serial and overwrite it"})
-	}
+	out := append(keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP), tokenname.SerialLosses(rec)...)
 	if rec.Kind == token.HOTP || rec.Kind == token.TOTP {
 		if rec.Key.Len() < keyfile.MinSeedSize {
 			out = append(out, keyfile.Fatal("key", "a seed this short is taken for a column out of place"))
@@ -146,66 +137,4 @@ func hashByKey(n int) string {
 		return "sha512"
 	}
 	return "sha1"
-}
-
-// prefixes begin the serials that we make for the slots of a YubiKey.
-var prefixes = map[token.Kind]string{token.YubicoOTP: "YUBIAES", token.HOTP: "YUBIHOTP"}
-
-// Serial is how rec is called in privacyIDEA and LinOTP, whichever file it came in.
-func Serial(rec keyfile.Record) string {
-	p := prefixes[rec.Kind]
-	switch {
-	case rec.Serial == 0 || p == "":
-		if rec.Label == "" && p != "" {
-			return rec.PublicID.String() // the device hides its serial
-		}
-		return rec.Label
-	case rec.Slot != 0:
-		return p + rec.Serial.String() + "_" + strconv.Itoa(int(rec.Slot))
-	case rec.Kind == token.YubicoOTP && rec.PublicID.Len() > 0:
-		return p + rec.Serial.String() + "_" + rec.PublicID.String()
-	}
-	return p + rec.Serial.String()
-}
-
-// SetSerial puts a serial of privacyIDEA or LinOTP into Serial and Slot, or PublicID, if it is of our making, into Label otherwise.
-func SetSerial(rec *keyfile.Record, s string) {
-	rec.Label = s
-	p := prefixes[rec.Kind]
-	digits, ours := strings.CutPrefix(s, p)
-	if p == "" || !ours {
-		return
-	}
-	digits, part, _ := strings.Cut(digits, "_")
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
-		return
-	}
-	made := keyfile.Record{Kind: rec.Kind, Serial: token.Serial(n)}
-	switch part {
-	case "1":
-		made.Slot = 1
-	case "2":
-		made.Slot = 2
-	default:
-		made.PublicID, _ = token.ParsePublicID(part) // what is none does not come back below
-	}
-	if Serial(made) == s { // no leading zeros, no other slot
-		rec.Serial, rec.Slot, rec.PublicID, rec.Label = made.Serial, made.Slot, made.PublicID, ""
-	}
-}
-
-// maxSerial is the length of a serial in privacyIDEA's and LinOTP's tables; a longer one aborts the import at its row.
-// Source: privacyidea/models.py, Token.serial.
-const maxSerial = 40
-
-// GoodSerial is privacyIDEA's rule ^[0-9a-zA-Z\-_]+$, 40 at most. Source: reference key-files.md §0 fact 10.
-func GoodSerial(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return len(s) > 0 && len(s) <= maxSerial
 }

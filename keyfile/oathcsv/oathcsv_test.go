@@ -218,22 +218,3 @@ func TestHiddenSerial(t *testing.T) {
 		t.Errorf("%v, got %q", err, got)
 	}
 }
-
-func TestSerialsOfOurs(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		text   string
-		serial token.Serial
-		slot   token.Slot
-	}{
-		{"YUBIAES1_1", 1, 1}, {"YUBIAES4294967295_2", 4294967295, 2}, {"YUBIAES7", 7, 0},
-		{"YUBIAES", 0, 0}, {"YUBIAES01_1", 0, 0}, {"YUBIAES0_1", 0, 0}, {"YUBIAES1_3", 0, 0}, {"YUBIAES1_", 0, 0},
-		{"YUBIAES4294967296_1", 0, 0}, {"YUBIHOTP1_1", 0, 0}, {"UBAM10200301_1", 0, 0},
-	} {
-		rec := keyfile.Record{Kind: token.YubicoOTP}
-		SetSerial(&rec, tc.text)
-		if rec.Serial != tc.serial || rec.Slot != tc.slot || (rec.Label == "") != (tc.serial != 0) {
-			t.Errorf("%s: serial %d, slot %d, label %q", tc.text, rec.Serial, rec.Slot, rec.Label)
-		}
-	}
-}

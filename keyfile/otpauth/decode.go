@@ -18,7 +18,7 @@ import (
 // The greatest numbers that are read.
 const (
 	MaxPeriod  = 1<<31 - 1 // seconds
-	MaxCounter = 1 << 62
+	MaxCounter = keyfile.MaxCounter
 )
 
 // ErrMany is text with more than one URI where one was wanted.
@@ -55,15 +55,9 @@ func (Codec) Detect(head []byte) int { return DetectScheme(head, "otpauth://") }
 
 // DetectScheme is 95 if the first line that says something begins with scheme, in any case.
 func DetectScheme(head []byte, scheme string) int {
-	for line := range bytes.Lines(keyfile.TrimBOM(head)) {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		if len(line) >= len(scheme) && strings.EqualFold(string(line[:len(scheme)]), scheme) {
-			return 95
-		}
-		return 0
+	line := keyfile.FirstRow(head)
+	if len(line) >= len(scheme) && strings.EqualFold(string(line[:len(scheme)]), scheme) {
+		return 95
 	}
 	return 0
 }
@@ -94,7 +88,7 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	if !row.Ok() {
 		return rec, true
 	}
-	seed, sound := Seed(p.value["secret"])
+	seed, sound := keyfile.ParseBase32(p.value["secret"])
 	clear(p.value["secret"])
 	if !sound {
 		row.Bad(0, "key", "not base32")

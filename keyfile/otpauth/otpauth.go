@@ -58,7 +58,7 @@ func appendURI(dst []byte, rec keyfile.Record) []byte {
 	}
 	dst = append(dst, escape(Account(rec))...)
 	dst = append(dst, "?secret="...)
-	dst = AppendSeed(dst, rec.Key)
+	dst = keyfile.AppendBase32(dst, rec.Key.Reveal())
 	if rec.Issuer != "" {
 		dst = append(dst, "&issuer="...)
 		dst = append(dst, escape(rec.Issuer)...)

@@ -1,12 +1,9 @@
 package otpauth
 
 import (
-	"bytes"
-	"encoding/base32"
 	"strings"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -47,42 +44,6 @@ func Hash(word string) (hash, cause string) {
 		return "", word + " is not supported: sha1, sha256 and sha512 are"
 	}
 	return "", "not sha1, sha256 or sha512"
-}
-
-// encoding is the base32 of RFC 4648, upper case, without padding. Source: reference key-files.md §2.
-var encoding = base32.StdEncoding.WithPadding(base32.NoPadding)
-
-// AppendSeed appends the base32 of a seed to dst.
-func AppendSeed(dst []byte, seed secret.Bytes) []byte {
-	return encoding.AppendEncode(dst, seed.Reveal())
-}
-
-// Seed reads base32 in either case, with or without padding; blanks and hyphens mean nothing. ok is false for other text. It
-// leaves text alone and keeps no copy of it.
-func Seed(text []byte) (seed secret.Bytes, ok bool) {
-	packed := make([]byte, 0, len(text))
-	defer func() { clear(packed[:cap(packed)]) }()
-	for _, c := range bytes.TrimRight(text, "= \t") {
-		switch {
-		case c == ' ' || c == '-' || c == '\t':
-		case c >= 'a' && c <= 'z':
-			packed = append(packed, c-'a'+'A')
-		case c >= 'A' && c <= 'Z' || c >= '2' && c <= '7':
-			packed = append(packed, c)
-		default: // the decoder itself would pass over line ends
-			return secret.Bytes{}, false
-		}
-	}
-	if rest := len(packed) % 8; rest == 1 || rest == 3 || rest == 6 {
-		return secret.Bytes{}, false // no bytes have that length, and the decoder would drop the rest
-	}
-	raw := make([]byte, encoding.DecodedLen(len(packed)))
-	n, err := encoding.Decode(raw, packed)
-	if err != nil || n == 0 {
-		clear(raw)
-		return secret.Bytes{}, false
-	}
-	return secret.New(raw[:n:n]), true
 }
 
 // BadName says which name of rec, as Carried, cannot stand in any file, and why; "" when both can.

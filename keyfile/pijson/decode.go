@@ -16,8 +16,8 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/fernet"
-	"github.com/tokendesk/tokendesk/keyfile/oathcsv"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -228,7 +228,7 @@ func (o *object) record() (rec keyfile.Record, field, cause string) {
 		return rec, "number", "otplen, counter, count or timeStep is no whole number"
 	}
 	rec = keyfile.Record{Kind: kind, Key: o.Key.Bytes, Issuer: o.Issuer, Owner: o.User.Login}
-	oathcsv.SetSerial(&rec, o.Serial)
+	tokenname.SetSerial(&rec, o.Serial)
 	if kind == token.YubicoOTP {
 		rec.PrivateID = o.Info.UID.Bytes
 		if o.Info.Prefix == "" {
@@ -249,7 +249,7 @@ func (o *object) record() (rec keyfile.Record, field, cause string) {
 	if kind == token.TOTP { // counter is the last step that was used
 		rec.Period = 30 * time.Second
 		if o.Info.Step.given {
-			rec.Period = time.Duration(min(max(o.Info.Step.n, 0), 86400)) * time.Second
+			rec.Period = time.Duration(min(max(o.Info.Step.n, 0), int64(keyfile.MaxPeriod/time.Second))) * time.Second
 		}
 		return rec, "", ""
 	}

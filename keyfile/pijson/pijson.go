@@ -28,8 +28,8 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/fernet"
-	"github.com/tokendesk/tokendesk/keyfile/oathcsv"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -142,7 +142,7 @@ func (e *encoder) appendToken(dst []byte, rec keyfile.Record) []byte {
 		dst = append(dst, ",\n"...)
 	}
 	e.more = true
-	dst = quoted(append(dst, `{"serial": `...), oathcsv.Serial(rec))
+	dst = quoted(append(dst, `{"serial": `...), tokenname.Serial(rec))
 	dst = quoted(append(dst, `, "type": `...), types[rec.Kind])
 	dst = hex.AppendEncode(append(dst, `, "otpkey": "`...), rec.Key.Reveal())
 	dst = strconv.AppendInt(append(dst, `", "otplen": `...), int64(digits(rec)), 10)
@@ -189,7 +189,7 @@ func quoted(dst []byte, s string) []byte {
 // Carried implements keyfile.Codec.
 func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
 	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Issuer: rec.Issuer}
-	oathcsv.SetSerial(&out, oathcsv.Serial(rec))
+	tokenname.SetSerial(&out, tokenname.Serial(rec))
 	if c.Realm != "" {
 		out.Owner = rec.Owner
 	}
@@ -213,15 +213,7 @@ var notes = map[string]string{
 
 // Loss implements keyfile.Codec.
 func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
-	out := keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP)
-	switch serial := oathcsv.Serial(rec); {
-	case serial == "":
-		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the file has nothing to name it by"))
-	case !oathcsv.GoodSerial(serial):
-		out = append(out, keyfile.Fatal("label", "privacyIDEA takes letters, digits, - and _ only, 40 at most"))
-	case rec.Serial != 0 && rec.Slot == 0 && rec.Kind == token.HOTP:
-		out = append(out, keyfile.Loss{Field: "slot", Note: "unknown: another credential of the same key would get the same serial and overwrite it"})
-	}
+	out := append(keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP), tokenname.SerialLosses(rec)...)
 	for field, s := range map[string]string{"owner": rec.Owner, "issuer": rec.Issuer} {
 		if cause := keyfile.BadText(s); cause != "" && (field != "owner" || c.Realm != "") {
 			out = append(out, keyfile.Fatal(field, "cannot stand in the file: "+cause))

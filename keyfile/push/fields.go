@@ -5,18 +5,18 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/linotpcsv"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
 // Serial is what a token is called there: the same as in the files for privacyIDEA and LinOTP. It is empty for a record that
 // has no name that they take.
-func Serial(rec keyfile.Record) string { return linotpcsv.Serial(rec) }
+func Serial(rec keyfile.Record) string { return tokenname.Serial(rec) }
 
 // Kept is what a Registry keeps of rec at least, under its serial; the owner only with a realm.
 func Kept(rec keyfile.Record, realm string) keyfile.Record {
-	out := linotpcsv.Named(rec.Kind, Serial(rec))
-	out.Key, out.Digits, out.Period, out.Hash, out.Counter = rec.Key, rec.Digits, rec.Period, rec.Hash, rec.Counter
+	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Digits: rec.Digits, Period: rec.Period, Hash: rec.Hash, Counter: rec.Counter}
+	tokenname.SetSerial(&out, Serial(rec))
 	if realm != "" {
 		out.Owner = rec.Owner
 	}

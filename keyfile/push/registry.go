@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/linotpcsv"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -43,7 +43,7 @@ var _ Target = BySerial{}
 // Loss implements Target.
 func (b BySerial) Loss(rec keyfile.Record) []keyfile.Loss {
 	out := keyfile.Unsound(rec, token.YubicoOTP, token.HOTP, token.TOTP)
-	out = append(out, linotpcsv.NameLosses(rec)...)
+	out = append(out, tokenname.SerialLosses(rec)...)
 	if rec.Kind == token.HOTP && rec.Counter > 0 {
 		out = append(out, keyfile.Fatal("counter", fmt.Sprintf(
 			"this interface starts at 0, the token is at %d: codes that were used would count again; import a file that carries the counter", rec.Counter)))

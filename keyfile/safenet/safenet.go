@@ -20,6 +20,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/keyfile/xmlwalk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -42,7 +43,7 @@ func (Reader) Name() string { return "safenet-xml" }
 
 // Detect implements keyfile.Reader.
 func (Reader) Detect(head []byte) int {
-	if root, err := NewWalk(bytes.NewReader(head)).Child(); err == nil && root != nil && root.Name.Local == "Tokens" {
+	if root, err := xmlwalk.New(bytes.NewReader(head)).Child(); err == nil && root != nil && root.Name.Local == "Tokens" {
 		return 95
 	}
 	return 0
@@ -60,14 +61,14 @@ type element struct {
 // Decode implements keyfile.Reader. Tokens are read one at a time; positions of errors are lines.
 func (r Reader) Decode(file io.Reader) iter.Seq2[keyfile.Record, error] {
 	return func(yield func(keyfile.Record, error) bool) {
-		if err := decode(NewWalk(file), yield); err != nil {
+		if err := decode(xmlwalk.New(file), yield); err != nil {
 			yield(keyfile.Record{}, fmt.Errorf("%s: %w", r.Name(), err))
 		}
 	}
 }
 
 // decode is nil also when nobody wants more.
-func decode(w *Walk, yield func(keyfile.Record, error) bool) error {
+func decode(w *xmlwalk.Walk, yield func(keyfile.Record, error) bool) error {
 	root, err := w.Child()
 	if err != nil {
 		return err

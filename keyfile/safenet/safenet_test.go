@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/sample"
+	"github.com/tokendesk/tokendesk/keyfile/xmlwalk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -79,15 +80,15 @@ func TestStops(t *testing.T) {
 		want       error
 		good       int
 	}{
-		{"empty", "", ErrSyntax, 0}, {"other root", "<data></data>", ErrRoot, 0}, {"text", "UBOM00900002 0e69d344", ErrSyntax, 0},
-		{"bomb", bomb + reference, ErrDTD, 0}, {"entity", strings.Replace(reference, "UBOM", "&a;", 1), ErrSyntax, 0},
-		{"cut in a token", reference[:150], ErrSyntax, 0}, {"cut between tokens", reference[:strings.Index(reference, "<Token serial=\"0004")], ErrSyntax, 1},
+		{"empty", "", xmlwalk.ErrSyntax, 0}, {"other root", "<data></data>", ErrRoot, 0}, {"text", "UBOM00900002 0e69d344", xmlwalk.ErrSyntax, 0},
+		{"bomb", bomb + reference, xmlwalk.ErrDTD, 0}, {"entity", strings.Replace(reference, "UBOM", "&a;", 1), xmlwalk.ErrSyntax, 0},
+		{"cut in a token", reference[:150], xmlwalk.ErrSyntax, 0}, {"cut between tokens", reference[:strings.Index(reference, "<Token serial=\"0004")], xmlwalk.ErrSyntax, 1},
 		{"UTF-16", "\xFF\xFE<\x00", keyfile.ErrUTF16, 0}, {"OpenPGP", "-----BEGIN PGP MESSAGE-----\n", keyfile.ErrOpenPGP, 0},
-		{"zeros", strings.Repeat("\x00", 1<<20), ErrTooLarge, 0}, {"blanks", strings.Repeat(" ", 1<<20), ErrTooLarge, 0},
-		{"large seed", strings.Replace(reference, "0e69", strings.Repeat("a", 1<<20), 1), ErrTooLarge, 0},
-		{"large attribute", strings.Replace(reference, "UBOM", strings.Repeat("a", 1<<20), 1), ErrTooLarge, 0},
-		{"deep", "<Tokens>" + strings.Repeat("<a>", 1<<20), ErrTooLarge, 0},
-		{"other encoding", `<?xml version="1.0" encoding="ISO-8859-1"?>` + reference, ErrSyntax, 0},
+		{"zeros", strings.Repeat("\x00", 1<<20), xmlwalk.ErrTooLarge, 0}, {"blanks", strings.Repeat(" ", 1<<20), xmlwalk.ErrTooLarge, 0},
+		{"large seed", strings.Replace(reference, "0e69", strings.Repeat("a", 1<<20), 1), xmlwalk.ErrTooLarge, 0},
+		{"large attribute", strings.Replace(reference, "UBOM", strings.Repeat("a", 1<<20), 1), xmlwalk.ErrTooLarge, 0},
+		{"deep", "<Tokens>" + strings.Repeat("<a>", 1<<20), xmlwalk.ErrTooLarge, 0},
+		{"other encoding", `<?xml version="1.0" encoding="ISO-8859-1"?>` + reference, xmlwalk.ErrSyntax, 0},
 	} {
 		recs, errs := sample.Decode(Reader{}, tc.text)
 		if len(recs) != tc.good || len(errs) != 1 || !errors.Is(errs[0], tc.want) || keyfile.IsRow(errs[0]) {
@@ -113,6 +114,7 @@ func TestManyTokens(t *testing.T) {
 		break
 	}
 }
+
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()
 	sample.AssertHostile(t, Reader{}, reference)

@@ -86,6 +86,7 @@ func TestHostile(t *testing.T) {
 		}
 	}
 }
+
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()
 	sample.AssertHostile(t, Reader{}, head+event+"\n"+timed)

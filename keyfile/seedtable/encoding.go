@@ -2,7 +2,6 @@ package seedtable
 
 import (
 	"bytes"
-	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -59,11 +58,10 @@ func (e Encoding) Decode(text []byte) (secret.Bytes, error) {
 		}
 		return decode(packed, hex.DecodedLen(len(packed)), hex.Decode, errHex)
 	case Base32:
-		raw := base32.StdEncoding.WithPadding(base32.NoPadding)
-		if n := len(packed) % 8; n == 1 || n == 3 || n == 6 { // no whole number of bytes ends there
-			return secret.Bytes{}, errBase32
+		if seed, ok := keyfile.ParseBase32(packed); ok {
+			return seed, nil
 		}
-		return decode(packed, raw.DecodedLen(len(packed)), raw.Decode, errBase32)
+		return secret.Bytes{}, errBase32
 	case Base64:
 		return decode(packed, base64.RawStdEncoding.DecodedLen(len(packed)), base64.RawStdEncoding.Decode, errBase64)
 	case Decimal:
@@ -86,15 +84,13 @@ func (e Encoding) pack(text []byte) []byte {
 	if e == ASCII {
 		return append(out, text...)
 	}
-	if e == Base32 || e == Base64 {
+	if e == Base64 {
 		text = bytes.TrimRight(text, "=")
 	}
 	for _, c := range text {
 		switch {
 		case c == ' ' || c == '\t' || c == '-' && e != Base64:
 			continue
-		case e == Base32 && c >= 'a' && c <= 'z':
-			c -= 'a' - 'A'
 		case e == Base64 && c == '-':
 			c = '+'
 		case e == Base64 && c == '_':

@@ -181,7 +181,7 @@ func (p *parser) factor(row *keyfile.Row, rec *keyfile.Record) {
 		if p.columns[Counter] == 0 {
 			role = Factor
 		}
-		rec.Counter = p.integer(row, role, "counter", 0, 1<<62, 0)
+		rec.Counter = p.integer(row, role, "counter", 0, keyfile.MaxCounter, 0)
 		return
 	}
 	if p.report.Period.From == ByOption {

@@ -1,8 +1,6 @@
 package tablecsv
 
 import (
-	"bytes"
-	"encoding/base32"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -11,7 +9,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -47,32 +45,6 @@ func Fill(s string) Cell {
 	return Cell{put: func(dst []byte, _ keyfile.Record) []byte { return append(dst, s...) }}
 }
 
-// NameOf is what a file with one column for it calls a token: <serial>_<slot> for a YubiKey, so that two slots of one key
-// differ, its serial where the slot is unknown, else the label.
-func NameOf(rec keyfile.Record) string {
-	switch {
-	case rec.Serial == 0:
-		return rec.Label
-	case rec.Slot == 0:
-		return rec.Serial.String()
-	}
-	return fmt.Sprintf("%d_%d", rec.Serial, rec.Slot)
-}
-
-// slotName is what NameOf makes of a YubiKey's slot.
-var slotName = regexp.MustCompile(`^([1-9][0-9]{0,9})_([12])$`)
-
-// SetName puts what NameOf made into Serial and Slot, any other name into Label.
-func SetName(rec *keyfile.Record, name string) {
-	if m := slotName.FindStringSubmatch(name); m != nil {
-		if serial, err := strconv.ParseUint(m[1], 10, 32); err == nil {
-			rec.Serial, rec.Slot = token.Serial(serial), token.Slot(m[2][0]-'0')
-			return
-		}
-	}
-	rec.Label = name
-}
-
 // rounded is what a spreadsheet makes of a long number.
 var rounded = regexp.MustCompile(`^[0-9]([.,][0-9]+)?[eE]\+[0-9]+$`)
 
@@ -88,13 +60,13 @@ func TakeName(row *keyfile.Row, column int, rec *keyfile.Record) {
 		row.Bad(column, "serial", "a spreadsheet has rounded it: take the file as its maker sent it")
 	}
 	if row.Ok() {
-		SetName(rec, name)
+		tokenname.Set(rec, name)
 	}
 }
 
 // BadTokenName says why rec cannot be named in a table whose rows are cut at any byte of seps.
 func BadTokenName(rec keyfile.Record, seps string) (field, cause string) {
-	name := NameOf(rec)
+	name := tokenname.Of(rec)
 	if name == "" {
 		return "serial", "unknown, and the token has no label either: the file has nothing to name it by"
 	}
@@ -120,8 +92,8 @@ func badText(s, seps string) string {
 
 // Name is the cell of the token's name in a table that is cut at any byte of seps.
 func Name(seps string) Cell {
-	return Field(func(dst []byte, rec keyfile.Record) []byte { return append(dst, NameOf(rec)...) }, TakeName,
-		func(out *keyfile.Record, rec keyfile.Record) { SetName(out, NameOf(rec)) }).
+	return Field(func(dst []byte, rec keyfile.Record) []byte { return append(dst, tokenname.Of(rec)...) }, TakeName,
+		func(out *keyfile.Record, rec keyfile.Record) { tokenname.Set(out, tokenname.Of(rec)) }).
 		Refusing(func(rec keyfile.Record) (string, string) { return BadTokenName(rec, seps) })
 }
 
@@ -206,76 +178,24 @@ func Hex() Cell {
 
 // Base32 is the cell of a seed in base32: written in upper case without padding.
 func Base32() Cell {
-	return Field(func(dst []byte, rec keyfile.Record) []byte { return AppendBase32(dst, rec.Key.Reveal()) },
-		func(row *keyfile.Row, column int, rec *keyfile.Record) { rec.Key = TakeBase32(row, column) }, carryKey).Refusing(shortSeed)
+	return Field(func(dst []byte, rec keyfile.Record) []byte { return keyfile.AppendBase32(dst, rec.Key.Reveal()) },
+		func(row *keyfile.Row, column int, rec *keyfile.Record) { rec.Key = row.Base32(column, "key") }, carryKey).Refusing(shortSeed)
 }
-
-// AppendBase32 appends upper-case base32 without padding.
-func AppendBase32(dst, seed []byte) []byte {
-	return base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(dst, seed)
-}
-
-// TakeBase32 reads a seed of MinSeedSize to MaxSeedSize bytes in base32 of either case, with or without padding, blanks and
-// hyphens. Source: reference key-files.md §2.
-func TakeBase32(row *keyfile.Row, column int) secret.Bytes {
-	if !row.Ok() {
-		return secret.Bytes{}
-	}
-	seed, cause := ParseBase32(row.Bytes(column))
-	if cause != "" {
-		row.Bad(column, "key", cause)
-	}
-	return seed
-}
-
-// ParseBase32 is TakeBase32 for other places; cause says what is wrong, "" for nothing.
-func ParseBase32(src []byte) (seed secret.Bytes, cause string) {
-	text := make([]byte, 0, len(src))
-	for _, c := range src {
-		if c != ' ' && c != '-' {
-			text = append(text, c)
-		}
-	}
-	defer clear(text)
-	text = bytes.TrimRight(text, "=")
-	for i, c := range text {
-		if 'a' <= c && c <= 'z' {
-			text[i] = c - 'a' + 'A'
-		}
-	}
-	dst := make([]byte, len(text)*5/8+1)
-	n, err := base32.StdEncoding.WithPadding(base32.NoPadding).Decode(dst, text)
-	switch {
-	case err != nil, !bytes.Equal(AppendBase32(nil, dst[:n]), text):
-		clear(dst)
-		return secret.Bytes{}, "not base32 (letters and the digits 2 to 7)"
-	case n < keyfile.MinSeedSize, n > keyfile.MaxSeedSize:
-		clear(dst)
-		return secret.Bytes{}, fmt.Sprintf("want base32 of %d to %d bytes, got %d", keyfile.MinSeedSize, keyfile.MaxSeedSize, n)
-	}
-	return secret.New(dst[:n:n]), ""
-}
-
-// maxCounter is the largest moving factor that is read.
-const maxCounter = 1 << 62
 
 // Counter is the cell of the moving factor; empty is 0.
 func Counter() Cell {
 	return Field(func(dst []byte, rec keyfile.Record) []byte { return strconv.AppendInt(dst, rec.Counter, 10) },
 		func(row *keyfile.Row, column int, rec *keyfile.Record) {
-			rec.Counter = row.Int(column, "counter", 0, maxCounter, 0)
+			rec.Counter = row.Counter(column)
 		},
 		func(out *keyfile.Record, rec keyfile.Record) { out.Counter = rec.Counter }).
 		Refusing(func(rec keyfile.Record) (string, string) {
-			if rec.Counter > maxCounter {
+			if rec.Counter > keyfile.MaxCounter {
 				return "counter", "larger than any reader takes"
 			}
 			return "", ""
 		})
 }
-
-// maxPeriod is the longest time step that is read, in seconds: a day.
-const maxPeriod = 86400
 
 // Period is the cell of the time step in seconds; empty is 30.
 func Period() Cell {
@@ -283,11 +203,11 @@ func Period() Cell {
 		return strconv.AppendInt(dst, int64(rec.Period/time.Second), 10)
 	},
 		func(row *keyfile.Row, column int, rec *keyfile.Record) {
-			rec.Period = time.Duration(row.Int(column, "period", 1, maxPeriod, 30)) * time.Second
+			rec.Period = row.Period(column)
 		},
 		func(out *keyfile.Record, rec keyfile.Record) { out.Period = rec.Period }).
 		Refusing(func(rec keyfile.Record) (string, string) {
-			if rec.Period > maxPeriod*time.Second {
+			if rec.Period > keyfile.MaxPeriod {
 				return "period", "longer than a day"
 			}
 			return "", ""
@@ -298,7 +218,7 @@ func Period() Cell {
 func Digits() Cell {
 	return Field(func(dst []byte, rec keyfile.Record) []byte { return strconv.AppendInt(dst, int64(rec.Digits), 10) },
 		func(row *keyfile.Row, column int, rec *keyfile.Record) {
-			rec.Digits = int(row.Int(column, "digits", 6, 8, 6))
+			rec.Digits = row.Digits(column)
 		},
 		func(out *keyfile.Record, rec keyfile.Record) { out.Digits = rec.Digits })
 }

@@ -78,7 +78,7 @@ func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
 		e.Head = c.Format.Header + "\n"
 	}
 	if c.Format.Once {
-		return OncePerOwner(e, c.Name())
+		return keyfile.OncePerOwner(e, c.Name(), keyfile.LastWins)
 	}
 	return e
 }

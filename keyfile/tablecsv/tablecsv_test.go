@@ -195,41 +195,6 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		name string
-		want keyfile.Record
-	}{
-		{"10200301_2", keyfile.Record{Serial: 10200301, Slot: 2}}, {"4294967295_1", keyfile.Record{Serial: 4294967295, Slot: 1}},
-		{"4294967296_1", keyfile.Record{Label: "4294967296_1"}}, {"0_1", keyfile.Record{Label: "0_1"}}, {"01_1", keyfile.Record{Label: "01_1"}},
-		{"1_3", keyfile.Record{Label: "1_3"}}, {"10200301", keyfile.Record{Label: "10200301"}}, {"x", keyfile.Record{Label: "x"}},
-	} {
-		var got keyfile.Record
-		if SetName(&got, tc.name); len(keyfile.Differences(got, tc.want)) > 0 || NameOf(got) != tc.name {
-			t.Errorf("%s: %+v", tc.name, got)
-		}
-	}
-}
-
-func TestParseBase32(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"CJHXTKA5C7KP6I24HYMDTYQTCJIBXOLI":                         sample.SeedCarol,
-		"cjhx tka5 c7kp 6i24 hymd tyqt cjib xoli":                  sample.SeedCarol,
-		"CJHX-TKA5-C7KP-6I24-HYMD-TYQT-CJIB-XOLI":                  sample.SeedCarol,
-		"T6EBGKM2L56HAHNHEGJKLOTB4R3ZWKIV3QLQRSGZ3VAN6U7HST4Q====": sample.SeedDave,
-		"CJHXTKA5C7KP6I24HYMDTYQTCJIBXOL":                          "", // seven bits too few for the last byte
-		"CJHXTKA5C7KP6I24HYMDTYQTCJIBXOL1":                         "", "GEZDGNBVGY3TQ": "", "": "", "CJHX\nTKA5C7KP6I24HYMD": "", "CJHXTKA5=C7KP6I24HYMDTYQT": "",
-		strings.Repeat("A", 104): "",
-	} {
-		seed, cause := ParseBase32([]byte(text))
-		if want == "" && (cause == "" || seed.Len() > 0) || want != "" && !seed.Equal(sample.Hex(want)) {
-			t.Errorf("%q: %s", text, cause)
-		}
-	}
-}
-
 // Tables of bare serials and keys are not told apart, the others are.
 func TestDetect(t *testing.T) {
 	t.Parallel()

@@ -38,9 +38,6 @@ const (
 	colLast // the last code that was accepted
 )
 
-// maxCounter is the largest moving factor that is read.
-const maxCounter = 1 << 62
-
 // maxKey is the longest key that liboath reads, in bytes.
 const maxKey = 32
 
@@ -128,7 +125,10 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	if row.Text[0] == '#' {
 		return rec, false
 	}
-	split(row)
+	if i := bytes.IndexByte(row.Text, ','); i >= 0 && len(bytes.Fields(row.Text[:i])) != colPassword { // that may hold anything
+		row.Bad(0, "line", "a comma outside the password")
+	}
+	row.Words()
 	if row.Len() < colKey {
 		row.Bad(row.Len(), "row", "fewer than four fields")
 	}
@@ -141,7 +141,7 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 		row.Bad(colKey, "key", "longer than 32 bytes: pam_oath refuses this account's logins")
 	}
 	rec.Key = row.Seed(colKey, "key")
-	counter := row.Int(colCounter, "counter", 0, maxCounter-1, 0)
+	counter := row.Int(colCounter, "counter", 0, keyfile.MaxCounter-1, 0)
 	if rec.Kind == token.HOTP {
 		rec.Counter = counter
 		if row.Len() >= colLast {
@@ -149,24 +149,6 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 		}
 	}
 	return rec, true
-}
-
-// split makes of a row's words fields of a table, in place. The password is left out: it may hold anything.
-func split(row *keyfile.Row) {
-	if i := bytes.IndexByte(row.Text, ','); i >= 0 && len(bytes.Fields(row.Text[:i])) != colPassword {
-		row.Bad(0, "line", "a comma outside the password")
-	}
-	out := row.Text[:0]
-	for i, word := range bytes.Fields(row.Text) {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if i != colPassword-1 {
-			out = append(out, word...)
-		}
-	}
-	row.Text = out
-	row.Split()
 }
 
 // readType reads HOTP, HOTP/E, HOTP/T30 or HOTP/T60, the last three with /6, /7 or /8 behind. Nothing else is known.
@@ -194,15 +176,9 @@ func readType(row *keyfile.Row, rec *keyfile.Record) {
 
 // Detect implements keyfile.Codec: the first row has a type and a key in its places.
 func (Codec) Detect(head []byte) int {
-	for line := range bytes.Lines(keyfile.TrimBOM(head)) {
-		f := bytes.Fields(line)
-		if len(f) == 0 || f[0][0] == '#' {
-			continue
-		}
-		if len(f) >= colKey && (string(f[0]) == "HOTP" || bytes.HasPrefix(f[0], []byte("HOTP/"))) {
-			return 90
-		}
-		return 0
+	f := bytes.Fields(keyfile.FirstRow(head))
+	if len(f) >= colKey && (string(f[0]) == "HOTP" || bytes.HasPrefix(f[0], []byte("HOTP/"))) {
+		return 90
 	}
 	return 0
 }

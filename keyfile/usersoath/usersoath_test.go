@@ -75,7 +75,7 @@ func TestBadRows(t *testing.T) {
 		{"15 seconds", "HOTP/E/8", "HOTP/T15/8", "type", 1}, {"5 digits", "HOTP/E/8", "HOTP/E/5", "type", 1},
 		{"empty digits", "HOTP/E/8", "HOTP/E/", "type", 1}, {"digits without mode", "HOTP/E/8", "HOTP/8", "type", 1},
 		{"HOTP twice", "HOTP/E/8", "HOTP/HOTP/8", "type", 1},
-		{"owner", "bob", "=bob", "owner", 2}, {"comma", "bob", "b,ob", "line", 0}, {"quote", "bob", "b\"ob", "quotes", 2},
+		{"owner", "bob", "=bob", "owner", 2}, {"comma", "bob", "b,ob", "line", 0}, {"quote", "bob", "b\"ob", "owner", 2},
 		{"33 bytes", sample.SeedBob, strings.Repeat("a1", 33), "key", 4}, {"odd", "b18e", "b18", "key", 4}, {"short", sample.SeedBob, "00", "key", 4},
 		{"base32", sample.SeedBob, "BZU5GRA6GBGAC4TOFIYUIVCX3RL5BMMO", "key", 4},
 		{"counter", "42", "-42", "counter", 5}, {"large counter", "42", "5000000000000000000", "counter", 5},

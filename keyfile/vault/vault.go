@@ -16,7 +16,8 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
+	"github.com/tokendesk/tokendesk/keyfile/jsonline"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -52,14 +53,14 @@ func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder {
 }
 
 func appendLine(dst []byte, rec keyfile.Record) []byte {
-	return tablecsv.AppendJSON(dst, key{Name: tablecsv.NameOf(rec), Key: string(tablecsv.AppendBase32(nil, rec.Key.Reveal())),
+	return jsonline.Append(dst, key{Name: tokenname.Of(rec), Key: string(keyfile.AppendBase32(nil, rec.Key.Reveal())),
 		Algorithm: strings.ToUpper(rec.Hash), Digits: rec.Digits, Period: int64(rec.Period / time.Second), Issuer: rec.Issuer, Account: rec.Owner})
 }
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 	out := keyfile.Record{Kind: token.TOTP, Key: rec.Key, Hash: rec.Hash, Digits: rec.Digits, Period: rec.Period, Issuer: rec.Issuer, Owner: rec.Owner}
-	tablecsv.SetName(&out, tablecsv.NameOf(rec))
+	tokenname.Set(&out, tokenname.Of(rec))
 	return out
 }
 
@@ -74,8 +75,8 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Kind != token.TOTP {
 		return []keyfile.Loss{keyfile.Fatal("kind", "Vault's engine knows TOTP only: program a TOTP credential on the key, or check its OTPs with this server")}
 	}
-	out := tablecsv.LossTOTP(rec)
-	switch name := tablecsv.NameOf(rec); {
+	out := keyfile.LossTOTP(rec)
+	switch name := tokenname.Of(rec); {
 	case name == "":
 		out = append(out, keyfile.Fatal("serial", "unknown, and the token has no label either: the key needs a name"))
 	case !goodName.MatchString(name) || len(name) > 255:
@@ -91,7 +92,7 @@ func (c Codec) Decode(r io.Reader) iter.Seq2[keyfile.Record, error] {
 
 func parse(row *keyfile.Row) (keyfile.Record, bool) {
 	var k key
-	if cause := tablecsv.ParseJSON(row.Text, &k); cause != "" {
+	if cause := jsonline.Parse(row.Text, &k); cause != "" {
 		row.Bad(0, "line", cause)
 		return keyfile.Record{}, false
 	}
@@ -115,8 +116,8 @@ func parse(row *keyfile.Row) (keyfile.Record, bool) {
 		}
 	}
 	if row.Ok() {
-		tablecsv.SetName(&rec, k.Name)
-		seed, cause := tablecsv.ParseBase32([]byte(k.Key))
+		tokenname.Set(&rec, k.Name)
+		seed, cause := keyfile.ParseSeed([]byte(k.Key))
 		if rec.Key = seed; cause != "" {
 			row.Bad(0, "key", cause)
 		}
@@ -127,7 +128,7 @@ func parse(row *keyfile.Row) (keyfile.Record, bool) {
 // Detect implements keyfile.Codec: by the members of the first line.
 func (Codec) Detect(head []byte) int {
 	line, _, _ := bytes.Cut(keyfile.TrimBOM(head), []byte("\n"))
-	if k := (key{}); tablecsv.ParseJSON(line, &k) == "" && k.Name != "" && k.Key != "" && k.Algorithm != "" {
+	if k := (key{}); jsonline.Parse(line, &k) == "" && k.Name != "" && k.Key != "" && k.Algorithm != "" {
 		return 90
 	}
 	return 0

@@ -105,6 +105,7 @@ func TestStops(t *testing.T) {
 		}
 	}
 }
+
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()
 	sample.AssertHostile(t, Reader{}, first+"\n"+alice+"\n")

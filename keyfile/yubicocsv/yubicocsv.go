@@ -128,7 +128,7 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 		row.Bad(colPrivateID, "private-id", "empty: a static password or a challenge-response key, which is not imported")
 	case len(row.Bytes(colKey)) == 2*hotpKeySize:
 		rec.Kind, rec.Digits, rec.Hash = token.HOTP, 6, "sha1"
-		rec.Counter = row.Int(colPrivateID, "counter", 0, 1<<62, 0)
+		rec.Counter = row.Counter(colPrivateID)
 		if rec.Label = row.Public(colPublicID); rec.Label != "" && !isTokenID(rec.Label) {
 			row.Bad(colPublicID, "label", "not an OATH token identifier")
 		}
@@ -167,19 +167,12 @@ func isNumber(b []byte) bool {
 
 // Detect implements keyfile.Codec: it looks at the shape of the first row.
 func (Codec) Detect(head []byte) int {
-	for line := range bytes.Lines(keyfile.TrimBOM(head)) {
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		f := bytes.Split(line, []byte(","))
-		if len(f) < colTime || len(f) > colEnd || (len(f[0]) > 0 && !isNumber(f[0])) {
-			return 0
-		}
-		if n := len(f[colKey-1]); n != 2*keyfile.KeySize && n != 2*hotpKeySize {
-			return 0
-		}
-		return 80
+	f := bytes.Split(keyfile.FirstRow(head), []byte(","))
+	if len(f) < colTime || len(f) > colEnd || (len(f[0]) > 0 && !isNumber(f[0])) {
+		return 0
 	}
-	return 0
+	if n := len(f[colKey-1]); n != 2*keyfile.KeySize && n != 2*hotpKeySize {
+		return 0
+	}
+	return 80
 }

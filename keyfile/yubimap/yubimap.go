@@ -135,12 +135,7 @@ func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 	if bytes.IndexByte(row.Text, ',') >= 0 {
 		row.Bad(0, "line", "a comma, which neither an account nor a public ID has")
 	}
-	for i, c := range row.Text {
-		if c == ':' {
-			row.Text[i] = ','
-		}
-	}
-	row.Split()
+	row.SplitAt(":")
 	rec.Kind, rec.Owner = token.YubicoOTP, row.Public(1)
 	if cause := badOwner(rec.Owner); cause != "" {
 		row.Bad(1, "owner", cause)
@@ -163,20 +158,10 @@ func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 
 // Detect implements keyfile.Codec: the first row is an account and public IDs of 12 characters.
 func (Codec) Detect(head []byte) int {
-	for line := range strings.Lines(string(keyfile.TrimBOM(head))) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		account, ids, _ := strings.Cut(line, ":")
-		if badOwner(account) != "" {
-			return 0
-		}
-		id, _, _ := strings.Cut(ids, ":")
-		if p, err := token.ParsePublicID(id); err != nil || p.Len() != publicIDSize {
-			return 0
-		}
-		return 80
+	account, ids, _ := strings.Cut(string(keyfile.FirstRow(head)), ":")
+	id, _, _ := strings.Cut(ids, ":")
+	if p, err := token.ParsePublicID(id); err != nil || p.Len() != publicIDSize || badOwner(account) != "" {
+		return 0
 	}
-	return 0
+	return 80
 }

@@ -18,9 +18,9 @@ import (
 	"regexp"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/linotpcsv"
 	"github.com/tokendesk/tokendesk/keyfile/push"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/keyfile/tokenname"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -59,7 +59,7 @@ func segment(s string) bool {
 // Loss implements push.Target.
 func (t *Target) Loss(rec keyfile.Record) []keyfile.Loss {
 	out := keyfile.Unsound(rec, token.HOTP, token.TOTP)
-	out = append(out, linotpcsv.NameLosses(rec)...)
+	out = append(out, tokenname.SerialLosses(rec)...)
 	if rec.Owner == "" {
 		out = append(out, keyfile.Fatal("owner", "a credential is kept with its user: issue the token first"))
 	}

@@ -1,4 +1,6 @@
-package safenet
+// Package xmlwalk goes through the elements of a foreign XML file one at a time and in constant memory, for formats that are a
+// list of tokens. Document types and entity declarations are refused; no error holds a piece of the file.
+package xmlwalk
 
 import (
 	"bufio"
@@ -21,7 +23,6 @@ var (
 )
 
 // Walk goes through the children of a document's elements, one at a time and in constant memory. Namespaces are not looked at.
-// It serves package deepnet too.
 type Walk struct {
 	xml    *xml.Decoder
 	limit  *io.LimitedReader
@@ -42,8 +43,8 @@ func (s *source) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// NewWalk begins before the root element.
-func NewWalk(r io.Reader) *Walk {
+// New begins before the root element.
+func New(r io.Reader) *Walk {
 	src := &source{r: r}
 	in := bufio.NewReader(src)
 	head, _ := in.Peek(32) // an error comes again below

@@ -1,4 +1,6 @@
-package tablecsv
+// Package jsonline writes and reads one JSON value, a line of a file that has one object a line. Nothing that it says about a
+// faulty text repeats the text.
+package jsonline
 
 import (
 	"bytes"
@@ -6,8 +8,8 @@ import (
 	"io"
 )
 
-// AppendJSON appends v and a line's end. < > & stand as they are: no page shows these files.
-func AppendJSON(dst []byte, v any) []byte {
+// Append appends v and a line's end. < > & stand as they are: no page shows these files.
+func Append(dst []byte, v any) []byte {
 	b := bytes.NewBuffer(dst)
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
@@ -15,9 +17,9 @@ func AppendJSON(dst []byte, v any) []byte {
 	return b.Bytes()
 }
 
-// ParseJSON reads one object without unknown members and without anything behind it; cause says what is wrong, without
+// Parse reads one object without unknown members and without anything behind it; cause says what is wrong, without
 // repeating the text, "" for nothing.
-func ParseJSON(text []byte, v any) (cause string) {
+func Parse(text []byte, v any) (cause string) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
