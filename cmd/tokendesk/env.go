@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"os/user"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/tokendesk/tokendesk/keyfile/push"
 )
 
 // env is everything that a command takes from outside, so that tests and the demo can plug in their own.
@@ -32,6 +35,9 @@ type env struct {
 	dataDir    string // where the store is without --store
 	bus        bus
 	touchWait  time.Duration // how long a touch is waited for
+	// transport carries requests to targets; nil: http.DefaultTransport. pause waits between tries.
+	transport http.RoundTripper
+	pause     func(context.Context, time.Duration) error
 	// tick gives the pace of device watch.
 	tick func() (<-chan time.Time, func())
 	// listening is told where serve listens; nil: nobody asks.
@@ -53,6 +59,7 @@ func systemEnv() *env {
 		rand:       rand.Reader,
 		user:       systemUser(),
 		touchWait:  time.Minute,
+		pause:      push.Sleep,
 		dataDir:    dataDir(runtime.GOOS, os.Getenv),
 		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc")},
 		tick: func() (<-chan time.Time, func()) {

@@ -32,7 +32,7 @@ func explain(err error) explained {
 		return explained{p.line, p.hints, p.code}
 	}
 	x := explained{line: oneLine(err), code: exitError}
-	for _, row := range []func(error, *explained) bool{explainUncertain, explainRefused, explainDevice, explainFile, explainDesk, explainKinds} {
+	for _, row := range []func(error, *explained) bool{explainUncertain, explainRefused, explainDevice, explainFile, explainDesk, explainTarget, explainKinds} {
 		if row(err, &x) {
 			break
 		}

@@ -33,6 +33,7 @@ func newRig(t testing.TB, slot int) *rig {
 		stdin: strings.NewReader(""), stdout: &r.out, stderr: &r.err,
 		now: time.Now, rand: rand.Reader, user: "tester", dataDir: filepath.Join(t.TempDir(), "store"),
 		bus: virtualBus{r.key, slot}, touchWait: 5 * time.Second,
+		pause:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		tick:   func() (<-chan time.Time, func()) { return nil, func() {} },
 		notify: context.WithCancel,
 	}

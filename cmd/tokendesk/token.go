@@ -187,7 +187,10 @@ func newTokenBlockCmd(a *app) *cobra.Command {
 		Use: "block QUERY --reason " + strings.Join(words, "|"), Short: "Block a token and everything on it, at once", Args: args(1, 1, "QUERY"),
 		Long: `Block a token and every credential on it. When the command returns, no server process accepts a one-time password of
 it. Lost, stolen and damaged tokens become lost, forgotten ones and those of people who left are suspended; both come
-back by "tokendesk token restore".`,
+back by "tokendesk token restore".
+
+Then it is disabled at every target that it was pushed to (see "tokendesk keyfile push"). A target that does not answer is
+asked again for up to two minutes; until it confirmed, the token is still valid there, which is said, with exit code 8.`,
 		Example: "  tokendesk token block ada --reason lost\n  tokendesk token block 12345678 --reason stolen --note 'train, 7 May'", ValidArgsFunction: a.tokenWords,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if reason == "" {
@@ -199,7 +202,7 @@ back by "tokendesk token restore".`,
 					return queryProblem(err)
 				}
 				a.sayBlocked(was, t, token.Reason(reason))
-				return show(a, "token", tokenOf(t), tokenColumns())
+				return a.showSettled(cmd.Context(), d, t)
 			})
 		},
 	}
@@ -207,6 +210,15 @@ back by "tokendesk token restore".`,
 	cmd.Flags().StringVar(&note, "note", "", "kept in the audit chain")
 	complete(cmd, "reason", words...)
 	return cmd
+}
+
+// showSettled shows the token as it is here, and then sees to the targets.
+func (a *app) showSettled(ctx context.Context, d *desk.Desk, t token.Token) error {
+	shown := show(a, "token", tokenOf(t), tokenColumns()) // nobody may read it, and the targets are asked all the same
+	if err := a.settleTargets(ctx, d, t); err != nil {
+		return err
+	}
+	return shown
 }
 
 // sayBlocked says what a block did, and what was so before.
@@ -227,7 +239,9 @@ func newTokenRestoreCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "restore QUERY", Short: "Bring a blocked token back, with a fresh one-time password of it", Args: args(1, 1, "QUERY"),
 		Long: `Bring a blocked token back. A fresh one-time password of it is asked for, or read from standard input: it must be newer
-than anything that was accepted before or seen while the token was blocked, and counts as used afterwards.`,
+than anything that was accepted before or seen while the token was blocked, and counts as used afterwards.
+
+Then it is enabled again at the targets that it was pushed to.`,
 		Example: "  tokendesk token restore ada", ValidArgsFunction: a.tokenWords,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
@@ -246,7 +260,7 @@ than anything that was accepted before or seen while the token was blocked, and 
 					return problemf(exitVerify, "%s stays blocked: %s", desk.Name(t), outcome).hint("touch the key again and repeat the command")
 				}
 				a.say("%s is back", desk.Name(t))
-				return show(a, "token", tokenOf(t), tokenColumns())
+				return a.showSettled(cmd.Context(), d, t)
 			})
 		},
 	}

@@ -170,10 +170,15 @@ func (r runner) look(ctx context.Context, t Target, id token.CredentialID, there
 func (p *Pushed) refused(err error) bool {
 	var loss *keyfile.LossError
 	var not *NotPushableError
-	if !errors.As(err, &loss) && !errors.As(err, &not) {
+	switch {
+	case errors.As(err, &loss):
+		p.Note = loss.Error()
+	case errors.As(err, &not):
+		p.Note = not.Error()
+	default:
 		return false
 	}
-	p.Outcome, p.Note = Refused, err.Error()
+	p.Outcome = Refused
 	return true
 }
 
