@@ -37,6 +37,9 @@ func meansOf(m keyfile.Means) means {
 
 // asker answers what opens the key file called name: by the files of o, or by asking at a terminal with echo off.
 func (a *app) asker(ctx context.Context, name string, o opening) keyfile.Ask {
+	if o.ask != nil {
+		return o.ask
+	}
 	return func(n keyfile.Need) (secret.Bytes, error) {
 		m := meansOf(n.Means)
 		if file := m.file(o); file != "" {

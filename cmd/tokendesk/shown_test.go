@@ -15,7 +15,7 @@ func TestShownTypesHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{
 		versionInfo{}, surveyed{}, described{}, arrival{}, finding{}, written{}, unsettled{}, personRow{}, clientRow{}, tokenRow{},
-		credentialRow{}, shownToken{}, addedToken{}, enrolment{}, formatRow{}, importRow{}, checked{}, audit.Event{}, audit.Head{}, explained{},
+		credentialRow{}, shownToken{}, addedToken{}, enrolment{}, targetRow{}, pushedRow{}, statusRow{}, formatRow{}, fault{}, importRow{}, checked{}, audit.Event{}, audit.Head{}, explained{},
 	} {
 		if reaches(reflect.TypeOf(v), map[reflect.Type]bool{}) {
 			t.Errorf("%T can hold a secret", v)

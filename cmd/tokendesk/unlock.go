@@ -27,6 +27,7 @@ type opening struct {
 	psk        string
 	identity   string
 	signedBy   string
+	ask        keyfile.Ask // answers instead of the files and the terminal; nil: none
 }
 
 func (o *opening) flags(cmd *cobra.Command) {
