@@ -24,8 +24,8 @@ import (
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	// stdinTTY: somebody can be asked. stdoutTTY: a person reads along.
-	stdinTTY, stdoutTTY bool
+	// stdinTTY: somebody can be asked. stdoutTTY: a person reads along. stderrTTY: a person sees what goes on.
+	stdinTTY, stdoutTTY, stderrTTY bool
 	// readSecret reads one line of a terminal without showing it.
 	readSecret func(context.Context) (string, error)
 	hush       func() (restore func())
@@ -52,7 +52,7 @@ type env struct {
 func systemEnv() *env {
 	return &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		stdinTTY: isTerminal(os.Stdin), stdoutTTY: isTerminal(os.Stdout),
+		stdinTTY: isTerminal(os.Stdin), stdoutTTY: isTerminal(os.Stdout), stderrTTY: isTerminal(os.Stderr),
 		readSecret: readSecret,
 		hush:       hush,
 		now:        time.Now,

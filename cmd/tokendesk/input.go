@@ -11,25 +11,31 @@ import (
 // input is a file that the operator named, or standard input. Reading and opening end with the context, although a pipe, a
 // FIFO or a device may never answer.
 type input struct {
-	name   string
-	r      io.ReadCloser
-	ctx    context.Context // of the one command that reads
-	failed error           // what reading ended with, other than io.EOF
+	name     string
+	standard bool // standard input
+	r        io.ReadCloser
+	ctx      context.Context // of the one command that reads
+	failed   error           // what reading ended with, other than io.EOF
+	size     int64           // in bytes, of a regular file; -1: not known
+	count    int64           // bytes that were read, those read again too
 }
 
 // openInput opens a named file, or standard input for "-".
 func (a *app) openInput(ctx context.Context, name string) (*input, error) {
 	if name == "-" {
-		return &input{name: "standard input", r: io.NopCloser(a.stdin), ctx: ctx}, nil
+		return &input{name: "standard input", standard: true, r: io.NopCloser(a.stdin), ctx: ctx, size: -1}, nil
 	}
 	f, err := until(ctx, func() (*os.File, error) { return os.Open(name) })
 	if err != nil {
 		return nil, fileProblem(err, name)
 	}
+	size := int64(-1)
 	if st, err := f.Stat(); err == nil && st.IsDir() {
 		return nil, errors.Join(usagef("%s is a directory", printable(name)), f.Close())
+	} else if err == nil && st.Mode().IsRegular() {
+		size = st.Size()
 	}
-	return &input{name: printable(name), r: f, ctx: ctx}, nil
+	return &input{name: printable(name), r: f, ctx: ctx, size: size}, nil
 }
 
 // Read implements io.Reader. A read that does not return before ctx ends is left behind with a buffer of its own.
@@ -39,6 +45,7 @@ func (in *input) Read(p []byte) (int, error) {
 	}
 	buf := make([]byte, len(p))
 	n, err := until(in.ctx, func() (int, error) { return in.r.Read(buf) })
+	in.count += int64(n)
 	if n > 0 {
 		copy(p, buf[:n])
 		clear(buf[:n]) // it may hold secrets

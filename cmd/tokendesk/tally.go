@@ -18,6 +18,14 @@ func (t *tally) bad(why string) {
 	}
 }
 
+// merge adds the rows of another file.
+func (t *tally) merge(of tally) {
+	t.done += of.done
+	t.same += of.same
+	t.refused += of.refused
+	t.reasons = append(t.reasons, of.reasons[:min(len(of.reasons), mostShown-len(t.reasons))]...)
+}
+
 // problem is nil if nothing was refused: exit code 8 if other rows went in, 2 if none did.
 func (t *tally) problem(what string) error {
 	if t.refused == 0 {

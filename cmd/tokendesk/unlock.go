@@ -27,7 +27,8 @@ type opening struct {
 	psk        string
 	identity   string
 	signedBy   string
-	ask        keyfile.Ask // answers instead of the files and the terminal; nil: none
+	vendorFlags
+	ask keyfile.Ask // answers instead of the files and the terminal; nil: none
 }
 
 func (o *opening) flags(cmd *cobra.Command) {
@@ -38,6 +39,7 @@ func (o *opening) flags(cmd *cobra.Command) {
 	f.StringVar(&o.identity, "identity", "", "file with the OpenPGP or age secret key that an encrypted file is for")
 	f.StringVar(&o.signedBy, "signed-by", "", "file with an OpenPGP public key: refuse a file that is not signed by it")
 	complete(cmd, "format", codecs.ReaderNames()...)
+	o.vendorFlags.flags(cmd)
 }
 
 // wrapping is what is around a key file.
@@ -58,11 +60,16 @@ type keySource struct {
 	wrapped wrapping
 	info    envelope.Info
 	text    *bufio.Reader // the clear text from its beginning; its whole buffer is sample
-	sample  []byte        // the first bytes, up to seedtable.SampleSize; valid until text is read
+	sample  []byte        // the first bytes, up to sampleSize; valid until text is read
 	more    bool          // the file goes on behind the sample
 	locked  bool          // the format itself asked for a key or passphrase
+	notices []string      // what the reader noticed and passed over, the first mostShown
+	noticed int           // how many there were
 	closers []io.Closer
 }
+
+// sampleSize gives seedtable as much text as it wants, in UTF-16 too.
+const sampleSize = 2 * seedtable.SampleSize
 
 // openKeyFile opens a key file, or standard input for "-": first what is wrapped around it, then its format. The format's own
 // encryption is opened by reader, while it reads. Everything that a wrapping yields is authenticated.
@@ -91,12 +98,15 @@ func (a *app) openKeyFile(ctx context.Context, name string, o opening) (k *keySo
 	if err != nil {
 		return k, err
 	}
-	k.text = bufio.NewReaderSize(text, seedtable.SampleSize)
-	k.sample, err = k.text.Peek(seedtable.SampleSize)
+	k.text = bufio.NewReaderSize(text, sampleSize)
+	k.sample, err = k.text.Peek(sampleSize)
 	if k.more = err == nil; err != nil && err != io.EOF {
 		return k, err
 	}
 	if k.reader, k.sure, err = detect(in.name, k.sample, o.format); err != nil {
+		return k, err
+	}
+	if err := k.configure(o.vendorFlags); err != nil {
 		return k, err
 	}
 	if u, ok := k.reader.(keyfile.Unlocker); ok {
@@ -181,6 +191,10 @@ func (in *input) fault(err error) error {
 		return p
 	case errors.Is(err, context.Canceled): // while somebody was asked
 		return err
+	}
+	p, _ = in.blame(err).(*problem)
+	if errors.Is(err, seedtable.ErrPeriod) && p != nil {
+		return p.hint("--period 30 or --period 60")
 	}
 	return in.blame(err)
 }
