@@ -59,6 +59,9 @@ func TestQROnTheTerminal(t *testing.T) {
 		if got := readBlocks(t, string(drawn), len(flags) > 0); len(got) != 1 || got[0] != uri {
 			t.Errorf("%v: the code does not hold the URI", flags)
 		}
+		if strings.HasPrefix(string(drawn), " ") != (len(flags) > 0) {
+			t.Errorf("%v: the border has the wrong colour", flags)
+		}
 	}
 	r.must("token", "qr", "ada", "--out", filepath.Join(t.TempDir(), "a.png"), "-o", "json")
 	r.run("token", "show", "ada", "-o", "json")
