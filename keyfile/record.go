@@ -38,6 +38,19 @@ type Record struct {
 	Created time.Time // in whole seconds; zero: unknown. Formats without a time zone read and write it as UTC
 }
 
+// Code is rec with what its codes are computed of and nothing else: kind and key, for HOTP and TOTP also digits and hash, and
+// the counter or the period. It shares rec's key.
+func (r Record) Code() Record {
+	out := Record{Kind: r.Kind, Key: r.Key}
+	switch r.Kind {
+	case token.HOTP:
+		out.Digits, out.Hash, out.Counter = r.Digits, r.Hash, r.Counter
+	case token.TOTP:
+		out.Digits, out.Hash, out.Period = r.Digits, r.Hash, r.Period
+	}
+	return out
+}
+
 // Destroy clears the record's secrets.
 func (r Record) Destroy() {
 	r.PrivateID.Destroy()

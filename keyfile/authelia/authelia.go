@@ -38,8 +38,6 @@ const (
 
 	// unknownTime stands for no time, because some of Authelia's databases take none before it.
 	unknownTime = "1970-01-01T00:00:01Z"
-
-	maxPeriod = 86400 // seconds: a day
 )
 
 // Name implements keyfile.Codec.
@@ -77,8 +75,9 @@ func createdAt(rec keyfile.Record) time.Time {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	return keyfile.Record{Kind: token.TOTP, Key: rec.Key, Hash: rec.Hash, Digits: rec.Digits, Period: rec.Period, Issuer: rec.Issuer,
-		Owner: rec.Owner, Created: createdAt(rec)}
+	out := rec.Code()
+	out.Issuer, out.Owner, out.Created = rec.Issuer, rec.Owner, createdAt(rec)
+	return out
 }
 
 // notes is what the loss of a field means here.

@@ -153,11 +153,7 @@ func TestLoss(t *testing.T) {
 
 func TestDetectAndHostileFiles(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{golden: 95, exported: 95, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 95, "a: b\n": 0, "": 0} {
-		if n := (Codec{}).Detect([]byte(text)); n != want {
-			t.Errorf("%.20q: %d", text, n)
-		}
-	}
+	sample.AssertDetects(t, Codec{}, map[string]int{golden: 95, exported: 95, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 95, "a: b\n": 0, "": 0})
 	for _, text := range []string{"\x00", "\xFF\xFEt", "- ", "- _end:\n- _end:", golden[len(head):], head + "- ", strings.Repeat("- \n", 1<<16),
 		head + "- username: \"" + strings.Repeat("a", 1<<20), head + "&a [*a,*a]\n"} {
 		recs, errs := sample.Decode(Codec{}, text)

@@ -214,7 +214,7 @@ func set(rec *keyfile.Record, key, text string) (cause string) {
 		}
 	case "period":
 		n, err := strconv.ParseUint(text, 10, 32)
-		if err != nil || n < 1 || n > maxPeriod {
+		if err != nil || n < 1 || n > uint64(keyfile.MaxPeriod/time.Second) {
 			return "not a number of seconds from 1 to a day"
 		}
 		rec.Period = time.Duration(n) * time.Second

@@ -144,12 +144,8 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{golden: 95, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 95, "serial number;secret key\n": 50,
-		"serial,secret\n": 0, "": 0, "10200301,vvccccknlfut\n": 0} {
-		if n := (Codec{}).Detect([]byte(text)); n != want {
-			t.Errorf("%.20q: %d", text, n)
-		}
-	}
+	sample.AssertDetects(t, Codec{}, map[string]int{golden: 95, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 95, "serial number;secret key\n": 50,
+		"serial,secret\n": 0, "": 0, "10200301,vvccccknlfut\n": 0})
 }
 
 // Python's csv module reads our file as it is, and we read what it writes with a quote around every value.

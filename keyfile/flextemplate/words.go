@@ -193,15 +193,12 @@ func digits() tablecsv.Cell {
 		})
 }
 
-// maxCounter is the largest moving factor that is read.
-const maxCounter = 1 << 62
-
 func counter() tablecsv.Cell {
 	return tablecsv.Field(
 		func(dst []byte, rec keyfile.Record) []byte { return strconv.AppendInt(dst, rec.Counter, 10) },
 		func(row *keyfile.Row, column int, rec *keyfile.Record) {
 			if rec.Kind == token.HOTP {
-				rec.Counter = row.Int(column, "counter", 0, maxCounter, 0)
+				rec.Counter = row.Counter(column)
 			}
 		},
 		func(out *keyfile.Record, rec keyfile.Record) {
@@ -209,7 +206,7 @@ func counter() tablecsv.Cell {
 				out.Counter = rec.Counter
 			}
 		}).Refusing(func(rec keyfile.Record) (string, string) {
-		if rec.Counter > maxCounter {
+		if rec.Counter > keyfile.MaxCounter {
 			return "counter", "larger than any reader takes"
 		}
 		return "", ""

@@ -120,14 +120,10 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{
+	sample.AssertDetects(t, Codec{}, map[string]int{
 		reference: 95, "\xEF\xBB\xBF# x\r\n" + carol: 95,
 		"": 0, "DEFAULT Auth-Type := Reject\n": 0, "alice\n": 0,
-	} {
-		if got := (Codec{}).Detect([]byte(text)); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

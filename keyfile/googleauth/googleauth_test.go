@@ -189,14 +189,10 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{
+	sample.AssertDetects(t, Codec{}, map[string]int{
 		reference: 95, "\xEF\xBB\xBF" + strings.ReplaceAll(reference, "\n", "\r\n"): 95, "ab c-d\n\" HOTP_COUNTER 1\n": 95,
 		"": 0, written[:33]: 0, written[33:]: 0, "a,b\n\" TOTP_AUTH\n": 0, "\n\" TOTP_AUTH\n": 0,
-	} {
-		if got := (Codec{}).Detect([]byte(text)); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

@@ -42,11 +42,8 @@ type totp struct {
 	Digits int    `json:"digits"`
 }
 
-// The time steps that Kanidm takes, in seconds; the upper limit is ours, a day.
-const (
-	minStep = 30
-	maxStep = 86400
-)
+// minStep is the shortest time step that Kanidm takes, in seconds.
+const minStep = 30
 
 // Name implements keyfile.Codec.
 func (Codec) Name() string { return "kanidm" }
@@ -63,7 +60,8 @@ func appendLine(dst []byte, rec keyfile.Record) []byte {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: token.TOTP, Key: rec.Key, Hash: rec.Hash, Digits: rec.Digits, Period: rec.Period, Owner: rec.Owner}
+	out := rec.Code()
+	out.Owner = rec.Owner
 	tokenname.Set(&out, tokenname.Of(rec))
 	return out
 }
@@ -118,7 +116,7 @@ func parse(row *keyfile.Row) (keyfile.Record, bool) {
 	if !slices.Contains(keyfile.Hashes(), t.Hash) {
 		row.Bad(0, "algo", "not one of the three names that Kanidm has")
 	}
-	if t.Step < minStep || t.Step > maxStep {
+	if t.Step < minStep || t.Step > int64(keyfile.MaxPeriod/time.Second) {
 		row.Bad(0, "step", "not a number of seconds from 30 to a day")
 	}
 	if t.Digits != 6 && t.Digits != 8 {

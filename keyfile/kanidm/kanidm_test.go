@@ -83,16 +83,8 @@ func TestLoss(t *testing.T) {
 
 func TestDetectAndHostileFiles(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{golden: 90, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 90, "{}": 0, "": 0} {
-		if n := (Codec{}).Detect([]byte(text)); n != want {
-			t.Errorf("%.20q: %d", text, n)
-		}
-	}
-	for _, text := range []string{"\x00", "\xFF\xFE{", "{}", "null", "[]", strings.Repeat("[", 1<<20), `{"totp_import":[null]}`} {
-		if recs, _ := sample.Decode(Codec{}, text); len(recs) > 0 {
-			t.Errorf("takes %.20q", text)
-		}
-	}
+	sample.AssertDetects(t, Codec{}, map[string]int{golden: 90, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 90, "{}": 0, "": 0})
+	sample.AssertNone(t, Codec{}, "\x00", "\xFF\xFE{", "{}", "null", "[]", strings.Repeat("[", 1<<20), `{"totp_import":[null]}`)
 }
 
 func FuzzDecode(f *testing.F) {

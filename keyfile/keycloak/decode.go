@@ -263,7 +263,7 @@ func (data credentialData) set(rec *keyfile.Record) (field, cause string) {
 		return "digits", "not 6, 7 or 8"
 	case rec.Kind == token.HOTP && (data.Counter < 0 || data.Counter > maxCounter):
 		return "counter", "not a whole number that Keycloak can count"
-	case rec.Kind == token.TOTP && (data.Period < 1 || data.Period > maxPeriod):
+	case rec.Kind == token.TOTP && (data.Period < 1 || data.Period > int64(keyfile.MaxPeriod/time.Second)):
 		return "period", "not a number of seconds from 1 to a day"
 	}
 	if rec.Hash = hashes[i]; rec.Kind == token.HOTP {

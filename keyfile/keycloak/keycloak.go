@@ -82,7 +82,6 @@ const encodingBase32 = "BASE32"
 // Limits: Keycloak's numbers are Java's int; the longest time step is ours, a day, in seconds.
 const (
 	maxCounter = math.MaxInt32
-	maxPeriod  = 86400
 )
 
 // algorithm is Keycloak's name of a hash.
@@ -101,12 +100,8 @@ func createdAt(t time.Time) time.Time {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Digits: rec.Digits, Hash: rec.Hash, Owner: rec.Owner, Created: createdAt(rec.Created)}
-	if rec.Kind == token.HOTP {
-		out.Counter = rec.Counter
-	} else {
-		out.Period = rec.Period
-	}
+	out := rec.Code()
+	out.Owner, out.Created = rec.Owner, createdAt(rec.Created)
 	tokenname.Set(&out, tokenname.Of(rec))
 	return out
 }
@@ -131,7 +126,7 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	if rec.Counter > maxCounter {
 		out = append(out, keyfile.Fatal("counter", "larger than Keycloak can count"))
 	}
-	if rec.Period > maxPeriod*time.Second {
+	if rec.Period > keyfile.MaxPeriod {
 		out = append(out, keyfile.Fatal("period", "longer than a day"))
 	}
 	if cause := badText(tokenname.Of(rec)); cause != "" {

@@ -285,12 +285,8 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{golden: 90, bodies: 90, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 90, realm: 90, realm[:120]: 60,
-		"{}": 0, "": 0, `["secretData"]`: 0, `{"name":"x","key":"y"}`: 0} {
-		if n := (Codec{}).Detect([]byte(text)); n != want {
-			t.Errorf("%.30q: %d", text, n)
-		}
-	}
+	sample.AssertDetects(t, Codec{}, map[string]int{golden: 90, bodies: 90, "\xEF\xBB\xBF" + strings.ReplaceAll(golden, "\n", "\r\n"): 90, realm: 90, realm[:120]: 60,
+		"{}": 0, "": 0, `["secretData"]`: 0, `{"name":"x","key":"y"}`: 0})
 }
 
 func FuzzDecode(f *testing.F) {

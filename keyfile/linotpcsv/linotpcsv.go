@@ -64,14 +64,9 @@ func otpLength(p token.PublicID) int { return 32 + len(p.String()) }
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key}
+	out := rec.Code()
+	out.Counter = 0
 	tokenname.SetSerial(&out, tokenname.Serial(rec))
-	switch rec.Kind {
-	case token.HOTP:
-		out.Digits, out.Hash = rec.Digits, rec.Hash
-	case token.TOTP:
-		out.Digits, out.Hash, out.Period = rec.Digits, rec.Hash, rec.Period
-	}
 	return out
 }
 

@@ -130,14 +130,10 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{
+	sample.AssertDetects(t, Codec{}, map[string]int{
 		written: 90, written[strings.Index(written, "YUBIAES"):]: 90, "# x\r\n" + written[len(reference):]: 90,
 		"": 0, "UBOM00900002, 0e69, hotp, 8, 42\n": 0, "a,b,c,d,e,f\n": 0,
-	} {
-		if got := (Codec{}).Detect([]byte(text)); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

@@ -60,14 +60,9 @@ func appendRow(dst []byte, rec keyfile.Record) []byte {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Digits: rec.Digits, Hash: "sha1"}
+	out := rec.Code()
+	out.Hash = "sha1"
 	tokenname.SetSerial(&out, tokenname.Serial(rec))
-	switch rec.Kind {
-	case token.HOTP:
-		out.Counter = rec.Counter
-	case token.TOTP:
-		out.Period = rec.Period
-	}
 	return out
 }
 

@@ -85,15 +85,11 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{
+	sample.AssertDetects(t, Codec{}, map[string]int{
 		written: 90, strings.ReplaceAll(written, ";;", ",Feitian,"): 90, "# x\r\n" + written: 90,
 		"": 0, "UBOM00900002, 0e69, hotp, 8, 42\n": 0, "a;b;c;d;e;f\n": 0, "a;HOTP\n": 0, "UBOM00900001, " + sample.SeedAlice + ", hotp, 6, , sha1\n": 0,
 		"TOTP00900009, 00, totp, 6, 30, sha256\n": 0,
-	} {
-		if got := (Codec{}).Detect([]byte(text)); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

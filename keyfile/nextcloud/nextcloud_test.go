@@ -105,11 +105,7 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{reference: 95, "\xEF\xBB\xBF" + strings.ReplaceAll(reference, "\n", "\r\n"): 95, "username,secret\n": 0, "": 0} {
-		if n := (Codec{}).Detect([]byte(text)); n != want {
-			t.Errorf("%.20q: %d", text, n)
-		}
-	}
+	sample.AssertDetects(t, Codec{}, map[string]int{reference: 95, "\xEF\xBB\xBF" + strings.ReplaceAll(reference, "\n", "\r\n"): 95, "username,secret\n": 0, "": 0})
 }
 
 // Python's csv module finds every column by the header.

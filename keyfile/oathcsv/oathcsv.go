@@ -80,16 +80,10 @@ func otpLength(publicID int) int { return 32 + 2*publicID }
 
 // Carried implements keyfile.Codec.
 func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key}
+	out := rec.Code()
 	tokenname.SetSerial(&out, tokenname.Serial(rec))
 	if c.Realm != "" {
 		out.Owner = rec.Owner
-	}
-	switch rec.Kind {
-	case token.HOTP:
-		out.Digits, out.Hash, out.Counter = rec.Digits, rec.Hash, rec.Counter
-	case token.TOTP:
-		out.Digits, out.Hash, out.Period = rec.Digits, rec.Hash, rec.Period
 	}
 	return out
 }

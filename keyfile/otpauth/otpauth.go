@@ -90,12 +90,8 @@ func Account(rec keyfile.Record) string {
 
 // Carried implements keyfile.Codec. It is the same for every file of an app.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Digits: rec.Digits, Hash: rec.Hash, Issuer: rec.Issuer, Owner: Account(rec)}
-	if rec.Kind == token.HOTP {
-		out.Counter = rec.Counter
-	} else {
-		out.Period = rec.Period
-	}
+	out := rec.Code()
+	out.Issuer, out.Owner = rec.Issuer, Account(rec)
 	return out
 }
 

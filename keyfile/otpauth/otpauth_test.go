@@ -206,11 +206,7 @@ func TestLongestURIIsRead(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{
+	sample.AssertDetects(t, Codec{}, map[string]int{
 		reference: 95, "\xEF\xBB\xBF\n# list\r\nOTPAUTH://x": 95, "otpauth-migration://offline?data=": 0, "": 0, "otpauth": 0, "x\n" + reference: 0,
-	} {
-		if got := (Codec{}).Detect([]byte(text)); got != want {
-			t.Errorf("%q: %d", text, got)
-		}
-	}
+	})
 }

@@ -188,18 +188,14 @@ func quoted(dst []byte, s string) []byte {
 
 // Carried implements keyfile.Codec.
 func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Issuer: rec.Issuer}
+	out := rec.Code()
+	out.Issuer = rec.Issuer
 	tokenname.SetSerial(&out, tokenname.Serial(rec))
 	if c.Realm != "" {
 		out.Owner = rec.Owner
 	}
-	switch rec.Kind {
-	case token.YubicoOTP:
+	if rec.Kind == token.YubicoOTP {
 		out.PublicID, out.PrivateID = rec.PublicID, rec.PrivateID
-	case token.HOTP:
-		out.Digits, out.Hash, out.Counter = rec.Digits, rec.Hash, rec.Counter
-	case token.TOTP:
-		out.Digits, out.Hash, out.Period = rec.Digits, rec.Hash, rec.Period
 	}
 	return out
 }

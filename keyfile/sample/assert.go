@@ -71,6 +71,26 @@ func AssertBadRow(t *testing.T, c keyfile.Reader, name, text string, good int, f
 	}
 }
 
+// AssertDetects fails the test where r is not as sure of a file that begins with a text as the table says.
+func AssertDetects(t *testing.T, r keyfile.Reader, sure map[string]int) {
+	t.Helper()
+	for text, want := range sure {
+		if got := r.Detect([]byte(text)); got != want {
+			t.Errorf("%s: %.30q: Detect says %d, want %d", r.Name(), text, got, want)
+		}
+	}
+}
+
+// AssertNone fails the test where r takes one of texts, or a part of it, for a record.
+func AssertNone(t *testing.T, r keyfile.Reader, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if recs, _ := Decode(r, text); len(recs) > 0 {
+			t.Errorf("%s: takes %.20q", r.Name(), text)
+		}
+	}
+}
+
 // counter counts what is written to it.
 type counter int
 

@@ -65,13 +65,8 @@ func appendRow(dst []byte, rec keyfile.Record) []byte {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: rec.Kind, Key: rec.Key, Digits: rec.Digits, Hash: "sha1", Owner: rec.Owner}
-	switch rec.Kind {
-	case token.HOTP:
-		out.Counter = rec.Counter
-	case token.TOTP:
-		out.Period = rec.Period
-	}
+	out := rec.Code()
+	out.Hash, out.Owner = "sha1", rec.Owner
 	return out
 }
 

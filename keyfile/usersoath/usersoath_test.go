@@ -116,14 +116,10 @@ func TestLoss(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{
+	sample.AssertDetects(t, Codec{}, map[string]int{
 		reference: 90, "\xEF\xBB\xBF# users\r\n\r\n" + alice: 90, "HOTP a - 00": 90,
 		"": 0, "HOTP\n": 0, "HOTPX a - 00\n": 0, "HOTP;a;b;c;d;e\n": 0, "carol " + reference: 0,
-	} {
-		if got := (Codec{}).Detect([]byte(text)); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

@@ -41,9 +41,6 @@ type key struct {
 // goodName is what Vault takes as the last part of a path: letters, digits, _ at both ends, - . @ between.
 var goodName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.@-]*[A-Za-z0-9_])?$`)
 
-// maxPeriod is the longest time step, in seconds: a day.
-const maxPeriod = 86400
-
 // Name implements keyfile.Codec.
 func (Codec) Name() string { return "vault" }
 
@@ -59,7 +56,8 @@ func appendLine(dst []byte, rec keyfile.Record) []byte {
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
-	out := keyfile.Record{Kind: token.TOTP, Key: rec.Key, Hash: rec.Hash, Digits: rec.Digits, Period: rec.Period, Issuer: rec.Issuer, Owner: rec.Owner}
+	out := rec.Code()
+	out.Issuer, out.Owner = rec.Issuer, rec.Owner
 	tokenname.Set(&out, tokenname.Of(rec))
 	return out
 }
@@ -98,7 +96,7 @@ func parse(row *keyfile.Row) (keyfile.Record, bool) {
 	}
 	rec := keyfile.Record{Kind: token.TOTP, Hash: strings.ToLower(k.Algorithm), Digits: k.Digits, Issuer: k.Issuer, Owner: k.Account,
 		Period: time.Duration(k.Period) * time.Second}
-	if k.Period < 1 || k.Period > maxPeriod {
+	if k.Period < 1 || k.Period > int64(keyfile.MaxPeriod/time.Second) {
 		row.Bad(0, "period", "not a number of seconds from 1 to a day")
 	}
 	if !slices.Contains(keyfile.Hashes(), rec.Hash) || k.Algorithm != strings.ToUpper(rec.Hash) {

@@ -152,14 +152,10 @@ func TestRefusalBetween(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int{
+	sample.AssertDetects(t, Codec{}, map[string]int{
 		"alice:vvccccknlfut\n": 80, "\xEF\xBB\xBF# x\r\n\r\nalice:vvccccknlfut:cb\r\n": 80,
 		"": 0, "alice:\n": 0, "root:x:0:0:root:/root:/bin/sh\n": 0, "alice:vvcc\n": 0, "a b:vvccccknlfut\n": 0, "vvccccknlfut\n": 0,
-	} {
-		if got := (Codec{}).Detect([]byte(text)); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
+	})
 }
 
 func FuzzDecode(f *testing.F) {
