@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 )
 
 func newTokenCmd(a *app) *cobra.Command {
-	cmd := group("token", "Look at tokens, block lost ones and bring them back",
+	cmd := group("token", "Look at tokens, make app tokens, block lost ones and bring them back",
 		newTokenListCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenQRCmd(a), newTokenBlockCmd(a), newTokenRestoreCmd(a))
-	cmd.Long = `Look at tokens, block lost ones and bring them back.
+	cmd.Long = `Look at tokens, make app tokens, block lost ones and bring them back.
 
 A QUERY is a serial number, a public ID, a stock number or label, a person's account or name, or a one-time password typed
 into its place. More than one hit is an error that lists them, never a guess.`
@@ -266,7 +267,7 @@ Then it is enabled again at the targets that it was pushed to.`,
 	}
 }
 
-// tokenWords offers serials and holders.
+// tokenWords offers serials, labels and holders.
 func (a *app) tokenWords(cmd *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var words []string
 	if len(given) == 0 {
@@ -274,8 +275,8 @@ func (a *app) tokenWords(cmd *cobra.Command, given []string, _ string) ([]string
 		_ = a.withDesk(cmd.Context(), func(d *desk.Desk) error {
 			all, err := d.Tokens(cmd.Context())
 			for _, t := range all {
-				if t.Serial != 0 {
-					words = append(words, t.Serial.String()+"\t"+desk.Name(t))
+				if word := cmp.Or(t.Serial.String(), t.Label); word != "" {
+					words = append(words, word+"\t"+desk.Name(t))
 				}
 			}
 			return err
