@@ -51,6 +51,12 @@ func (r Record) Code() Record {
 	return out
 }
 
+// otpBlock is the number of ModHex characters of a Yubico OTP behind the public ID. Source: reference yubikey-otp.md §1.
+const otpBlock = 32
+
+// OTPLength is the number of characters that a key types for a Yubico OTP: two a byte of the public ID, then the OTP.
+func (r Record) OTPLength() int { return 2*r.PublicID.Len() + otpBlock }
+
 // Destroy clears the record's secrets.
 func (r Record) Destroy() {
 	r.PrivateID.Destroy()

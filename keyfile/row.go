@@ -160,6 +160,14 @@ func (w *Row) Period(column int) time.Duration {
 	return time.Duration(w.Int(column, "period", 1, int64(MaxPeriod/time.Second), 30)) * time.Second
 }
 
+// OTPLength checks the number of characters of a Yubico OTP, which says nothing else than how long the public ID is; nothing is
+// taken too.
+func (w *Row) OTPLength(column int) {
+	if n := w.Int(column, "length", otpBlock, otpBlock+2*token.MaxPublicID, 0); n%2 != 0 {
+		w.Bad(column, "length", "an OTP has an even number of characters")
+	}
+}
+
 // PublicID reads ModHex; nothing is the empty public ID.
 func (w *Row) PublicID(column int) token.PublicID {
 	if w.err != nil {

@@ -213,14 +213,11 @@ func counter() tablecsv.Cell {
 	})
 }
 
-// otpBlock is the number of characters of a Yubico OTP behind the public ID.
-const otpBlock = 32
-
 // tokenLength is how many characters the key types: the public ID and the OTP, or the token identifier and the code.
 func tokenLength() tablecsv.Cell {
 	return tablecsv.Field(
 		func(dst []byte, rec keyfile.Record) []byte {
-			n := otpBlock + 2*rec.PublicID.Len()
+			n := rec.OTPLength()
 			if rec.Kind == token.HOTP {
 				n = len(tokenIDOf(rec)) + rec.Digits
 			}

@@ -50,7 +50,7 @@ func appendRow(dst []byte, rec keyfile.Record) []byte {
 	dst = hex.AppendEncode(dst, rec.Key.Reveal())
 	switch rec.Kind {
 	case token.YubicoOTP:
-		dst = append(dst, ", yubikey, "+strconv.Itoa(otpLength(rec.PublicID))+",,"...)
+		dst = append(dst, ", yubikey, "+strconv.Itoa(rec.OTPLength())+",,"...)
 	case token.HOTP:
 		dst = append(dst, ", hotp, "+strconv.Itoa(rec.Digits)+", , "+rec.Hash...)
 	case token.TOTP:
@@ -58,9 +58,6 @@ func appendRow(dst []byte, rec keyfile.Record) []byte {
 	}
 	return append(dst, '\n')
 }
-
-// otpLength is the number of characters that a key types: 32 for the encrypted block and two a byte of the public ID.
-func otpLength(p token.PublicID) int { return 32 + len(p.String()) }
 
 // Carried implements keyfile.Codec.
 func (Codec) Carried(rec keyfile.Record) keyfile.Record {
@@ -124,10 +121,7 @@ func parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 		row.Bad(colSerial, "serial", tokenname.BadSerial)
 	}
 	if rec.Kind == token.YubicoOTP {
-		low, high := otpLength(token.PublicID{}), otpLength(token.PublicID{})+2*token.MaxPublicID
-		if n := row.Int(colLength, "length", int64(low), int64(high), 0); n%2 != 0 {
-			row.Bad(colLength, "length", "an OTP has an even number of characters")
-		}
+		row.OTPLength(colLength)
 		rec.Key = row.Hex(colKey, "key", keyfile.KeySize)
 		return rec, true
 	}

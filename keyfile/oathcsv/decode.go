@@ -55,9 +55,7 @@ func (p *parser) parse(row *keyfile.Row) (rec keyfile.Record, ok bool) {
 		p.seed(row, &rec)
 	case "yubikey":
 		rec.Kind = token.YubicoOTP
-		if n := row.Int(p.shift+colLength, "length", int64(otpLength(0)), int64(otpLength(token.MaxPublicID)), 0); n%2 != 0 {
-			row.Bad(p.shift+colLength, "length", "an OTP has an even number of characters")
-		}
+		row.OTPLength(p.shift + colLength)
 		rec.Key = row.Hex(p.shift+colKey, "key", keyfile.KeySize)
 	default:
 		row.Bad(p.shift+colType, "type", "not hotp, totp or yubikey")

@@ -60,7 +60,7 @@ func (c Codec) appendRow(dst []byte, rec keyfile.Record) []byte {
 	switch rec.Kind {
 	case token.YubicoOTP:
 		dst = append(dst, ", yubikey, "...)
-		dst = strconv.AppendInt(dst, int64(otpLength(rec.PublicID.Len())), 10)
+		dst = strconv.AppendInt(dst, int64(rec.OTPLength()), 10)
 	case token.HOTP:
 		dst = append(dst, ", hotp, "...)
 		dst = strconv.AppendInt(dst, int64(rec.Digits), 10)
@@ -74,9 +74,6 @@ func (c Codec) appendRow(dst []byte, rec keyfile.Record) []byte {
 	}
 	return append(dst, '\n')
 }
-
-// otpLength is the number of characters that a key types: 32 for the encrypted block and two a byte of the public ID.
-func otpLength(publicID int) int { return 32 + 2*publicID }
 
 // Carried implements keyfile.Codec.
 func (c Codec) Carried(rec keyfile.Record) keyfile.Record {

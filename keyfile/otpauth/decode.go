@@ -15,11 +15,8 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// The greatest numbers that are read.
-const (
-	MaxPeriod  = 1<<31 - 1 // seconds
-	MaxCounter = keyfile.MaxCounter
-)
+// MaxPeriod is the longest time step that is read, in seconds: apps take any.
+const MaxPeriod = 1<<31 - 1
 
 // ErrMany is text with more than one URI where one was wanted.
 var ErrMany = errors.New("more than one URI")
@@ -162,7 +159,7 @@ func (p parameters) numbers(row *keyfile.Row, rec *keyfile.Record) {
 	rec.Hash = hash
 	rec.Digits = int(p.number(row, "digits", 6, 8, 6))
 	if rec.Kind == token.HOTP {
-		rec.Counter = p.number(row, "counter", 0, MaxCounter, 0)
+		rec.Counter = p.number(row, "counter", 0, keyfile.MaxCounter, 0)
 		return
 	}
 	rec.Period = time.Duration(p.number(row, "period", 1, MaxPeriod, 30)) * time.Second

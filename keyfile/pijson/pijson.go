@@ -175,7 +175,7 @@ func (e *encoder) appendToken(dst []byte, rec keyfile.Record) []byte {
 // digits is otplen: of a Yubico OTP everything that the key types.
 func digits(rec keyfile.Record) int {
 	if rec.Kind == token.YubicoOTP {
-		return 32 + 2*rec.PublicID.Len()
+		return rec.OTPLength()
 	}
 	return rec.Digits
 }

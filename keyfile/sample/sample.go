@@ -1,5 +1,6 @@
-// Package sample holds the public test tokens of reference key-files.md §2 for the tests of the codecs. All keys are cut
-// from SHA-256 of a label: nobody's.
+// Package sample holds what the tests of all formats share: the public test tokens of reference key-files.md §2, whose keys are
+// cut from SHA-256 of a label and nobody's; the laws of a codec, on records (AssertLaws) and on files (Fuzz); damaged and hostile
+// files (AssertHostile).
 package sample
 
 import (
