@@ -279,48 +279,6 @@ func testRestoreRace(t *testing.T, s deskSuite) {
 	}
 }
 
-func (s deskSuite) export(t *testing.T, queries ...string) (serials []token.Serial) {
-	t.Helper()
-	n, records, err := s.d.Export(t.Context(), desk.Export{Format: "test", Target: "t", File: "f"}, queries...)
-	s.must(t, err)
-	for r, err := range records {
-		s.must(t, err)
-		if r.Kind == token.YubicoOTP && (r.Key.Len() != 16 || r.PrivateID.Len() != 6) || r.AccessCode.Len() != 0 {
-			t.Errorf("record of %d: %d, %d, %d bytes", r.Serial, r.Key.Len(), r.PrivateID.Len(), r.AccessCode.Len())
-		}
-		serials = append(serials, r.Serial)
-		r.Destroy()
-	}
-	if n != len(serials) {
-		t.Errorf("announced %d, got %d", n, len(serials))
-	}
-	return serials
-}
-
-func testExport(t *testing.T, s deskSuite) {
-	for n := 1; n <= 4; n++ {
-		s.key(t, n)
-	}
-	_, _, err := s.d.Block(t.Context(), "102", token.ReasonLost, "")
-	s.must(t, err)
-	s.reach(t, reservation(103), token.Writing, 33) // uncertain
-	unproven := reservation(105)
-	unproven.Proof = token.NoProof
-	e := s.reach(t, unproven, token.Written, 5)
-	s.must(t, s.Commit(t.Context(), e.ID, nil))
-	s.reach(t, reservation(106), token.Sealed, 6) // never written
-	s.issue(t, reservation(104), 44)              // replaced
-	if got := s.export(t); !slices.Equal(got, []token.Serial{101, 104}) {
-		t.Errorf("default set: %v", got)
-	}
-	if got := s.export(t, "102", "103", "105", "106", "102"); !slices.Equal(got, []token.Serial{102, 103, 105}) {
-		t.Errorf("by name: %v", got)
-	}
-	if _, _, err := s.d.Export(t.Context(), desk.Export{}, "101", "4711"); !errors.Is(err, token.ErrNotFound) {
-		t.Errorf("unknown name: %v", err)
-	}
-}
-
 func yubico(n int, serial token.Serial) keyfile.Record {
 	c := Sample(n, "")
 	return keyfile.Record{Line: n, Kind: token.YubicoOTP, Serial: serial, Slot: 1, PublicID: c.PublicID, Key: secret.Copy(c.Key[:]), PrivateID: secret.Copy(c.PrivateID[:]), AccessCode: secret.Copy(c.Key[:6])}
