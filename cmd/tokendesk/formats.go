@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -53,19 +54,22 @@ or an age file when it is imported; when it is exported, the column Encrypted sa
 func formatRows() []formatRow {
 	var rows []formatRow
 	served := map[string]bool{}
-	add := func(r formatRow, c keyfile.Codec) {
-		r.Kinds, r.Carries = carries(c)
+	add := func(r formatRow, c keyfile.Codec, loss func(keyfile.Record) []keyfile.Loss) {
+		r.Kinds, r.Carries = carries(c, loss)
 		rows = append(rows, r)
 		served[r.Format] = true
 	}
 	for _, t := range codecs.Targets() {
+		if _, ok := t.Codec.(entra.Codec); ok { // without a domain it takes full names only
+			t.Codec = entra.Codec{Domain: "example.org"}
+		}
 		add(formatRow{
 			For: t.Name, Format: t.Codec.Name(), Direction: "EI", Encrypted: protections(t.Protect, t.Signed), Locked: isUnlocker(t.Codec), Tried: t.Tried, Why: t.Why,
-		}, t.Codec)
+		}, t.Codec, t.Loss)
 	}
 	for _, c := range codecs.All() {
 		if !served[c.Name()] {
-			add(formatRow{Format: c.Name(), Direction: "EI", Encrypted: ownProtections(c), Locked: isUnlocker(c)}, c)
+			add(formatRow{Format: c.Name(), Direction: "EI", Encrypted: ownProtections(c), Locked: isUnlocker(c)}, c, c.Loss)
 		}
 	}
 	for _, r := range codecs.Readers() {
@@ -128,87 +132,86 @@ func ownProtections(c keyfile.Codec) []string {
 	return nil
 }
 
-// probeDate is a date that every format can say.
-var probeDate = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-
-// probes are credentials that say much, one a kind, and what they are when they say something else: a format that refuses or
-// forgets that carries the kind, and not the field.
-func probes() []keyfile.Record {
+// probes are credentials that say much, of every kind, with the settings that formats take for granted and with others.
+func probes() (out []keyfile.Record) {
+	date := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	seed := secret.Copy([]byte("twenty bytes of seed"))
-	return []keyfile.Record{
-		{Kind: token.YubicoOTP, Serial: 1234567, Slot: 1, PublicID: token.SerialPublicID(1234567), Owner: "ada", Created: probeDate,
-			PrivateID: secret.Copy([]byte("abcdef")), Key: secret.Copy([]byte("sixteen bytes ..")), Issuer: "campus"},
-		{Kind: token.HOTP, Label: "OATH0001", Key: seed, Digits: 6, Hash: "sha1", Owner: "ada", Created: probeDate, Issuer: "campus"},
-		{Kind: token.HOTP, Serial: 1234567, Slot: 2, Key: seed, Digits: 6, Hash: "sha1", Owner: "ada"},
-		{Kind: token.TOTP, Label: "OATH0002", Key: seed, Digits: 6, Hash: "sha1", Period: 30 * time.Second, Owner: "ada", Created: probeDate, Issuer: "campus"},
-	}
-}
-
-// variations are fields whose usual value a format has without saying it.
-func variations(r keyfile.Record) map[string]keyfile.Record {
-	out := map[string]keyfile.Record{}
-	change := func(field string, do func(*keyfile.Record)) {
-		v := r
-		do(&v)
-		out[field] = v
-	}
-	if r.Kind == token.HOTP {
-		change("counter", func(r *keyfile.Record) { r.Counter = 42 })
-	}
-	if r.Kind == token.TOTP {
-		change("period", func(r *keyfile.Record) { r.Period = time.Minute })
-	}
-	if r.Kind != token.YubicoOTP {
-		change("digits", func(r *keyfile.Record) { r.Digits = 8 })
-		change("hash", func(r *keyfile.Record) { r.Hash = "sha256" })
+	out = append(out, keyfile.Record{
+		Kind: token.YubicoOTP, Serial: 1234567, Slot: 1, PublicID: token.SerialPublicID(1234567), Owner: "ada", Created: date,
+		PrivateID: secret.Copy([]byte("abcdef")), Key: secret.Copy([]byte("sixteen bytes ..")), Issuer: "campus",
+	})
+	for _, digits := range []int{6, 8} {
+		for _, hash := range []string{"sha1", "sha256"} {
+			oath := keyfile.Record{Kind: token.HOTP, Label: "OATH0001", Key: seed, Digits: digits, Hash: hash, Owner: "ada", Created: date, Issuer: "campus"}
+			for _, counter := range []int64{0, 42} {
+				oath.Counter = counter
+				slot := oath
+				slot.Label, slot.Serial, slot.Slot = "", 1234567, 2
+				out = append(out, oath, slot)
+			}
+			oath.Kind, oath.Counter = token.TOTP, 0
+			for _, period := range []time.Duration{30 * time.Second, time.Minute} {
+				oath.Period = period
+				out = append(out, oath)
+			}
+		}
 	}
 	return out
 }
 
-// fieldOrder is the order in which fields are shown.
-var fieldOrder = []string{"serial", "label", "slot", "public-id", "private-id", "counter", "period", "digits", "hash", "issuer", "owner", "created"}
-
-// carries asks a format what it takes and says. A format that wants an option to take anything gets one.
-func carries(c keyfile.Codec) (kinds []token.Kind, fields []string) {
-	if _, ok := c.(entra.Codec); ok {
-		c = entra.Codec{Domain: "example.org"}
+// fieldsOf are the fields of a record but the kind and the key, as text, in the order in which they are shown.
+func fieldsOf(r keyfile.Record) [][2]string {
+	return [][2]string{
+		{"serial", r.Serial.String()}, {"label", r.Label}, {"slot", fmt.Sprint(r.Slot)}, {"public-id", r.PublicID.String()},
+		{"private-id", fmt.Sprint(r.PrivateID.Len())}, {"counter", fmt.Sprint(r.Counter)}, {"period", r.Period.String()},
+		{"digits", fmt.Sprint(r.Digits)}, {"hash", r.Hash}, {"issuer", r.Issuer}, {"owner", r.Owner}, {"created", r.Created.String()},
 	}
-	said := map[string]bool{}
+}
+
+// carries asks a format, or a server and its format, what it takes, and which fields come back with more than one value: one
+// that is always the same is none that the file carries.
+func carries(c keyfile.Codec, loss func(keyfile.Record) []keyfile.Loss) (kinds []token.Kind, fields []string) {
+	values := map[string]map[string]bool{}
+	for _, f := range fieldsOf(keyfile.Record{}) {
+		values[f[0]] = map[string]bool{}
+	}
 	for _, r := range probes() {
-		if keyfile.Refused("", r, c.Loss(r)) != nil {
+		if keyfile.Refused("", r, loss(r)) != nil {
 			continue
 		}
 		if !slices.Contains(kinds, r.Kind) {
 			kinds = append(kinds, r.Kind)
 		}
 		lost := keyfile.Differences(r, c.Carried(r))
-		has := keyfile.Differences(r, keyfile.Record{})
-		for _, f := range has {
-			if _, varied := variations(r)[f]; !varied && !slices.Contains(lost, f) {
-				said[f] = true
-			}
-		}
-		for f, v := range variations(r) {
-			if keyfile.Refused("", v, c.Loss(v)) == nil && !slices.Contains(keyfile.Differences(v, c.Carried(v)), f) {
-				said[f] = true
+		for i, f := range fieldsOf(r) {
+			if !slices.Contains(lost, f[0]) && f != fieldsOf(keyfile.Record{})[i] {
+				values[f[0]][f[1]] = true
 			}
 		}
 	}
-	for _, f := range fieldOrder {
-		if said[f] {
-			fields = append(fields, f)
+	for _, f := range fieldsOf(keyfile.Record{}) {
+		least := 1
+		if slices.Contains([]string{"period", "digits", "hash"}, f[0]) {
+			least = 2
+		}
+		if len(values[f[0]]) >= least {
+			fields = append(fields, f[0])
 		}
 	}
 	return kinds, fields
 }
 
-// holdsSecrets reports whether a file of the format tells a secret.
+// holdsSecrets reports whether a file of the format tells a secret; a format of which nothing is known may.
 func holdsSecrets(c keyfile.Codec) bool {
+	taken := false
 	for _, r := range probes() {
-		if got := c.Carried(r); keyfile.Refused("", r, c.Loss(r)) == nil && (got.Key.Len() > 0 || got.PrivateID.Len() > 0) {
+		if keyfile.Refused("", r, c.Loss(r)) != nil {
+			continue
+		}
+		taken = true
+		if got := c.Carried(r); got.Key.Len() > 0 || got.PrivateID.Len() > 0 {
 			return true
 		}
 	}
-	kinds, _ := carries(c)
-	return len(kinds) == 0 // nothing is known: be careful
+	return !taken
 }
