@@ -43,12 +43,17 @@ const (
 // Fatal is a loss that refuses the record.
 func Fatal(field, note string) Loss { return Loss{Field: field, Note: note, Fatal: true} }
 
-// Notes lists a loss for every field in which carried differs from rec, with the text of notes or a general one.
+// Notes lists a loss for every field in which carried differs from rec, with the text of notes or a general one. An access code
+// is never written: its general text says so.
 func Notes(rec, carried Record, notes map[string]string) []Loss {
 	var out []Loss
 	for _, field := range Differences(rec, carried) {
 		note, ok := notes[field]
-		if !ok {
+		switch {
+		case ok:
+		case field == "access-code":
+			note = "left out on purpose: who has it can reprogram the key"
+		default:
 			note = "this format has no place for it"
 		}
 		out = append(out, Loss{Field: field, Note: note})

@@ -30,7 +30,7 @@ func (w *Row) Split() { w.SplitAt(",") }
 // SplitAt cuts the text at every byte of separators and strips blanks around each field. Quotes mean nothing in these formats;
 // a field with one is refused.
 func (w *Row) SplitAt(separators string) {
-	w.fields = w.fields[:0]
+	w.fields = make([][]byte, 0, 8) // most formats have fewer columns
 	for rest := w.Text; ; {
 		i := bytes.IndexAny(rest, separators)
 		if i < 0 {

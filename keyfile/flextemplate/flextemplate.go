@@ -155,8 +155,8 @@ func clip(s string) string {
 var notes = map[string]string{
 	"serial": "the template has no {serial}", "slot": "the template has no {configSlot}", "public-id": "the template has no {pubIdTxt}",
 	"private-id": "the template has no {pvtIdTxt}", "label": "the template has no {oathIdTxt}, or the label is no OATH token identifier",
-	"created": "the template has no {timestampFixed}", "access-code": "left out on purpose: who has it can reprogram the key",
-	"owner": "no placeholder names a person",
+	"created": "the template has no {timestampFixed}",
+	"owner":   "no placeholder names a person",
 }
 
 // lengthTrap is what privacyIDEA makes of its own suggested template. Source: reference key-files.md §7.3.

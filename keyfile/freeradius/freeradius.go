@@ -79,9 +79,8 @@ func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means here.
 var notes = map[string]string{
-	"private-id":  "rlm_yubikey does not compare it, unless a policy of the server does",
-	"public-id":   "the account finds the key: rlm_yubikey must cut it off the OTP (split = yes, id_length = 12)",
-	"access-code": "left out on purpose: who has it can reprogram the key",
+	"private-id": "rlm_yubikey does not compare it, unless a policy of the server does",
+	"public-id":  "the account finds the key: rlm_yubikey must cut it off the OTP (split = yes, id_length = 12)",
 }
 
 // Loss implements keyfile.Codec.

@@ -108,10 +108,9 @@ func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means here.
 var notes = map[string]string{
-	"serial":      "the file has one label for a credential; a reader takes it for a label",
-	"label":       "the credential is labelled with the token's serial",
-	"access-code": "left out on purpose: who has it can reprogram the key",
-	"issuer":      "Keycloak shows the realm's name",
+	"serial": "the file has one label for a credential; a reader takes it for a label",
+	"label":  "the credential is labelled with the token's serial",
+	"issuer": "Keycloak shows the realm's name",
 }
 
 // Loss implements keyfile.Codec.

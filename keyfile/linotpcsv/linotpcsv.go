@@ -69,11 +69,10 @@ func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means here.
 var notes = map[string]string{
-	"private-id":  "LinOTP's file has no column for it",
-	"public-id":   "the file has its length only",
-	"label":       "the file names the token by its serial, or by its public ID when the serial is unknown",
-	"access-code": "left out on purpose: who has it can reprogram the key",
-	"owner":       "the file has no column for it: assign the tokens after the import",
+	"private-id": "LinOTP's file has no column for it",
+	"public-id":  "the file has its length only",
+	"label":      "the file names the token by its serial, or by its public ID when the serial is unknown",
+	"owner":      "the file has no column for it: assign the tokens after the import",
 }
 
 // Loss implements keyfile.Codec.

@@ -11,7 +11,6 @@ package nextcloud
 import (
 	"io"
 	"iter"
-	"strings"
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/tablecsv"
@@ -53,7 +52,6 @@ func (c Codec) table() tablecsv.Codec {
 		},
 		Notes: map[string]string{
 			"serial": "the app shows no serial: a person has one token there", "label": "the app shows no serial: a person has one token there",
-			"access-code": "left out on purpose: who has it can reprogram the key",
 		},
 		Limits:  limits,
 		Instead: "use OATH HOTP in a slot or TOTP on the key; Nextcloud knows no Yubico OTPs",
@@ -86,10 +84,4 @@ func (c Codec) NewEncoder(w io.Writer) keyfile.Encoder { return c.table().NewEnc
 func (c Codec) Decode(r io.Reader) iter.Seq2[keyfile.Record, error] { return c.table().Decode(r) }
 
 // Detect implements keyfile.Codec: by the header.
-func (Codec) Detect(head []byte) int {
-	line, _, _ := strings.Cut(string(keyfile.TrimBOM(head)), "\n")
-	if strings.EqualFold(strings.TrimSpace(line), header) {
-		return 95
-	}
-	return 0
-}
+func (c Codec) Detect(head []byte) int { return c.table().Detect(head) }

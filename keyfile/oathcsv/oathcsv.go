@@ -87,11 +87,10 @@ func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means here.
 var notes = map[string]string{
-	"private-id":  "privacyIDEA does not store it and does not compare it",
-	"public-id":   "the file has its length only: privacyIDEA learns it with the first accepted OTP",
-	"label":       "the file names the token by its serial, or by its public ID when the serial is unknown",
-	"access-code": "left out on purpose: who has it can reprogram the key",
-	"owner":       "version 1 has no column for it: name the realm to write version 2, or assign the tokens after the import",
+	"private-id": "privacyIDEA does not store it and does not compare it",
+	"public-id":  "the file has its length only: privacyIDEA learns it with the first accepted OTP",
+	"label":      "the file names the token by its serial, or by its public ID when the serial is unknown",
+	"owner":      "version 1 has no column for it: name the realm to write version 2, or assign the tokens after the import",
 }
 
 // Loss implements keyfile.Codec.

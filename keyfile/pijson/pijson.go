@@ -202,9 +202,8 @@ func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means here.
 var notes = map[string]string{
-	"label":       "the file names the token by its serial, or by its public ID when the serial is unknown",
-	"access-code": "left out on purpose: who has it can reprogram the key",
-	"owner":       "an owner is written only with the realm: name it, or assign the tokens after the import",
+	"label": "the file names the token by its serial, or by its public ID when the serial is unknown",
+	"owner": "an owner is written only with the realm: name it, or assign the tokens after the import",
 }
 
 // Loss implements keyfile.Codec.

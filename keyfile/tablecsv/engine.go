@@ -111,12 +111,11 @@ func (c Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means here.
 var notes = map[string]string{
-	"serial":      "the file has one name for a token; a reader takes it for a label",
-	"label":       "the file names the token by its serial",
-	"slot":        "the file has no column for it: a second slot of the same key needs a name of its own",
-	"public-id":   "the file has no column for it",
-	"access-code": "left out on purpose: who has it can reprogram the key",
-	"owner":       "the file has no column for it: assign the tokens after the import",
+	"serial":    "the file has one name for a token; a reader takes it for a label",
+	"label":     "the file names the token by its serial",
+	"slot":      "the file has no column for it: a second slot of the same key needs a name of its own",
+	"public-id": "the file has no column for it",
+	"owner":     "the file has no column for it: assign the tokens after the import",
 }
 
 // codeFields are the fields without which the server would compute other codes.

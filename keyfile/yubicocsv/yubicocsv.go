@@ -81,9 +81,8 @@ func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means here.
 var notes = map[string]string{
-	"slot":        "the file has no column for it: privacyIDEA and LinOTP keep one credential a key and the second slot overwrites the first",
-	"access-code": "left out on purpose: who has it can reprogram the key",
-	"owner":       "the file has no column for it: assign the tokens after the import",
+	"slot":  "the file has no column for it: privacyIDEA and LinOTP keep one credential a key and the second slot overwrites the first",
+	"owner": "the file has no column for it: assign the tokens after the import",
 }
 
 // Loss implements keyfile.Codec.
