@@ -22,6 +22,7 @@ type rig struct {
 	key      *vkey.Key
 	out, err bytes.Buffer // everything that was said, of all runs
 	nonce    int
+	drawn    []named // keys and passphrases of key files
 }
 
 const rigSerial = 7654321

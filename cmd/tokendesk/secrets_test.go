@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,7 @@ func TestNoSecretInOutput(t *testing.T) {
 	r.must("keyfile", "export", "--format", "yubico-csv", "--plaintext", "--out", file("keys.csv"))
 	r.run("keyfile", "export", "--for", "freeipa", "--plaintext", "--out", file("no.xml"))
 	r.must("keyfile", "import", file("keys.csv"), "-o", "json")
+	r.exportEverything(file)
 	writeSpoiled(t, file("keys.csv"), file("spoiled.csv"))
 	r.run("keyfile", "import", file("spoiled.csv"))
 	var typed []string
@@ -54,7 +56,38 @@ func TestNoSecretInOutput(t *testing.T) {
 		}
 	}
 	r.run("audit", "list", "--raw")
-	r.search(append(r.secrets(client), typedSecrets(typed)...))
+	r.search(slices.Concat(r.secrets(client), typedSecrets(typed), r.drawn))
+}
+
+// exportEverything writes, converts and checks key files in all ways that need no other program, and fails to.
+func (r *rig) exportEverything(file func(string) string) {
+	r.t.Helper()
+	if err := os.WriteFile(file("word"), []byte("correct horse\n"), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	export := func(name string, words ...string) []string {
+		return append([]string{"keyfile", "export", "--out", file(name)}, words...)
+	}
+	r.must(export("psk.xml", "--format", "pskc", "--psk-out", file("psk"))...)
+	r.must(export("word.xml", "--format", "pskc", "--passphrase-file", file("word"))...)
+	r.must(export("word.age", "--format", "ksm", "--passphrase-file", file("word"))...)
+	r.must(export("pi.json", "--for", "privacyidea-json", "--psk-out", file("pi.key"))...)
+	r.handOver(export("pi2.json", "--format", "pi-json")...)
+	r.must(export("t.csv", "--template", "{serial},{secretKeyTxt},{pvtIdTxt}", "--plaintext")...)
+	r.run(export("no.xml", "--for", "privacyidea-pskc", "--psk-out", file("no"))...)
+	r.must("keyfile", "convert", file("psk.xml"), "--psk-file", file("psk"), "--to", "pskc", "--new-passphrase-file", file("word"), "--out", file("again.xml"))
+	for _, server := range []string{"okta", "privacyidea", "yubikey-ksm"} {
+		r.run("keyfile", "check", file("keys.csv"), "--for", server, "-o", "json")
+	}
+	r.run("keyfile", "check", file("psk.xml"), "--psk-file", file("psk"), "--for", "privacyidea-pskc")
+	for _, f := range []string{"psk", "pi.key"} {
+		text, err := os.ReadFile(file(f))
+		if err != nil || len(text) < 32 {
+			r.t.Fatalf("%s: %d bytes, %v", f, len(text), err)
+		}
+		r.drawn = append(r.drawn, named{name: f, text: strings.TrimSpace(string(text))})
+	}
+	r.drawn = append(r.drawn, named{name: "passphrase", text: "correct horse"})
 }
 
 // handOver calls the program with an output of its own, and returns that.
