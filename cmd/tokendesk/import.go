@@ -138,11 +138,11 @@ func runImport(ctx context.Context, a *app, d *desk.Desk, names []string, o impo
 	if o.dryRun && a.format == "table" {
 		shown = cmp.Or(shown, m.table())
 	}
-	what := "the others are in the store"
-	if o.dryRun {
-		what = "nothing was written"
+	refused := m.tally.problem("the others are in the store")
+	if o.dryRun && m.tally.refused > 0 {
+		refused = problemf(exitPartly, "%s would be refused; nothing was written", count(m.tally.refused, "row"))
 	}
-	return cmp.Or(failed, m.tally.problem(what), m.failed.err(), shown)
+	return cmp.Or(failed, refused, m.failed.err(), shown)
 }
 
 // all takes in one file after the other. What is wrong with one of several is said, and the others go in.

@@ -16,7 +16,7 @@ import (
 
 func newTokenCmd(a *app) *cobra.Command {
 	cmd := group("token", "Look at tokens, make app tokens, block lost ones and bring them back",
-		newTokenListCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenQRCmd(a), newTokenBlockCmd(a), newTokenRestoreCmd(a))
+		newTokenListCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenQRCmd(a), newTokenCalibrateCmd(a), newTokenBlockCmd(a), newTokenRestoreCmd(a))
 	cmd.Long = `Look at tokens, make app tokens, block lost ones and bring them back.
 
 A QUERY is a serial number, a public ID, a stock number or label, a person's account or name, or a one-time password typed

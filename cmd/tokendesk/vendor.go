@@ -172,15 +172,20 @@ func (a *app) askPeriod(ctx context.Context, k *keySource) error {
 	if err := p.Set(text); err != nil {
 		return usagef("the period: %s", err)
 	}
+	k.setPeriod(time.Duration(p))
+	return nil
+}
+
+// setPeriod says how long the codes of a vendor's file last.
+func (k *keySource) setPeriod(p time.Duration) {
 	switch r := k.reader.(type) {
 	case seedtable.Reader:
-		r.Period = time.Duration(p)
+		r.Period = p
 		k.reader = r
 	case deepnet.Reader:
-		r.Period = time.Duration(p)
+		r.Period = p
 		k.reader = r
 	}
-	return nil
 }
 
 // findings are what a vendor's table was found to be; none for other formats.
