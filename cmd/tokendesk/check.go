@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +27,7 @@ Exit code 0: it takes all; 8: some rows not; 7: none.`,
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&server, "for", "", "server that shall read the file: "+strings.Join(targetNames(), ", "))
+	cmd.Flags().StringVar(&server, "for", "", "server that shall read the file: "+joined(targetNames()))
 	complete(cmd, "for", targetNames()...)
 	return cmd
 }
@@ -70,9 +69,9 @@ func runCheck(ctx context.Context, a *app, name, server string, from opening) er
 	t, ok := codecs.TargetByName(server)
 	switch {
 	case server == "":
-		return usagef("--for is missing: the server that shall read the file").hint("it is one of: %s", strings.Join(targetNames(), ", "))
+		return usagef("--for is missing: the server that shall read the file").hint("it is one of: %s", joined(targetNames()))
 	case !ok:
-		return usagef("--for %s is unknown", printable(server)).hint("it is one of: %s", strings.Join(targetNames(), ", "))
+		return usagef("--for %s is unknown", printable(server)).hint("it is one of: %s", joined(targetNames()))
 	case from.format != "" && from.format != t.Codec.Name():
 		return usagef("%s reads %s, not %s", t.Name, t.Codec.Name(), printable(from.format)).hint("leave --format out")
 	}

@@ -66,8 +66,9 @@ func runConvert(ctx context.Context, a *app, o convertOptions, name string) erro
 	return err
 }
 
-// recordsOf opens a key file and reads it, each time it is called. A bad row ends it.
+// recordsOf opens a key file and reads it, each time it is called, and says once what it noticed. A bad row ends it.
 func (a *app) recordsOf(ctx context.Context, name string, o opening) iter.Seq2[keyfile.Record, error] {
+	said := false
 	return func(yield func(keyfile.Record, error) bool) {
 		file, err := a.openKeyFile(ctx, name, o)
 		if err != nil {
@@ -75,6 +76,11 @@ func (a *app) recordsOf(ctx context.Context, name string, o opening) iter.Seq2[k
 			return
 		}
 		defer func() { _ = file.Close() }() // read only
+		if !said {
+			said = true
+			a.sayFindings(file)
+			defer a.sayNoticed(file)
+		}
 		for r, err := range file.blamed(file.reader.Decode(file.text)) {
 			if !yield(usual(r), err) || err != nil {
 				return

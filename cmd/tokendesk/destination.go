@@ -33,8 +33,8 @@ type destinationFlags struct {
 // flags adds them to a command; formatFlag is what it calls --format.
 func (o *destinationFlags) flags(cmd *cobra.Command, formatFlag string) {
 	f := cmd.Flags()
-	f.StringVar(&o.server, "for", "", "server that shall read the file: "+strings.Join(targetNames(), ", "))
-	f.StringVar(&o.format, formatFlag, "", "format, when no server is named: "+strings.Join(codecs.Names(), ", "))
+	f.StringVar(&o.server, "for", "", "server that shall read the file: "+joined(targetNames()))
+	f.StringVar(&o.format, formatFlag, "", "format, when no server is named: "+joined(codecs.Names()))
 	f.StringVar(&o.template, "template", "", "row of a format of your own, with the Personalization Tool's names: '{serial},{secretKeyTxt}'")
 	f.StringVar(&o.templateFile, "template-file", "", "file with such a row")
 	f.StringVar(&o.realm, "realm", "", "privacyIDEA realm of the owners: oath-csv becomes version 2, which names them, and pi-json names them")
@@ -107,12 +107,12 @@ func (a *app) chooseDestination(ctx context.Context, o destinationFlags) (d dest
 	case o.template != "" || o.templateFile != "":
 		return a.templateDestination(ctx, o)
 	case o.server == "" && o.format == "":
-		return d, usagef("--for is missing: the server that shall read the file").hint("it is one of: %s", strings.Join(targetNames(), ", "))
+		return d, usagef("--for is missing: the server that shall read the file").hint("it is one of: %s", joined(targetNames()))
 	}
 	if o.server != "" {
 		t, ok := codecs.TargetByName(o.server)
 		if !ok {
-			return d, usagef("--for %s is unknown", printable(o.server)).hint("it is one of: %s", strings.Join(targetNames(), ", "))
+			return d, usagef("--for %s is unknown", printable(o.server)).hint("it is one of: %s", joined(targetNames()))
 		}
 		d = destination{t.Codec, &t}
 	}
@@ -121,7 +121,7 @@ func (a *app) chooseDestination(ctx context.Context, o destinationFlags) (d dest
 	}
 	c, ok := codecs.ByName(o.format)
 	if !ok {
-		return d, usagef("there is no format %s to write", printable(o.format)).hint("it is one of: %s", strings.Join(codecs.Names(), ", "))
+		return d, usagef("there is no format %s to write", printable(o.format)).hint("it is one of: %s", joined(codecs.Names()))
 	}
 	if d.target == nil {
 		return destination{codec: c}, nil

@@ -41,8 +41,8 @@ or an age file when it is imported; when it is exported, the column Encrypted sa
 				{"Format", func(r formatRow) string { return r.Format }},
 				{"Direction", func(r formatRow) string { return r.Direction }},
 				{"Tried", func(r formatRow) string { return yesNo(r.Tried) }},
-				{"Kinds", func(r formatRow) string { return strings.Join(texts(r.Kinds), " ") }},
-				{"Encrypted", func(r formatRow) string { return strings.Join(r.Encrypted, ", ") }},
+				{"Kinds", func(r formatRow) string { return joined(r.Kinds) }},
+				{"Encrypted", func(r formatRow) string { return joined(r.Encrypted) }},
 				{"Carries", func(r formatRow) string { return strings.Join(r.Carries, " ") }},
 				{"Remark", func(r formatRow) string { return r.Why }},
 			})
@@ -88,13 +88,6 @@ func emptied[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-func texts[S ~string](list []S) (out []string) {
-	for _, s := range list {
-		out = append(out, string(s))
-	}
-	return out
 }
 
 func isUnlocker(r keyfile.Reader) bool {

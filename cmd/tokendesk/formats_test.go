@@ -23,7 +23,7 @@ func readmeFormats() string {
 			read = append(read, "`"+r.Format+"`")
 			continue
 		}
-		row := fmt.Sprintf("| `%s` | %s | %s | %s |\n", r.Format, strings.Join(texts(r.Kinds), ", "), dash(strings.Join(r.Encrypted, ", ")), strings.Join(r.Carries, ", "))
+		row := fmt.Sprintf("| `%s` | %s | %s | %s |\n", r.Format, joined(r.Kinds), dash(joined(r.Encrypted)), joined(r.Carries))
 		if names[row] == nil {
 			order = append(order, row)
 		}
