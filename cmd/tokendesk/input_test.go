@@ -78,7 +78,7 @@ func TestUnreadableFile(t *testing.T) {
 	for _, tc := range []struct{ name, format, text, want string }{
 		{"utf-16", "yubico-csv", "\xff\xfe1\x00,\x00", "UTF-16"},
 		{"utf-16 guessed", "", "\xff\xfe1\x00,\x00", "UTF-16"},
-		{"openpgp", "ksm", "-----BEGIN PGP MESSAGE-----\n", "OpenPGP"},
+		{"cut openpgp", "ksm", "-----BEGIN PGP MESSAGE-----\n", "damaged, cut or changed"},
 		{"newer ksm", "ksm", "# ykksm 2\n", "another version"},
 		{"newer ksm guessed", "", "# ykksm 2\n1,2\n", ""},
 		{"no xml", "pskc", "<html></html>", "KeyContainer"},
