@@ -23,7 +23,22 @@ func (c *changing) Seek(offset int64, whence int) (int64, error) {
 	return c.Reader.Seek(offset, whence)
 }
 
-func plain(r io.Reader) (io.Reader, error) { return r, nil }
+// forgetful fails when it is read behind its end, as OpenPGP's does.
+type forgetful struct {
+	io.Reader
+	ended bool
+}
+
+func (f *forgetful) Read(p []byte) (int, error) {
+	if f.ended {
+		return 0, ErrBroken
+	}
+	n, err := f.Reader.Read(p)
+	f.ended = err != nil
+	return n, err
+}
+
+func plain(r io.Reader) (io.Reader, error) { return &forgetful{Reader: r}, nil }
 
 func TestTwice(t *testing.T) {
 	t.Parallel()
@@ -39,6 +54,9 @@ func TestTwice(t *testing.T) {
 		}
 		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, text) {
 			t.Errorf("%d bytes: %d, %v", n, len(got), err)
+		}
+		if again, err := r.Read(make([]byte, 1)); again != 0 || err != io.EOF {
+			t.Errorf("%d bytes, behind the end: %d, %v", n, again, err)
 		}
 	}
 }

@@ -36,22 +36,28 @@ func Twice(src io.ReadSeeker, pass func(io.Reader) (io.Reader, error)) (io.Reade
 	if second.err != nil {
 		return nil, second.err
 	}
-	return &reported{clearText, second}, err
+	return &reported{Reader: clearText, src: second}, err
 }
 
-// reported puts an error of the source in front of what a decrypter makes of it.
+// reported puts an error of the source in front of what a decrypter makes of it, and says again how the message ended, which some
+// decrypters forget.
 type reported struct {
 	io.Reader
-	src *pinned
+	src   *pinned
+	ended error
 }
 
 // Read implements io.Reader.
 func (r *reported) Read(p []byte) (int, error) {
+	if r.ended != nil {
+		return 0, r.ended
+	}
 	n, err := r.Reader.Read(p)
 	if err != nil && r.src.err != nil {
 		clear(p[:n])
-		return 0, r.src.err
+		n, err = 0, r.src.err
 	}
+	r.ended = err
 	return n, err
 }
 
