@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"strings"
@@ -219,20 +218,11 @@ func findFits(seeds []sampleSeed, first, second string, now time.Time) (out []ca
 		if s.key.Len() == 0 {
 			continue
 		}
-		text := make([]byte, hex.EncodedLen(s.key.Len()))
-		hex.Encode(text, s.key.Reveal())
-		known := secret.New(text)
-		fits, err := calibrate.Find(known, first, second, now)
-		known.Destroy()
+		fits, err := calibrate.FindKey(s.key, s.encoding, first, second, now)
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range fits {
-			if f.Encoding == seedtable.Hex { // the others take the digits for something else
-				f.Encoding = s.encoding
-				out = append(out, f)
-			}
-		}
+		out = append(out, fits...)
 	}
 	return out, nil
 }

@@ -71,23 +71,16 @@ var (
 // returns everything that fits, the smallest drift first; nothing is no error. Two encodings that give the same key are one
 // fit. text stays the caller's.
 func Find(text secret.Bytes, first, second string, now time.Time) ([]Fit, error) {
-	first, second = pack(first), pack(second)
-	switch {
-	case !isCode(first) || !isCode(second) || len(first) != len(second):
-		return nil, ErrCodes
-	case first == second:
-		return nil, ErrSame
-	}
-	s := search{first: first, second: second, now: now}
 	var tried []secret.Bytes
 	defer func() {
 		for _, key := range tried {
 			key.Destroy()
 		}
 	}()
+	out, err := []Fit(nil), check(first, second)
 	for _, e := range seedtable.Encodings() {
-		key, err := e.Decode(text.Reveal())
-		if err != nil {
+		key, bad := e.Decode(text.Reveal())
+		if bad != nil || err != nil {
 			continue
 		}
 		again := slices.ContainsFunc(tried, key.Equal)
@@ -95,18 +88,42 @@ func Find(text secret.Bytes, first, second string, now time.Time) ([]Fit, error)
 		if again {
 			continue
 		}
-		for _, hash := range []oath.Hash{oath.SHA1, oath.SHA256, oath.SHA512} {
-			g, err := oath.New(key, hash, len(first))
-			if err != nil {
-				return nil, fmt.Errorf("try %s with %s: %w", e, hash, err)
-			}
-			s.like = Fit{Encoding: e, Hash: hash, Digits: len(first)}
-			s.hotp(g)
-			s.totp(g)
+		var fits []Fit
+		fits, err = FindKey(key, e, first, second, now)
+		out = append(out, fits...)
+	}
+	slices.SortStableFunc(out, func(a, b Fit) int { return cmp.Compare(a.Drift.Abs(), b.Drift.Abs()) })
+	return out, err
+}
+
+// FindKey is Find for a seed that was read already, in the encoding that the fits are to name.
+func FindKey(key secret.Bytes, e seedtable.Encoding, first, second string, now time.Time) ([]Fit, error) {
+	if err := check(first, second); err != nil {
+		return nil, err
+	}
+	s := search{first: pack(first), second: pack(second), now: now}
+	for _, hash := range []oath.Hash{oath.SHA1, oath.SHA256, oath.SHA512} {
+		g, err := oath.New(key, hash, len(s.first))
+		if err != nil {
+			return nil, fmt.Errorf("try %s with %s: %w", e, hash, err)
 		}
+		s.like = Fit{Encoding: e, Hash: hash, Digits: len(s.first)}
+		s.hotp(g)
+		s.totp(g)
 	}
 	slices.SortStableFunc(s.fits, func(a, b Fit) int { return cmp.Compare(a.Drift.Abs(), b.Drift.Abs()) })
 	return s.fits, nil
+}
+
+func check(first, second string) error {
+	first, second = pack(first), pack(second)
+	switch {
+	case !isCode(first) || !isCode(second) || len(first) != len(second):
+		return ErrCodes
+	case first == second:
+		return ErrSame
+	}
+	return nil
 }
 
 // search collects the fits.
