@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
@@ -140,7 +142,14 @@ func (a *app) unwrap(ctx context.Context, k *keySource, head []byte, o opening) 
 		if err != nil {
 			return nil, err
 		}
-		text, k.info, err = openpgp.Opener{Ask: ask, Signers: signers, Now: a.now}.Open(src)
+		typed := false
+		text, k.info, err = openpgp.Opener{Signers: signers, Now: a.now, Ask: func(n keyfile.Need) (secret.Bytes, error) {
+			typed = typed || n.Means == keyfile.Passphrase && n.Hint == ""
+			return ask(n)
+		}}.Open(src)
+		if typed && errors.Is(err, envelope.ErrBroken) {
+			return nil, usagef("%s: %s", k.name, oneLine(err)).hint("a wrong passphrase looks the same")
+		}
 		return text, err
 	}
 	k.wrapped = inAge
@@ -229,12 +238,35 @@ func detect(name string, head []byte, format string) (keyfile.Reader, int, error
 		return nil, 0, usagef("%s is empty", name)
 	}
 	c, sure := codecs.Detect(head[:min(len(head), codecs.HeadSize)])
-	if sure > 0 {
+	err := keyfile.Unreadable(head)
+	if sure > 0 && (err == nil || errors.Is(err, keyfile.ErrUTF16) && isVendors(c) && isVendors(inUTF8(head))) { // a table may be UTF-16, other formats not
 		return c, sure, nil
 	}
-	if err := keyfile.Unreadable(head); err != nil {
+	if err != nil {
 		return nil, 0, err
 	}
 	return nil, 0, usagef("%s is in no format that is known here", name).
 		hint("name it: --format %s", strings.Join(codecs.ReaderNames(), "|"))
+}
+
+func isVendors(r keyfile.Reader) bool {
+	_, ok := r.(seedtable.Reader)
+	return ok
+}
+
+// inUTF8 is the format of a UTF-16 file if it were UTF-8.
+func inUTF8(head []byte) keyfile.Reader {
+	order := binary.ByteOrder(binary.LittleEndian)
+	if head[0] == 0xFE {
+		order = binary.BigEndian
+	}
+	units := make([]uint16, 0, codecs.HeadSize)
+	for rest := head[2:]; len(rest) > 1 && len(units) < codecs.HeadSize; rest = rest[2:] {
+		units = append(units, order.Uint16(rest))
+	}
+	text := []byte(string(utf16.Decode(units)))
+	clear(units)
+	defer clear(text)
+	c, _ := codecs.Detect(text)
+	return c
 }
