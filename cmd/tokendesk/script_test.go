@@ -16,8 +16,12 @@ import (
 // TestMain lets scripts run the program as a process of its own: the test binary, executed again under its name.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"escrowed":  escrowed,
-		"tokendesk": func() { os.Exit(int(run(context.Background(), scriptEnv(), os.Args[1:]))) },
+		"escrowed": escrowed,
+		"tokendesk": func() {
+			code := run(context.Background(), scriptEnv(), os.Args[1:])
+			notePeak()
+			os.Exit(int(code))
+		},
 	})
 }
 
