@@ -168,11 +168,15 @@ func plausible(text []byte) []Encoding {
 	return out
 }
 
+// shortBy is how many zero bytes in front show that a text is no decimal number. A random seed begins with them once in 2^24; 40 or
+// 64 digits, which are 20 or 32 bytes in hexadecimal without a letter (RFC 6238 appendix B's example seed), always do.
+const shortBy = 3
+
 // size is the number of bytes of a seed; 0 when the text is none in that encoding.
 func size(e Encoding, text []byte) int {
 	s, err := e.Decode(text)
 	defer s.Destroy()
-	if err != nil {
+	if err != nil || e == Decimal && bytes.HasPrefix(s.Reveal(), make([]byte, shortBy)) {
 		return 0
 	}
 	return s.Len()

@@ -80,6 +80,8 @@ func TestAmbiguity(t *testing.T) {
 		"beside base32":      {"1," + both + "\n2," + base32Alice + "\n", Base32, 100},
 		"beside both":        {"1," + both + "\n2," + base32Alice + "\n3," + sample.SeedAlice + "\n4," + sample.SeedBob + "\n", Hex, 75},
 		"digits":             {"1,104535216929352129104384217206421912571158935912\n", Decimal, 100},
+		"40 digits":          {"1,3132333435363738393031323334353637383930\n", Hex, 100},
+		"64 digits":          {"1,3132333435363738393031323334353637383930313233343536373839303132\n", Hex, 100},
 		"digits among hex":   {"1,1045352169293521291043842172064219125711\n2," + sample.SeedAlice + "\n", Hex, 100},
 		"base64":             {"1,Ek95qB0X1P8jXD4YOeITElAbuWg=\n", Base64, 100},
 	} {
