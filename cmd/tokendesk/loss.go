@@ -98,9 +98,8 @@ func instead(err error, d destination, r keyfile.Record) error {
 	takes := func(losses []keyfile.Loss) bool { return keyfile.Refused("", r, losses) == nil }
 	var use []string
 	if d.target != nil {
-		server, _, _ := strings.Cut(d.target.Name, "-")
 		for _, t := range codecs.Targets() {
-			if t.Name != d.target.Name && (t.Name == server || strings.HasPrefix(t.Name, server+"-")) && takes(t.Loss(r)) {
+			if t.Name != d.target.Name && serverOf(t) == serverOf(*d.target) && takes(t.Loss(r)) {
 				use = append(use, "--for "+t.Name)
 			}
 		}
@@ -117,4 +116,10 @@ func instead(err error, d destination, r keyfile.Record) error {
 		return p
 	}
 	return p.hint("formats that can carry it: %s", strings.Join(use, ", "))
+}
+
+// serverOf is whose files a target reads: "privacyIDEA" of "privacyIDEA, PSKC".
+func serverOf(t codecs.Target) string {
+	server, _, _ := strings.Cut(t.Title, ",")
+	return server
 }
