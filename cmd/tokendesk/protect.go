@@ -137,7 +137,10 @@ func (a *app) protectMessage(ctx context.Context, d destination, o protectFlags)
 	}
 	ages := 0
 	for _, r := range o.recipients {
-		if strings.HasPrefix(r, "age1") {
+		switch {
+		case strings.HasPrefix(strings.ToUpper(r), "AGE-SECRET-KEY-"): // never shown, not as the name of a file either
+			return protection{}, usagef("--recipient: this is an age secret key, and its public key is wanted").hint("see it: age-keygen -y FILE")
+		case strings.HasPrefix(r, "age1"):
 			ages++
 		}
 	}
