@@ -209,6 +209,9 @@ func (m *importing) records(ctx context.Context, name, format string, records it
 			t.done++
 		case desk.Known:
 			t.same++
+			if i.Note != "" && len(m.told) < mostInTable {
+				m.told = append(m.told, row)
+			}
 		default:
 			t.bad(row.text())
 			if len(m.told) < mostInTable {

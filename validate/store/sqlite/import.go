@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -86,7 +87,7 @@ func (s *Store) judge(ctx context.Context, q querier, r keyfile.Record) (token.T
 			return done(desk.Different, revokedHere)
 		case c.State == token.Revoked:
 		case same:
-			return done(desk.Known, "")
+			return done(desk.Known, otherSettings(c, r))
 		default:
 			return done(desk.Different, "another key is here under this name")
 		}
@@ -101,12 +102,37 @@ func (s *Store) judge(ctx context.Context, q querier, r keyfile.Record) (token.T
 	case c.State == token.Revoked:
 		return done(desk.Different, revokedHere)
 	case r.Serial == 0 && r.Label == "", c.Token == k.ID:
-		return done(desk.Known, "")
+		return done(desk.Known, otherSettings(c, r))
 	}
 	return done(desk.Different, "this seed is here under another name: its codes would count twice")
 }
 
 const revokedHere = "this key was revoked here: its counters must not start again"
+
+// otherSettings says that a key that is here makes other codes here than by the record; "" if it makes the same.
+func otherSettings(c token.Credential, r keyfile.Record) string {
+	if r.Kind != token.HOTP && r.Kind != token.TOTP {
+		return ""
+	}
+	var fields []string
+	for _, f := range []struct {
+		name  string
+		other bool
+	}{
+		{"kind", c.Kind != r.Kind},
+		{"digits", c.Settings.Digits != r.Digits},
+		{"hash", c.Settings.Hash != r.Hash},
+		{"period", c.Kind == token.TOTP && r.Kind == token.TOTP && c.Settings.Period != r.Period},
+	} {
+		if f.other {
+			fields = append(fields, f.name)
+		}
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	return "the same key is here with another " + strings.Join(fields, ", ") + ": nothing was changed"
+}
 
 // importToken is the token that the record is about; with ID 0 if it is new.
 func importToken(ctx context.Context, q querier, r keyfile.Record) (token.Token, error) {
