@@ -24,10 +24,11 @@ import (
 type presser struct {
 	publicID []byte
 	cipher   yubiotp.Cipher
-	pressed  uint32   // the newest OTP, by its place in the order of presses: UseCounter·256 + SessionCounter
-	accepted []uint32 // those that were answered OK, rising
-	open     uint32   // one that was sent and not answered; 0: none
-	counted  int      // open ones that had been accepted all the same
+	pressed  uint32          // the newest OTP, by its place in the order of presses: UseCounter·256 + SessionCounter
+	accepted []uint32        // those that were answered OK, rising
+	open     uint32          // one that was sent and not answered; 0: none
+	counted  int             // open ones that had been accepted all the same
+	heard    chan<- struct{} // told of each OK, as far as it listens
 }
 
 // importPressers makes keys and imports them, as a Yubico CSV.
@@ -114,6 +115,10 @@ func (p *presser) load(t *testing.T, a *asker, s *server) error {
 			return err
 		}
 		p.accepted, p.open = append(p.accepted, p.open), 0
+		select {
+		case p.heard <- struct{}{}:
+		default:
+		}
 		if p.pressed%4 == 0 {
 			if err := p.askOlder(t, a, s); err != nil {
 				return err
@@ -163,6 +168,20 @@ func TestServerKilledForgetsNothing(t *testing.T) {
 	}
 }
 
+// randomMoment is some microseconds after one of the first accepted OTPs, or before them: counted, not timed, so that a slow
+// machine has as many.
+func randomMoment(heard <-chan struct{}) {
+	const silence = 5 * time.Second
+	for range weak.IntN(40) {
+		select {
+		case <-heard:
+		case <-time.After(silence):
+			return
+		}
+	}
+	<-time.After(time.Duration(weak.IntN(5000)) * time.Microsecond)
+}
+
 // killServers kills one server after the other.
 func killServers(t *testing.T, kills int, beside bool) {
 	r := newRig(t, 2)
@@ -180,13 +199,15 @@ func killServers(t *testing.T, kills int, beside bool) {
 		if beside {
 			witness = other
 		}
+		heard := make(chan struct{}, 64)
 		wait := each(t, pressers, func(p *presser) error {
+			p.heard = heard
 			if err := p.settle(t, a, witness); err != nil {
 				return err
 			}
 			return p.load(t, a, s)
 		})
-		<-time.After(time.Duration(weak.IntN(60_000)) * time.Microsecond) // the random moment
+		randomMoment(heard)
 		s.stop(t, os.Kill)
 		wait()
 		if t.Failed() {
