@@ -195,7 +195,7 @@ func showReport(a *app, r audit.Report, key ed25519.PublicKey) error {
 // fileProblem is a file that the operator named and that cannot be read.
 func fileProblem(err error, path string) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return problemf(exitNotFound, "there is no file %s", path)
+		return problemf(exitNotFound, "there is no file %s", printable(path))
 	}
 	return err
 }

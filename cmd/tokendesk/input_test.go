@@ -111,3 +111,11 @@ func TestImportTellsTheFirst(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// A name that came from elsewhere must not steer the terminal.
+func TestFileProblemPrintable(t *testing.T) {
+	t.Parallel()
+	if got := fileProblem(os.ErrNotExist, "a\x1b[2Jb").Error(); strings.ContainsRune(got, '\x1b') {
+		t.Errorf("%q", got)
+	}
+}

@@ -151,6 +151,9 @@ func (in *inspector) note(what string, t inspectedToken) {
 
 // fingerprint is 128 bits of the SHA-256 over all records, in groups of four digits.
 func (in *inspector) fingerprint() string {
+	if in.out.Records == 0 {
+		return ""
+	}
 	digits := hex.EncodeToString(in.all.Sum(nil)[:16])
 	var groups []string
 	for i := 0; i < len(digits); i += 4 {

@@ -245,8 +245,16 @@ func detect(name string, head []byte, format string) (keyfile.Reader, int, error
 	if err != nil {
 		return nil, 0, err
 	}
+	if isPicture(head) {
+		return nil, 0, usagef("%s is a picture", name).hint("take in the QR codes in it: tokendesk keyfile import --qr FILE")
+	}
 	return nil, 0, usagef("%s is in no format that is known here", name).
 		hint("name it: --format %s", strings.Join(codecs.ReaderNames(), "|"))
+}
+
+// isPicture reports whether a file begins as PNG or JPEG do. Sources: PNG (third edition) §5.2; ITU-T T.81 §B.1.1.3.
+func isPicture(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")) || bytes.HasPrefix(head, []byte{0xFF, 0xD8, 0xFF})
 }
 
 func isVendors(r keyfile.Reader) bool {
