@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -199,10 +200,27 @@ func scriptOTP(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	slot, err := strconv.Atoi(args[1])
 	ts.Check(err)
+	ts.Check(released(k))
 	if !k.Touch(slot) {
 		ts.Fatalf("slot %d types nothing", slot)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(k.Typed()), 0o600))
+}
+
+// released waits until nobody holds the key: the socket of a program that has just ended is noticed a moment later, and what
+// is typed meanwhile goes to that program.
+func released(k *vkey.Key) error {
+	const patience = 10 * time.Second
+	for end := time.Now().Add(patience); ; {
+		conn, err := k.Open()
+		if err == nil {
+			return conn.Close()
+		}
+		if !errors.Is(err, usbhid.ErrBusy) || time.Now().After(end) {
+			return err
+		}
+		<-time.After(time.Millisecond)
+	}
 }
 
 // scriptCode is `code N PROGRAM ARGS…`: run it and want just that exit code. Its output is for stdout and stderr to look at,
