@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"strings"
 	"unicode/utf16"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,7 @@ type opening struct {
 
 func (o *opening) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "", "format of the file, when it is not found by itself: "+strings.Join(codecs.ReaderNames(), ", "))
+	f.StringVar(&o.format, "format", "", "format of the file, when it is not found by itself: a word of keyfile formats")
 	f.StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase of an encrypted file or identity, when nobody can be asked")
 	f.StringVar(&o.psk, "psk-file", "", "file with the pre-shared key of an encrypted file: hexadecimal text, or raw bytes")
 	f.StringVar(&o.identity, "identity", "", "file with the OpenPGP or age secret key that an encrypted file is for")
@@ -230,7 +229,7 @@ func detect(name string, head []byte, format string) (keyfile.Reader, int, error
 	if format != "" {
 		c, ok := codecs.ReaderByName(format)
 		if !ok {
-			return nil, 0, usagef("--format %s is unknown", printable(format)).hint("it is one of: %s", strings.Join(codecs.ReaderNames(), ", "))
+			return nil, 0, usagef("--format %s is unknown", printable(format)).hint("the formats: tokendesk keyfile formats")
 		}
 		return c, 100, nil
 	}
@@ -249,7 +248,7 @@ func detect(name string, head []byte, format string) (keyfile.Reader, int, error
 		return nil, 0, usagef("%s is a picture", name).hint("take in the QR codes in it: tokendesk keyfile import --qr FILE")
 	}
 	return nil, 0, usagef("%s is in no format that is known here", name).
-		hint("name it: --format %s", strings.Join(codecs.ReaderNames(), "|"))
+		hint("name it by --format; the formats: tokendesk keyfile formats")
 }
 
 // isPicture reports whether a file begins as PNG or JPEG do. Sources: PNG (third edition) §5.2; ITU-T T.81 §B.1.1.3.

@@ -100,8 +100,11 @@ func (c Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 	case rec.Kind == token.HOTP && rec.Hash != "sha1":
 		out = append(out, keyfile.Fatal("hash", "importers take sha1"))
 	}
-	if rec.Serial == 0 {
+	switch {
+	case rec.Serial == 0:
 		out = append(out, keyfile.Loss{Field: "serial", Note: "unknown and written as 0: servers that go by the serial keep one such token"})
+	case rec.Slot == 0:
+		out = append(out, keyfile.Loss{Field: "slot", Note: "unknown: servers that go by the serial keep one credential of each key"})
 	}
 	return append(out, keyfile.Notes(rec, c.Carried(rec), notes)...)
 }
