@@ -36,6 +36,10 @@ func TestNoSecretInOutput(t *testing.T) {
 	r.exportEverything(file)
 	writeSpoiled(t, file("keys.csv"), file("spoiled.csv"))
 	r.run("keyfile", "import", file("spoiled.csv"))
+	for _, form := range []string{"table", "json", "csv"} {
+		r.run("keyfile", "import", "--dry-run", file("keys.csv"), file("spoiled.csv"), "-o", form)
+		r.run("keyfile", "inspect", file("spoiled.csv"), "-o", form)
+	}
 	var typed []string
 	for _, words := range [][]string{
 		{"verify"}, {"verify", "--dry-run", "-o", "json"}, {"token", "block", "ada", "--reason", "lost"}, {"verify"},

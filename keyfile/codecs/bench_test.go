@@ -102,7 +102,7 @@ func BenchmarkEncode(b *testing.B) {
 // measure runs one file of n rows at a time and reports rows/s and the most that the heap's objects took, garbage among them. A
 // document that cannot be that long is skipped.
 func measure(b *testing.B, n int, file func(count func()) error) {
-	const often = 1 << 10 // rows
+	const often = 500 // rows
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	runtime.GC()
 	var peak uint64
