@@ -87,10 +87,11 @@ soak:
 	$(GO) test -count 1 -timeout 60m -run 'Kill|OneOf|Unplug' ./validate/... ./provision ./cmd/tokendesk
 	$(MAKE) fuzz FUZZTIME=2m
 
-# test-hw SERIAL=12345678 runs the suite on a real key whose two slots may be wiped.
+# test-hw SERIAL=12345678 runs the suite on a real key whose two slots may be wiped; hardware-report.json can be sent in.
 test-hw:
 	@[ -n "$(SERIAL)" ] || { echo "usage: make test-hw SERIAL=number of a key that may be wiped" >&2; exit 2; }
-	TOKENDESK_HW_SERIAL=$(SERIAL) CGO_ENABLED=$(CGO) $(GO) test -count 1 -v -run 'Hardware' ./hwtest/suite/...
+	TOKENDESK_HW_SERIAL=$(SERIAL) TOKENDESK_HW_REPORT=$(CURDIR)/hardware-report.json CGO_ENABLED=$(CGO) \
+		$(GO) test -count 1 -v -timeout 60m -run '^TestHardware$$' ./hwtest/suite
 
 clean:
 	rm -rf $(OUT)
