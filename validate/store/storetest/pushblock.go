@@ -242,7 +242,7 @@ func testTargetDown(t *testing.T, s *pushSuite) {
 }
 
 func testRemoveTarget(t *testing.T, s *pushSuite) {
-	p := s.add(t, "pi")
+	s.add(t, "pi")
 	s.key(t, 1)
 	s.push(t, "pi")
 	var live *desk.LiveError
@@ -256,7 +256,7 @@ func testRemoveTarget(t *testing.T, s *pushSuite) {
 	}
 	s.settle(t)
 	s.must(t, s.d.RemoveTarget(t.Context(), "pi", false))
-	p = s.add(t, "pi")
+	p := s.add(t, "pi")
 	s.key(t, 2)
 	p.fail(func(string, bool) error { return &push.AuthError{Server: "peer", Cause: "no"} })
 	s.push(t, "pi")
