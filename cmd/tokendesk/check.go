@@ -71,7 +71,7 @@ func runCheck(ctx context.Context, a *app, name, server string, from opening) er
 	case server == "":
 		return usagef("--for is missing: the server that shall read the file").hint("it is one of: %s", joined(targetNames()))
 	case !ok:
-		return usagef("--for %s is unknown", printable(server)).hint("it is one of: %s", joined(targetNames()))
+		return unknownTarget(server)
 	case from.format != "" && from.format != t.Codec.Name():
 		return usagef("%s reads %s, not %s", t.Name, t.Codec.Name(), printable(from.format)).hint("leave --format out")
 	}

@@ -112,7 +112,7 @@ func (a *app) chooseDestination(ctx context.Context, o destinationFlags) (d dest
 	if o.server != "" {
 		t, ok := codecs.TargetByName(o.server)
 		if !ok {
-			return d, usagef("--for %s is unknown", printable(o.server)).hint("it is one of: %s", joined(targetNames()))
+			return d, unknownTarget(o.server)
 		}
 		d = destination{t.Codec, &t}
 	}
@@ -208,4 +208,19 @@ func tokenName(r keyfile.Record) string {
 		return fmt.Sprintf("%s, slot %d", r.Name(), r.Slot)
 	}
 	return r.Name()
+}
+
+// unknownTarget names the targets of a server that reads another file for each type of token, such as Duo, or else all of
+// them.
+func unknownTarget(name string) error {
+	var own []string
+	for _, t := range targetNames() {
+		if strings.HasPrefix(t, name+"-") {
+			own = append(own, t)
+		}
+	}
+	if len(own) > 0 {
+		return usagef("--for %s is not enough: that server reads a file for each type of token", printable(name)).hint("it is one of: %s", joined(own))
+	}
+	return usagef("--for %s is unknown", printable(name)).hint("it is one of: %s", joined(targetNames()))
 }
