@@ -31,7 +31,7 @@ type server struct {
 	web        push.Web
 }
 
-// New is a target. The credential is the password of s.at.Account; the caller destroys it after the last use of the target.
+// New is a target. The credential is the password of s.Account; the caller destroys it after the last use of the target.
 // transport nil is http.DefaultTransport.
 func New(s push.Server, credential secret.Bytes, transport http.RoundTripper) (push.Target, error) {
 	base, err := push.ParseURL(s.URL)
