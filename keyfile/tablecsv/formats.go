@@ -28,16 +28,6 @@ func Formats() []Codec {
 	return out
 }
 
-// ByName is the table of that name.
-func ByName(name string) (Codec, bool) {
-	for _, f := range formats() {
-		if f.Name == name {
-			return Codec{f}, true
-		}
-	}
-	return Codec{}, false
-}
-
 // usePSKC is what to use for a token that a table cannot say.
 const usePSKC = "use pskc, or a table of this server for another type of token"
 
