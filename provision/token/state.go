@@ -1,6 +1,9 @@
 package token
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // State is where a token or a credential is in its life. A credential's OTP is accepted only if its own state and its token's
 // both validate, and no unfinished write makes the slot uncertain.
@@ -29,7 +32,10 @@ const (
 	Suspend Event = "suspend" // block with a reason that passes
 	Lose    Event = "lose"    // block with a reason that may not
 	Restore Event = "restore" // back, with an OTP newer than anything stored or seen
-	Revoke  Event = "revoke"  // replaced, or aborted before it was ever proven
+	Revoke  Event = "revoke"  // replaced, retired, or aborted before it was ever proven
+	Return  Event = "return"  // taken back from its holder, with proof; nobody holds it then
+	Empty   Event = "empty"   // taken back without a credential that could prove anything: to be written again
+	Undo    Event = "undo"    // a block that was a slip, within UndoTime: back to the state before
 )
 
 // states is the column that says whether a state validates. Programmed does, because its first good OTP is the proof.
@@ -37,14 +43,15 @@ var states = map[State]struct{ validates bool }{
 	Pending: {false}, Programmed: {true}, InStock: {false}, Active: {true}, Suspended: {false}, Lost: {false}, Revoked: {false},
 }
 
-// transitions is the whole table: what is not listed is impossible in every interface.
+// transitions is the whole table: what is not listed is impossible in every interface. Undo leads to the state before the block,
+// of which Active stands for all: see Token.BlockedFrom.
 var transitions = map[State]map[Event]State{
 	Pending:    {Write: Programmed, Prove: Active, Stock: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
 	InStock:    {Write: Programmed, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Active:     {Write: Active, Prove: Active, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Suspended:  {Restore: Active, Lose: Lost, Revoke: Revoked},
-	Lost:       {Restore: Active, Revoke: Revoked},
+	Active:     {Write: Active, Prove: Active, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Suspended:  {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Lose: Lost, Revoke: Revoked},
+	Lost:       {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Revoke: Revoked},
 	Revoked:    {},
 }
 
@@ -52,7 +59,12 @@ var transitions = map[State]map[Event]State{
 func States() []State { return []State{Pending, Programmed, InStock, Active, Suspended, Lost, Revoked} }
 
 // Events lists the events.
-func Events() []Event { return []Event{Write, Prove, Stock, Issue, Suspend, Lose, Restore, Revoke} }
+func Events() []Event {
+	return []Event{Write, Prove, Stock, Issue, Suspend, Lose, Restore, Revoke, Return, Empty, Undo}
+}
+
+// UndoTime is how long a block can be undone without proof, by who made it. Source: PRODUCT.md §3.d (L-8).
+const UndoTime = 10 * time.Minute
 
 // Valid reports whether s is one of the states.
 func (s State) Valid() bool { _, ok := states[s]; return ok }

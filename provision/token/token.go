@@ -72,6 +72,7 @@ type Person struct {
 	Account string
 	Name    string
 	Mail    string
+	Groups  []string // by name, sorted; what clients are allowed to ask about goes by them
 	Created time.Time
 }
 
@@ -87,6 +88,11 @@ type Token struct {
 	Holder      *Person // nil: nobody
 	Reason      Reason  // why it was blocked; "" when it is not
 	BlockedAt   time.Time
+	BlockedFrom State     // its state before; "" when it is not blocked
+	BlockedBy   string    // the actor who did it
+	Until       time.Time // a suspension ends by itself then; zero: it does not
+	Name        string    // as its holder calls it: "my phone"
+	IssuedAt    time.Time // to its present holder; zero: unknown or nobody
 	Created     time.Time
 }
 
@@ -126,6 +132,14 @@ type Counters struct {
 	Moving    int64 // MovingFactor of the last accepted code; -1: none seen
 	Nonce     string
 	At        time.Time // when they were stored
+	Clock     Clock     // TOTP
+}
+
+// Clock is what was learned about the clock of a TOTP token.
+type Clock struct {
+	Drift int64         // whole steps that it is ahead; negative: behind
+	Rate  time.Duration // what it gains in a day, in whole milliseconds
+	At    time.Time     // when Drift was learned; zero: nothing was
 }
 
 // Fresh are the counters of a credential of which no OTP was seen, so that (0, 0) is accepted.

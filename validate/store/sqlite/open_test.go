@@ -127,10 +127,10 @@ func TestOpenRefuses(t *testing.T) {
 		"wrong sealing key": {func(t *testing.T, _ *Store, p *place) { p.keys.Sealing = drawKeys(t, t.TempDir()).Sealing }, token.ErrWrongKey},
 		"wrong signing key": {func(t *testing.T, _ *Store, p *place) { p.keys.Signing = drawKeys(t, t.TempDir()).Signing }, token.ErrWrongKey},
 		"newer": {func(t *testing.T, s *Store, _ *place) {
-			execute(t, s, `INSERT INTO migration (version, name, checksum, applied) VALUES (5, 'future', '', 0)`)
+			execute(t, s, `INSERT INTO migration (version, name, checksum, applied) VALUES (999, 'future', '', 0)`)
 		}, token.ErrNewer},
 		"newer and wrong key": {func(t *testing.T, s *Store, p *place) {
-			execute(t, s, `INSERT INTO migration (version, name, checksum, applied) VALUES (5, 'future', '', 0)`)
+			execute(t, s, `INSERT INTO migration (version, name, checksum, applied) VALUES (999, 'future', '', 0)`)
 			p.keys = drawKeys(t, t.TempDir())
 		}, token.ErrNewer},
 		"changed migration": {func(t *testing.T, s *Store, _ *place) { execute(t, s, `UPDATE migration SET checksum = 'x'`) }, token.ErrIntegrity},

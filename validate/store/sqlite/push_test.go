@@ -8,34 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/push"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
 )
-
-// TestMigrateFromFirst: a store of the first version gets the new tables and keeps what it has.
-func TestMigrateFromFirst(t *testing.T) {
-	t.Parallel()
-	s, p := makeStore(t)
-	id := harness{s, s}.Add(t, storetest.Sample(1, token.Active))
-	execute(t, s, `DROP TABLE push; DROP TABLE target; ALTER TABLE credential DROP COLUMN issuer; DROP INDEX credential_mark;
-		ALTER TABLE credential DROP COLUMN mark; DELETE FROM migration WHERE version >= 2`)
-	again := p.openStore(t)
-	if _, err := again.AddTarget(t.Context(), push.Server{Name: "a"}, secret.Copy([]byte("x"))); err != nil {
-		t.Error(err)
-	}
-	if c, err := again.Find(t.Context(), storetest.Sample(1, "").PublicID); err != nil || c.ID != id {
-		t.Errorf("%+v, %v", c, err)
-	}
-	r := sampleRecord(storetest.Sample(1, "")) // is known again by the mark that it gets now
-	r.PublicID = storetest.Sample(2, "").PublicID
-	if got, err := again.Preview(t.Context(), []keyfile.Record{r}); err != nil || got[0].Outcome != desk.Different {
-		t.Errorf("%+v, %v", got, err)
-	}
-}
 
 // TestTargetCredentials: they are sealed, each bound to its target.
 func TestTargetCredentials(t *testing.T) {

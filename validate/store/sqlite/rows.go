@@ -24,6 +24,7 @@ func scanPerson(row scanner) (token.Person, error) {
 
 const (
 	tokenColumns = `t.id, t.model, coalesce(t.serial, 0), t.label, t.stock_number, t.firmware, t.state, t.reason, t.blocked_at, t.created,
+		t.blocked_from, t.blocked_by, t.until, t.name, t.issued_at,
 		coalesce(p.id, 0), coalesce(p.account, ''), coalesce(p.name, ''), coalesce(p.mail, ''), coalesce(p.created, 0)`
 	tokenFrom = ` FROM token t LEFT JOIN person p ON p.id = t.holder `
 )
@@ -31,10 +32,11 @@ const (
 func scanToken(row scanner) (token.Token, error) {
 	var t token.Token
 	var p token.Person
-	var blocked, created, personCreated int64
+	var blocked, created, until, issued, personCreated int64
 	err := row.Scan(&t.ID, &t.Model, &t.Serial, &t.Label, &t.StockNumber, &t.Firmware, &t.State, &t.Reason, &blocked, &created,
+		&t.BlockedFrom, &t.BlockedBy, &until, &t.Name, &issued,
 		&p.ID, &p.Account, &p.Name, &p.Mail, &personCreated)
-	t.BlockedAt, t.Created = fromMicros(blocked), fromMicros(created)
+	t.BlockedAt, t.Created, t.Until, t.IssuedAt = fromMicros(blocked), fromMicros(created), fromMicros(until), fromMicros(issued)
 	if p.ID != 0 {
 		p.Created = fromMicros(personCreated)
 		t.Holder = &p
@@ -48,21 +50,23 @@ func oneToken(ctx context.Context, q querier, where string, args ...any) (token.
 
 const (
 	credentialColumns = `c.id, c.token, c.kind, c.slot, c.public_id, c.state, c.digits, c.period, c.hash, c.ext_flags, c.ticket_flags, c.config_flags,
-		c.has_access_code, c.issuer, c.created, c.proven_at, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at`
+		c.has_access_code, c.issuer, c.created, c.proven_at, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at, n.drift, n.rate, n.drift_at`
 	credentialFrom = ` FROM credential c JOIN counter n ON n.credential = c.id `
 )
 
 func scanCredential(row scanner) (token.Credential, error) {
 	var c token.Credential
 	var public string
-	var period, created, proven, at int64
+	var period, created, proven, at, rate, driftAt int64
 	set, n := &c.Settings, &c.Counters
 	err := row.Scan(&c.ID, &c.Token, &c.Kind, &c.Slot, &public, &c.State, &set.Digits, &period, &set.Hash, &set.ExtFlags, &set.TicketFlags, &set.ConfigFlags,
-		&set.HasAccessCode, &set.Issuer, &created, &proven, &c.Enabled, &n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at)
+		&set.HasAccessCode, &set.Issuer, &created, &proven, &c.Enabled, &n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at,
+		&n.Clock.Drift, &rate, &driftAt)
 	if err != nil {
 		return c, err
 	}
 	set.Period = time.Duration(period)
+	n.Clock.Rate, n.Clock.At = time.Duration(rate)*time.Millisecond, fromMicros(driftAt)
 	c.Created, c.ProvenAt, n.At = fromMicros(created), fromMicros(proven), fromMicros(at)
 	if c.PublicID, err = token.ParsePublicID(public); err != nil {
 		err = fmt.Errorf("%w: credential %d: %w", token.ErrIntegrity, c.ID, err)

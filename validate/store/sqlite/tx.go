@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
+	"github.com/tokendesk/tokendesk/provision/token"
 )
 
 // tx is one write transaction and the ends of the chains that it adds events to.
@@ -15,6 +16,7 @@ type tx struct {
 	*sql.Tx
 	s     *Store
 	now   time.Time
+	actor string
 	heads map[string]audit.Head // those that it moved
 	told  audit.Mark            // zero: the own chain tells nothing new
 }
@@ -33,7 +35,7 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 	// Also when f panics, which would otherwise keep this process and all others from writing. It fails where nothing is left to
 	// roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
 	defer func() { _ = t.Rollback() }()
-	x := &tx{Tx: t, s: s, now: s.now(), heads: map[string]audit.Head{}}
+	x := &tx{Tx: t, s: s, now: s.now(), actor: token.Actor(ctx, s.actor), heads: map[string]audit.Head{}}
 	if err := f(x); err != nil {
 		return err
 	}
@@ -130,7 +132,7 @@ func (t *tx) event(chain string, at time.Time, action, object string, detail any
 	if err != nil {
 		return err
 	}
-	e := audit.Link(head, audit.Event{At: at, Actor: t.s.actor, Action: action, Object: object, Detail: string(text)})
+	e := audit.Link(head, audit.Event{At: at, Actor: t.actor, Action: action, Object: object, Detail: string(text)})
 	t.heads[chain] = audit.HeadOf(e)
 	_, err = t.hot(t.s.hot.putEvent).Exec(e.Chain, e.Seq, e.At.UnixMicro(), e.Actor, e.Action, e.Object, e.Detail, e.Prev[:], e.Hash[:])
 	return err

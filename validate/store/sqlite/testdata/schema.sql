@@ -1,3 +1,29 @@
+CREATE TABLE activation (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  person     INTEGER NOT NULL REFERENCES person (id),
+  hash       BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- of the link
+  pin        BLOB NOT NULL CHECK (length(pin) = 32),         -- of what the operator tells the person
+  tries_left INTEGER NOT NULL CHECK (tries_left >= 0),
+  settings   TEXT NOT NULL,                                  -- of the credential to be, JSON
+  token      INTEGER REFERENCES token (id),                  -- drawn when the link was opened
+  opened     INTEGER NOT NULL DEFAULT 0,
+  expires    INTEGER NOT NULL,                               -- the link; the secret lives shorter
+  done       INTEGER NOT NULL DEFAULT 0,
+  cancelled  INTEGER NOT NULL DEFAULT 0,
+  created    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX activation_person ON activation (person);
+CREATE TABLE attempt (
+  code    TEXT PRIMARY KEY CHECK (length(code) = 8),
+  at      INTEGER NOT NULL,
+  client  INTEGER NOT NULL,
+  source  TEXT NOT NULL,
+  person  INTEGER REFERENCES person (id),
+  token   INTEGER REFERENCES token (id),
+  finding TEXT NOT NULL -- JSON
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_at ON attempt (at);
+CREATE INDEX attempt_person ON attempt (person) WHERE person IS NOT NULL;
 CREATE TABLE audit (
   chain  TEXT NOT NULL,
   seq    INTEGER NOT NULL,
@@ -17,6 +43,18 @@ CREATE TABLE audit_head (
   at        INTEGER NOT NULL,
   signature BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE browser (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  person  INTEGER NOT NULL REFERENCES person (id),
+  client  INTEGER NOT NULL REFERENCES client (id),
+  hash    BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+  name    TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  used    INTEGER NOT NULL DEFAULT 0,
+  revoked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX browser_person ON browser (person);
 CREATE TABLE client (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   name        TEXT NOT NULL UNIQUE CHECK (name <> ''),
@@ -25,7 +63,19 @@ CREATE TABLE client (
   key_version INTEGER NOT NULL,
   sealed      BLOB NOT NULL,
   created     INTEGER NOT NULL
+, networks TEXT NOT NULL DEFAULT '', groups TEXT NOT NULL DEFAULT '', former_sealed BLOB NOT NULL DEFAULT x'', former_until INTEGER NOT NULL DEFAULT 0, key_number INTEGER NOT NULL DEFAULT 1) STRICT;
+CREATE TABLE code (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  person    INTEGER NOT NULL REFERENCES person (id),
+  kind      TEXT NOT NULL CHECK (kind IN ('temp', 'recovery')),
+  hash      BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+  uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+  expires   INTEGER NOT NULL,                           -- 0: never
+  client    INTEGER REFERENCES client (id),             -- the only one that may use it; NULL: any
+  revoked   INTEGER NOT NULL DEFAULT 0,
+  created   INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX code_person ON code (person);
 CREATE TABLE counter (
   credential      INTEGER PRIMARY KEY REFERENCES credential (id),
   enabled         INTEGER NOT NULL CHECK (enabled IN (0, 1)),
@@ -35,7 +85,7 @@ CREATE TABLE counter (
   moving          INTEGER NOT NULL DEFAULT -1,
   nonce           TEXT NOT NULL DEFAULT '',
   at              INTEGER NOT NULL DEFAULT 0
-) STRICT;
+, drift INTEGER NOT NULL DEFAULT 0, rate INTEGER NOT NULL DEFAULT 0, drift_at INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE credential (
   id              INTEGER PRIMARY KEY AUTOINCREMENT,
   token           INTEGER NOT NULL REFERENCES token (id),
@@ -53,11 +103,12 @@ CREATE TABLE credential (
   has_access_code INTEGER NOT NULL DEFAULT 0 CHECK (has_access_code IN (0, 1)),
   created         INTEGER NOT NULL,
   proven_at       INTEGER NOT NULL DEFAULT 0
-, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32))) STRICT;
+, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32)), revoked_at INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX credential_any_public_id ON credential (public_id);
 CREATE INDEX credential_mark ON credential (mark);
 CREATE UNIQUE INDEX credential_public_id ON credential (public_id)
   WHERE (kind = 'yubico-otp' OR public_id <> '') AND state NOT IN ('pending', 'revoked');
+CREATE INDEX credential_revoked ON credential (revoked_at) WHERE revoked_at > 0;
 CREATE UNIQUE INDEX credential_slot ON credential (token, slot)
   WHERE slot IN (1, 2) AND kind <> 'piv' AND state NOT IN ('pending', 'revoked');
 CREATE INDEX credential_token ON credential (token);
@@ -85,6 +136,25 @@ CREATE TABLE meta (
   created     INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied INTEGER NOT NULL) STRICT;
+CREATE TABLE notice (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  person   INTEGER NOT NULL REFERENCES person (id),
+  subject  TEXT NOT NULL,
+  body     TEXT NOT NULL,
+  created  INTEGER NOT NULL,
+  sent     INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  error    TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX notice_waiting ON notice (id) WHERE sent = 0;
+CREATE TABLE operator (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  name    TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  roles   TEXT NOT NULL,                                -- separated by blanks
+  hash    BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- of the API token
+  active  INTEGER NOT NULL CHECK (active IN (0, 1)),
+  created INTEGER NOT NULL
+) STRICT;
 CREATE TABLE person (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   account     TEXT NOT NULL UNIQUE CHECK (account <> ''),
@@ -93,6 +163,11 @@ CREATE TABLE person (
   created     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX person_name ON person (name COLLATE NOCASE);
+CREATE TABLE person_group (
+  person INTEGER NOT NULL REFERENCES person (id),
+  name   TEXT NOT NULL CHECK (name <> ''),
+  PRIMARY KEY (person, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE push (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   target     INTEGER NOT NULL REFERENCES target (id),
@@ -121,6 +196,13 @@ CREATE TABLE secret (
   sealed      BLOB NOT NULL,
   PRIMARY KEY (credential, what)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE session (
+  hash     BLOB PRIMARY KEY CHECK (length(hash) = 32),
+  operator INTEGER NOT NULL REFERENCES operator (id),
+  csrf     TEXT NOT NULL,
+  created  INTEGER NOT NULL,
+  seen     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE sqlite_sequence(name,seq);
 CREATE TABLE target (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -134,6 +216,11 @@ CREATE TABLE target (
   sealed      BLOB NOT NULL, -- its credential
   created     INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE throttle (
+  subject  TEXT PRIMARY KEY, -- "person 7", "token 9", "client 3"
+  failures INTEGER NOT NULL CHECK (failures >= 0),
+  at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE token (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
   model        TEXT NOT NULL CHECK (model IN ('yubikey', 'hardware', 'app', 'sheet')),
@@ -146,7 +233,16 @@ CREATE TABLE token (
   reason       TEXT NOT NULL DEFAULT '',
   blocked_at   INTEGER NOT NULL DEFAULT 0,
   created      INTEGER NOT NULL
-) STRICT;
+, name TEXT NOT NULL DEFAULT '', until INTEGER NOT NULL DEFAULT 0, blocked_from TEXT NOT NULL DEFAULT '', blocked_by TEXT NOT NULL DEFAULT '', issued_at INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX token_holder ON token (holder) WHERE holder IS NOT NULL;
 CREATE UNIQUE INDEX token_label ON token (model, label) WHERE label <> '';
 CREATE INDEX token_stock_number ON token (stock_number) WHERE stock_number <> '';
+CREATE INDEX token_until ON token (until) WHERE until > 0;
+CREATE TABLE word (
+  word   TEXT NOT NULL,
+  person INTEGER NOT NULL DEFAULT 0,
+  token  INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (word, person, token)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX word_person ON word (person) WHERE person <> 0;
+CREATE INDEX word_token ON word (token) WHERE token <> 0;
