@@ -28,7 +28,7 @@ func (e *AmbiguousError) Error() string {
 
 // Name is how a token is called in a line of text: its serial or label or number, and who holds it.
 func Name(t token.Token) string {
-	name := "token " + strconv.FormatInt(int64(t.ID), 10)
+	name := ByID(t.ID)
 	switch {
 	case t.Serial != 0:
 		name = "serial " + t.Serial.String()
@@ -41,10 +41,21 @@ func Name(t token.Token) string {
 	return name
 }
 
+// numbered is how ByID and Name begin.
+const numbered = "token "
+
+// ByID is the query that means the token of that number and nothing else.
+func ByID(id token.ID) string { return numbered + strconv.FormatInt(int64(id), 10) }
+
 // ParseQuery says what a query may mean. The text of an OTP is not kept: it becomes its public ID.
 func ParseQuery(query string) Match {
 	query = strings.TrimSpace(query)
 	var m Match
+	if text, ok := strings.CutPrefix(query, numbered); ok {
+		if id, err := strconv.ParseInt(text, 10, 64); err == nil && id > 0 {
+			return Match{ID: token.ID(id)}
+		}
+	}
 	for _, r := range validate.Readings(query) {
 		m.PublicIDs = append(m.PublicIDs, r.PublicID)
 	}
