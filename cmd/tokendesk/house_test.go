@@ -36,6 +36,7 @@ var layers = []layer{
 		"keyfile/push/*", "validate/store/*", "validate/wsapi", "validate/api", "validate/console", "validate/radius"}},
 	{name: "desk", packages: []string{"provision/desk"}, may: []string{"leaf", "model", "protocol", "use case"},
 		except: []string{"ykslot", "usbhid", "provision"}},
+	{name: "use case", packages: []string{"validate/diagnose"}, may: []string{"leaf", "model", "use case"}, except: []string{"provision", "ykslot", "usbhid"}},
 	{name: "use case", packages: []string{"provision", "validate", "validate/calibrate"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "protocol", outside: true, packages: []string{"ykslot", "keyfile", "keyfile/*", "keyfile/push/*", "provision/oathapplet", "provision/piv"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "test", outside: true, packages: []string{"hwtest/*", "hwtest/*/*", "keyfile/*/*test"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"}},
