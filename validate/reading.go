@@ -37,6 +37,11 @@ func Readings(typed string) []Reading {
 	return all
 }
 
+// readings are Readings, or LayoutReadings where other layouts are accepted.
+func (v *Verifier) readings(typed string) []Reading {
+	return Readings(typed)
+}
+
 func read(text string) (Reading, bool) {
 	raw, block, err := yubiotp.Split(text)
 	if err != nil {
