@@ -36,16 +36,21 @@ type Advance struct {
 	Session    int // 8 bits
 	Timestamp  int // 24 bits
 	Nonce      string
+	Moving     int64       // of a HOTP or TOTP code, for which Use and Session are -1
+	Clock      token.Clock // of a TOTP token, as it was learned; written where a code is accepted
 	At         time.Time
 	Event      Event // written to the audit chain in the same transaction
 }
 
-// Event is one decision for the audit chain. It holds no OTP and no secret.
+// Event is one decision for the audit chain. It holds no OTP, no code and no secret.
 type Event struct {
 	Client   int64 // 0: none
 	Source   string
 	PublicID token.PublicID
-	Result   string // the protocol's status, such as "OK" or "BAD_OTP"
+	Kind     string         // of what a Checker decided about: as in Checked
+	Person   token.PersonID // whom a Checker was asked about; 0: nobody or unknown
+	Token    token.ID       // the same; 0: none
+	Result   string         // the protocol's status, such as "OK" or "BAD_OTP"
 	Reason   Reason
 	Signed   bool
 }
