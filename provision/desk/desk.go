@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 )
@@ -29,10 +28,16 @@ type Desk struct {
 type Store interface {
 	People
 	Tokens
+	Life
 	Clients
+	Operators
 	KeyFiles
 	Targets
 	Apps
+	Codes
+	Browsers
+	Links
+	Notices
 }
 
 // People keeps persons.
@@ -43,6 +48,8 @@ type People interface {
 	Persons(ctx context.Context) ([]token.Person, error)
 	// Person is the one with this account; token.ErrNotFound.
 	Person(ctx context.Context, account string) (token.Person, error)
+	// SetGroups puts a person into groups and takes the person out of others; token.ErrNotFound. What is so already is no error.
+	SetGroups(ctx context.Context, account string, add, remove []string) error
 }
 
 // Tokens keeps tokens.
@@ -51,23 +58,8 @@ type Tokens interface {
 	Tokens(ctx context.Context, m Match) ([]token.Token, error)
 	// Credentials are all of a token, also revoked ones, without secrets.
 	Credentials(ctx context.Context, id token.ID) ([]token.Credential, error)
-	// Block moves the token as the reason says; from then on no process accepts an OTP of it. A blocked token never becomes
-	// less blocked: a reason as hard as the former replaces it, a softer one is only written to the audit chain, and the same
-	// one without a note changes nothing. A *token.TransitionError for a revoked token.
-	Block(ctx context.Context, id token.ID, r token.Reason, note string) error
-	// Restore raises the counters, enables the row and restores the token, all or nothing: false when the OTP is not newer than
-	// what is stored. A *token.TransitionError when the token is not blocked.
-	Restore(ctx context.Context, id token.ID, a validate.Advance) (bool, error)
 	// Find is validate.Counters' Find.
 	Find(ctx context.Context, id token.PublicID) (validate.Credential, error)
-}
-
-// Clients keeps relying servers.
-type Clients interface {
-	// AddClient seals the key and returns the client's number; token.ErrDuplicate for a name that is taken.
-	AddClient(ctx context.Context, c validate.Client) (int64, error)
-	// ListClients are all, by number, without keys.
-	ListClients(ctx context.Context) ([]validate.Client, error)
 }
 
 // KeyFiles moves secrets.
@@ -91,29 +83,4 @@ type Match struct {
 	Serial    token.Serial
 	PublicIDs []token.PublicID // of live credentials; if none, of revoked ones
 	Text      string           // stock number, label, account (exact) or name (whole, case ignored)
-}
-
-// AddClient registers a relying server. The key, 20 random bytes, is in the answer; the caller shows it once and destroys it.
-func (d *Desk) AddClient(ctx context.Context, name string, mustSign bool) (validate.Client, error) {
-	if err := checkText("name", name, true); err != nil {
-		return validate.Client{}, err
-	}
-	key, err := secret.Random(d.Rand, clientKeyLen)
-	if err != nil {
-		return validate.Client{}, err
-	}
-	c := validate.Client{Name: name, Key: key, Active: true, MustSig: mustSign}
-	if c.ID, err = d.Store.AddClient(ctx, c); err != nil {
-		key.Destroy()
-		return validate.Client{}, err
-	}
-	return c, nil
-}
-
-// clientKeyLen is the length of a client's key in bytes. Source: reference validation-protocol.md §16.
-const clientKeyLen = 20
-
-// Clients lists the relying servers, without keys.
-func (d *Desk) Clients(ctx context.Context) ([]validate.Client, error) {
-	return d.Store.ListClients(ctx)
 }
