@@ -194,6 +194,9 @@ func open(ctx context.Context, path string, keys Keys, o Options) (*Store, error
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.disconnect())
 	}
+	if err := s.catchUp(ctx); err != nil {
+		return nil, errors.Join(err, s.disconnect())
+	}
 	return s, nil
 }
 

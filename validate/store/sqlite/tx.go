@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
@@ -38,6 +39,11 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 	x := &tx{Tx: t, s: s, now: s.now(), actor: token.Actor(ctx, s.actor), heads: map[string]audit.Head{}}
 	if err := f(x); err != nil {
 		return err
+	}
+	if _, staff := x.heads[audit.Desk]; staff {
+		if err := x.makeWords(math.MaxInt32); err != nil {
+			return err
+		}
 	}
 	for _, h := range x.heads {
 		h.Signature = s.keys.Signing.Sign(h.Message())

@@ -155,6 +155,10 @@ CREATE TABLE operator (
   active  INTEGER NOT NULL CHECK (active IN (0, 1)),
   created INTEGER NOT NULL
 ) STRICT;
+CREATE TRIGGER person_added AFTER INSERT ON person
+BEGIN INSERT INTO word_due (person) VALUES (new.id) ON CONFLICT DO NOTHING; END;
+CREATE TRIGGER person_changed AFTER UPDATE OF account, name, mail ON person
+BEGIN INSERT INTO word_due (person) VALUES (new.id) ON CONFLICT DO NOTHING; END;
 CREATE TABLE person (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   account     TEXT NOT NULL UNIQUE CHECK (account <> ''),
@@ -168,6 +172,12 @@ CREATE TABLE person_group (
   name   TEXT NOT NULL CHECK (name <> ''),
   PRIMARY KEY (person, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE person_word (
+  word   TEXT NOT NULL,
+  person INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+  PRIMARY KEY (word, person)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX person_word_person ON person_word (person, word);
 CREATE TABLE push (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   target     INTEGER NOT NULL REFERENCES target (id),
@@ -221,6 +231,10 @@ CREATE TABLE throttle (
   failures INTEGER NOT NULL CHECK (failures >= 0),
   at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TRIGGER token_added AFTER INSERT ON token
+BEGIN INSERT INTO word_due (token) VALUES (new.id) ON CONFLICT DO NOTHING; END;
+CREATE TRIGGER token_changed AFTER UPDATE OF serial, label, stock_number, name ON token
+BEGIN INSERT INTO word_due (token) VALUES (new.id) ON CONFLICT DO NOTHING; END;
 CREATE TABLE token (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
   model        TEXT NOT NULL CHECK (model IN ('yubikey', 'hardware', 'app', 'sheet')),
@@ -238,11 +252,14 @@ CREATE INDEX token_holder ON token (holder) WHERE holder IS NOT NULL;
 CREATE UNIQUE INDEX token_label ON token (model, label) WHERE label <> '';
 CREATE INDEX token_stock_number ON token (stock_number) WHERE stock_number <> '';
 CREATE INDEX token_until ON token (until) WHERE until > 0;
-CREATE TABLE word (
-  word   TEXT NOT NULL,
+CREATE TABLE token_word (
+  word  TEXT NOT NULL,
+  token INTEGER NOT NULL REFERENCES token (id) ON DELETE CASCADE,
+  PRIMARY KEY (word, token)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_word_token ON token_word (token, word);
+CREATE TABLE word_due (
   person INTEGER NOT NULL DEFAULT 0,
   token  INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (word, person, token)
+  PRIMARY KEY (person, token)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX word_person ON word (person) WHERE person <> 0;
-CREATE INDEX word_token ON word (token) WHERE token <> 0;

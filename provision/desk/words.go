@@ -1,0 +1,122 @@
+package desk
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// field is one text by which something is found.
+type field struct {
+	why   Why
+	words []string
+}
+
+// PersonWords are the words by which a person is found, each once: see Term.
+func PersonWords(p token.Person) []string { return allWords(personFields(p)) }
+
+// TokenWords are those of a token, without its holder's and without public IDs.
+func TokenWords(t token.Token) []string { return allWords(tokenFields(t)) }
+
+func personFields(p token.Person) []field {
+	return []field{
+		{ByAccount, words(p.Account)},
+		{ByName, words(p.Name)},
+		{ByMail, wholeForms(p.Mail)},
+	}
+}
+
+func tokenFields(t token.Token) []field {
+	return []field{
+		{BySerial, wholeForms(t.Serial.String())},
+		{ByStockNumber, words(t.StockNumber)},
+		{ByLabel, words(t.Label)},
+		{ByTokenName, words(t.Name)},
+	}
+}
+
+// fields are those of the token first.
+func (h Hit) fields() (out []field) {
+	if h.Token != nil {
+		out = tokenFields(*h.Token)
+	}
+	if h.Person != nil {
+		out = append(out, personFields(*h.Person)...)
+	}
+	return out
+}
+
+func allWords(fields []field) (out []string) {
+	for _, f := range fields {
+		out = append(out, f.words...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// words are what stands between blanks, and, of what is put together from several parts ("Müller-Lüdenscheidt", "4711-0032"),
+// also the parts, and the whole without what joins them.
+func words(text string) (out []string) {
+	for _, chunk := range strings.Fields(text) {
+		out = append(out, wholeForms(chunk)...)
+		parts := strings.FieldsFunc(chunk, joins)
+		if len(parts) < 2 {
+			continue
+		}
+		for _, p := range append(parts, strings.Join(parts, "")) {
+			out = append(out, wholeForms(p)...)
+		}
+	}
+	return out
+}
+
+// joins: everything but letters, digits and the accents that follow them.
+func joins(r rune) bool { return !unicode.In(r, unicode.L, unicode.N, unicode.M) }
+
+// wholeForms are the ways to spell a word that is kept: as termForms has them, and with ae, oe and ue shortened, so that a
+// name that is kept as Mueller is found as muller too.
+func wholeForms(word string) []string {
+	out := termForms(word)
+	if len(out) > 0 {
+		if short := strings.NewReplacer("ae", "a", "oe", "o", "ue", "u").Replace(out[0]); !slices.Contains(out, short) {
+			out = append(out, short)
+		}
+	}
+	return out
+}
+
+// maxWord is how much of a word counts, in characters.
+const maxWord = 60
+
+// termForms are the ways to spell a word that is looked for, in lower case, without accents and without punctuation around it:
+// "mueller" and "muller" for Müller, one for most others, none for a word without letters and digits.
+func termForms(word string) []string {
+	word = norm.NFC.String(strings.ToLower(norm.NFKC.String(word)))
+	word = strings.TrimFunc(word, joins)
+	if r := []rune(word); len(r) > maxWord {
+		word = string(r[:maxWord])
+	}
+	long := bare(strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ø", "oe", "å", "aa").Replace(word))
+	if long == "" {
+		return nil
+	}
+	if short := bare(strings.ReplaceAll(word, "ø", "o")); short != long {
+		return []string{long, short}
+	}
+	return []string{long}
+}
+
+// bare is text without accents; letters that no accent makes are written as two, or as the plain one.
+func bare(text string) string {
+	text = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i").Replace(text)
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(text))
+}

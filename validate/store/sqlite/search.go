@@ -1,0 +1,176 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// lookAt is how many pairs of person and token that fit one way to read a query are looked at; the best of them are answered.
+const lookAt = 1000
+
+// Search implements desk.Searcher. The rarest term leads; the others are looked up for what it finds.
+func (s *Store) Search(ctx context.Context, q desk.SearchQuery) ([]desk.Hit, error) {
+	hits, err := s.search(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", translate(err))
+	}
+	return hits, nil
+}
+
+func (s *Store) search(ctx context.Context, q desk.SearchQuery) ([]desk.Hit, error) {
+	if err := s.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	var pairs []pair
+	if len(q.PublicIDs) > 0 {
+		ids, err := s.publicIDTokens(ctx, q.PublicIDs)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			pairs = append(pairs, pair{token: id})
+		}
+	}
+	if len(q.Terms) > 0 {
+		found, err := s.pairs(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, found...)
+	}
+	return s.hits(ctx, pairs)
+}
+
+// pair is what a hit is made of; 0 is none.
+type pair struct {
+	person token.PersonID
+	token  token.ID
+}
+
+func scanPair(row scanner) (p pair, err error) { return p, row.Scan(&p.person, &p.token) }
+
+// span is where words or public IDs stand that begin with a text.
+type span struct {
+	table *wordTable
+	from   string
+}
+
+// to is behind the last text that begins with from: no word holds this character.
+func (s span) to() string { return s.from + "\U0010FFFF" }
+
+// wordTable is a table of texts, and how to get from its row w to p and t, the person and the token of a pair.
+type wordTable struct{ name, text, join, same string }
+
+// The three tables.
+func wordTables() (person, tokens, public *wordTable) {
+	const ofToken = `LEFT JOIN person p ON p.id = t.holder`
+	return &wordTable{`person_word`, `word`, `JOIN person p ON p.id = w.person LEFT JOIN token t ON t.holder = p.id`, `x.person = p.id`},
+		&wordTable{`token_word`, `word`, `JOIN token t ON t.id = w.token ` + ofToken, `x.token = t.id`},
+		&wordTable{`credential`, `public_id`, `JOIN token t ON t.id = w.token ` + ofToken, `x.token = t.id`}
+}
+
+// spans are those of a term; one of them is enough.
+func spans(t desk.Term) (out []span) {
+	person, tokens, public := wordTables()
+	for _, form := range t.Forms {
+		out = append(out, span{person, form}, span{tokens, form})
+	}
+	if t.PublicID != "" {
+		out = append(out, span{public, t.PublicID})
+	}
+	return out
+}
+
+// pairs are those that fit all terms, those first that the leading term fits as a whole word and that are not revoked. Up to
+// four times as many as wanted, so that what the other terms fit better can still come forward.
+func (s *Store) pairs(ctx context.Context, q desk.SearchQuery) ([]pair, error) {
+	lead, err := s.rarest(ctx, q.Terms)
+	if err != nil {
+		return nil, err
+	}
+	var where strings.Builder
+	var rest []any
+	for i, t := range q.Terms {
+		if i == lead {
+			continue
+		}
+		where.WriteString(` AND (0`)
+		for _, n := range spans(t) {
+			fmt.Fprintf(&where, ` OR EXISTS (SELECT 1 FROM %s x WHERE %s AND x.%[3]s >= ? AND x.%[3]s < ?)`, n.table.name, n.table.same, n.table.text)
+			rest = append(rest, n.from, n.to())
+		}
+		where.WriteString(`)`)
+	}
+	var all []pair
+	for _, n := range spans(q.Terms[lead]) {
+		args := append([]any{n.from, n.from, n.to()}, rest...)
+		found, err := collect(ctx, s.read, scanPair, fmt.Sprintf(`SELECT person, token FROM (
+			SELECT coalesce(p.id, 0) AS person, coalesce(t.id, 0) AS token, w.%[2]s = ? AS whole, coalesce(t.state = 'revoked', 0) AS revoked
+			FROM %[1]s w %[3]s WHERE w.%[2]s >= ? AND w.%[2]s < ?%[4]s ORDER BY w.%[2]s LIMIT %[5]d)
+			ORDER BY whole DESC, revoked LIMIT ?`, n.table.name, n.table.text, n.table.join, where.String(), lookAt), append(args, 4*q.Most)...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// rarest is the term that the fewest texts begin with, as far as it matters.
+func (s *Store) rarest(ctx context.Context, terms []desk.Term) (lead int, err error) {
+	least := 0
+	for i, t := range terms {
+		if len(terms) == 1 {
+			return 0, nil
+		}
+		sum := 0
+		for _, n := range spans(t) {
+			var count int
+			err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s WHERE %[2]s >= ? AND %[2]s < ? LIMIT %d)`,
+				n.table.name, n.table.text, lookAt), n.from, n.to()).Scan(&count)
+			if err != nil {
+				return 0, err
+			}
+			sum += count
+		}
+		if i == 0 || sum < least {
+			lead, least = i, sum
+		}
+	}
+	return lead, nil
+}
+
+// hits reads the rows of pairs, each pair once.
+func (s *Store) hits(ctx context.Context, pairs []pair) ([]desk.Hit, error) {
+	var out []desk.Hit
+	seen := map[pair]bool{}
+	for _, p := range pairs {
+		if p.token != 0 {
+			p.person = 0 // the token's row has its holder
+		}
+		if seen[p] {
+			continue
+		}
+		seen[p] = true
+		var h desk.Hit
+		if p.token != 0 {
+			k, err := oneToken(ctx, s.read, `WHERE t.id = ?`, p.token)
+			if err != nil {
+				return nil, err
+			}
+			h = desk.Hit{Person: k.Holder, Token: &k}
+		} else {
+			who, err := scanPerson(s.read.QueryRowContext(ctx, `SELECT `+personColumns+` FROM person p WHERE p.id = ?`, p.person))
+			if err != nil {
+				return nil, err
+			}
+			h = desk.Hit{Person: &who}
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
