@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
@@ -17,6 +16,7 @@ type Credential struct {
 	PublicID token.PublicID
 	Cipher   yubiotp.Cipher
 	Row      Row
+	Groups   []string // of the person who holds the token, sorted
 }
 
 // Row is the guarded row as it was read. Enabled false means that nothing is accepted: the token is blocked, the
@@ -69,20 +69,4 @@ type Counters interface {
 	Spend(ctx context.Context, a Advance) error
 	// Note writes the event of a decision that changed no counter. Only decisions about known credentials are noted.
 	Note(ctx context.Context, a Advance) error
-}
-
-// Client is a relying server.
-type Client struct {
-	ID      int64
-	Name    string
-	Key     secret.Bytes // HMAC-SHA-1 key of its signatures; 20 bytes when made here
-	Active  bool
-	MustSig bool // unsigned requests are refused
-}
-
-// Clients finds relying servers.
-type Clients interface {
-	// Client returns the client of that number, active or not; token.ErrNotFound if there is none. The key belongs to the
-	// store, as in Credential.
-	Client(ctx context.Context, id int64) (Client, error)
 }

@@ -24,19 +24,20 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonAccepted  Reason = "accepted"
-	ReasonMalformed Reason = "not an OTP"         // length or alphabet
-	ReasonUnknown   Reason = "unknown public ID"  // no live credential has it
-	ReasonCRC       Reason = "does not decrypt"   // another key, or a changed character
-	ReasonPrivateID Reason = "wrong private ID"   // right key, other identity: a security event
-	ReasonBlocked   Reason = "blocked"            // the token is lost or suspended
-	ReasonRevoked   Reason = "revoked"            // replaced while the OTP was being decided
-	ReasonPending   Reason = "not proven yet"     // drawn, maybe written, never pressed
-	ReasonInStock   Reason = "in stock"           // never issued
-	ReasonUnsettled Reason = "unsettled write"    // an interrupted write of this slot waits to be resumed
-	ReasonSame      Reason = "same OTP again"     // the counters are the stored ones
-	ReasonOlder     Reason = "older OTP"          // the counters are below the stored ones
-	ReasonRetry     Reason = "same request again" // the stored counters and the stored nonce
+	ReasonAccepted   Reason = "accepted"
+	ReasonMalformed  Reason = "not an OTP"         // length or alphabet
+	ReasonUnknown    Reason = "unknown public ID"  // no live credential has it
+	ReasonCRC        Reason = "does not decrypt"   // another key, or a changed character
+	ReasonPrivateID  Reason = "wrong private ID"   // right key, other identity: a security event
+	ReasonBlocked    Reason = "blocked"            // the token is lost or suspended
+	ReasonRevoked    Reason = "revoked"            // replaced while the OTP was being decided
+	ReasonPending    Reason = "not proven yet"     // drawn, maybe written, never pressed
+	ReasonInStock    Reason = "in stock"           // never issued
+	ReasonUnsettled  Reason = "unsettled write"    // an interrupted write of this slot waits to be resumed
+	ReasonSame       Reason = "same OTP again"     // the counters are the stored ones
+	ReasonOlder      Reason = "older OTP"          // the counters are below the stored ones
+	ReasonRetry      Reason = "same request again" // the stored counters and the stored nonce
+	ReasonNotAllowed Reason = "not allowed"        // the client may not ask about this person
 )
 
 // Decision is what Decide says.

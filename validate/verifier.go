@@ -19,6 +19,8 @@ const maxDecisions = 4
 
 // Verifier decides about OTPs. It is safe for concurrent use. Make it with New.
 type Verifier struct {
+	Layouts bool // accept what other keyboard layouts make of an OTP: see LayoutReadings. Set before the first use
+
 	counters Counters
 	now      func() time.Time
 	dummy    yubiotp.Cipher // does the work for unknown public IDs; its verdict never counts
@@ -41,6 +43,7 @@ type Request struct {
 	Client int64  // 0: none
 	Source string
 	Signed bool
+	Groups []string // Client.Groups: of others than these, and of unknown public IDs, only ReasonNotAllowed is said
 }
 
 // Result is what was found. Fields after Reason are zero as far as the OTP was not understood, and never say outside
@@ -110,8 +113,8 @@ func (v *Verifier) Note(ctx context.Context, r Result) error {
 // understand tries the readings of the OTP. The first that opens counts; otherwise the first whose public ID is known.
 func (v *Verifier) understand(ctx context.Context, req Request) (Result, error) {
 	best := Result{Outcome: BadOTP, Reason: ReasonMalformed}
-	for _, reading := range Readings(req.OTP) {
-		r, err := v.decrypt(ctx, reading)
+	for _, reading := range v.readings(req.OTP) {
+		r, err := v.decrypt(ctx, reading, req.Groups)
 		if err != nil || r.Opened {
 			return r, err
 		}
@@ -127,16 +130,23 @@ func (v *Verifier) understand(ctx context.Context, req Request) (Result, error) 
 }
 
 // decrypt finds the credential of one reading and opens the block: one decryption and one comparison of the private ID,
-// whether the public ID is known or not.
-func (v *Verifier) decrypt(ctx context.Context, reading Reading) (Result, error) {
+// whether the public ID is known or not, and whether groups allow to ask about it or not.
+func (v *Verifier) decrypt(ctx context.Context, reading Reading, groups []string) (Result, error) {
 	r := Result{Outcome: BadOTP, Reason: ReasonUnknown, PublicID: reading.PublicID, Marks: Marks{Dvorak: reading.Dvorak}}
 	c, err := v.counters.Find(ctx, reading.PublicID)
 	switch {
 	case errors.Is(err, token.ErrNotFound):
 		v.open(v.dummy, reading.Block)
+		if len(groups) > 0 { // nor is it told that there is none
+			r.Reason = ReasonNotAllowed
+		}
 		return r, nil
 	case err != nil:
 		return r, fmt.Errorf("find: %w", err)
+	case !allowsGroups(groups, c.Groups):
+		v.open(v.dummy, reading.Block)
+		r.Credential, r.Token, r.Row, r.Reason = c.ID, c.Token, c.Row, ReasonNotAllowed
+		return r, nil
 	}
 	otp, verdict := v.open(c.Cipher, reading.Block)
 	r.Credential, r.Token, r.Row = c.ID, c.Token, c.Row

@@ -30,7 +30,7 @@ func validation(t *testing.T, recs ...keyfile.Record) []string {
 		}
 	}
 	key := secret.New([]byte("0123456789abcdefghij"))
-	id := store.AddClient(validate.Client{Name: "pam", Key: key, Active: true, MustSig: true})
+	id := store.AddClient(validate.Client{Name: "pam", Keys: []secret.Bytes{key}, Active: true, MustSig: true})
 	server := httptest.NewServer(&wsapi.Handler{Verifier: validate.New(store, time.Now), Clients: store, Now: time.Now})
 	t.Cleanup(server.Close)
 	return []string{"mode=client", fmt.Sprintf("id=%d", id), "key=" + base64.StdEncoding.EncodeToString(key.Reveal()),

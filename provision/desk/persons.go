@@ -59,7 +59,11 @@ func checkPerson(p token.Person) error {
 	if err := checkText("name", p.Name, false); err != nil {
 		return err
 	}
-	return checkText("mail", p.Mail, false)
+	if err := checkText("mail", p.Mail, false); err != nil {
+		return err
+	}
+	_, err := checkGroups(p.Groups)
+	return err
 }
 
 // AddPerson registers somebody. token.ErrDuplicate if the account exists, *TextError for a text that is not allowed.
@@ -72,6 +76,20 @@ func (d *Desk) AddPerson(ctx context.Context, p token.Person) error {
 		err = fmt.Errorf("account: %w", token.ErrDuplicate)
 	}
 	return err
+}
+
+// Group puts a person into groups and takes the person out of others, and returns the person as it is then. token.ErrNotFound,
+// *TextError.
+func (d *Desk) Group(ctx context.Context, account string, add, remove []string) (token.Person, error) {
+	for _, g := range slices.Concat(add, remove) {
+		if err := checkGroup(g); err != nil {
+			return token.Person{}, err
+		}
+	}
+	if err := d.Store.SetGroups(ctx, account, add, remove); err != nil {
+		return token.Person{}, err
+	}
+	return d.Store.Person(ctx, account)
 }
 
 // Persons lists all, by account.

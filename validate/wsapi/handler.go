@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 )
@@ -40,8 +41,6 @@ type Handler struct {
 	Now      func() time.Time
 	Log      *slog.Logger // one event per request; nil: none
 	Allow1x  bool         // also answer versions 1.0 and 1.1, whose answers are bound to no OTP
-	// Allowed reports whether a proven client may ask about this public ID from there; nil: always.
-	Allowed func(c validate.Client, source string, id token.PublicID) bool
 	// Limit reports whether a proven client asks too often; nil: never.
 	Limit func(c validate.Client, source string) bool
 }
@@ -89,8 +88,9 @@ func (h *Handler) answer(ctx context.Context, e *event) answer {
 	a := answer{at: e.start, status: q.fault()}
 	c, err := h.client(ctx, q)
 	e.client, e.err = c.ID, err
+	key, right := proof(c, q)
 	if c.Active {
-		a.key = c.Key
+		a.key = key
 		if q.echoes() {
 			a.otp, a.nonce = q.otp, q.nonce()
 		}
@@ -101,14 +101,14 @@ func (h *Handler) answer(ctx context.Context, e *event) answer {
 		a.status = backendError
 	case !c.Active:
 		a.status = noSuchClient
-	case !proven(c, q):
+	case !right:
 		a.status = badSignature
-	case h.Allowed != nil && !h.Allowed(c, e.source, q.readings[0].PublicID):
+	case !c.AllowsSource(e.source):
 		a.status = operationNotAllowed
 	case h.Limit != nil && h.Limit(c, e.source):
 		e.limited, a.status = true, backendError
 	default:
-		h.verify(ctx, e, &a)
+		h.verify(ctx, e, c.Groups, &a)
 	}
 	return a
 }
@@ -126,19 +126,32 @@ func (h *Handler) client(ctx context.Context, q request) (validate.Client, error
 	return c, err
 }
 
-// proven reports whether the signature is right, or absent where it may be.
-func proven(c validate.Client, q request) bool {
-	if q.params["h"] == "" {
-		return !c.MustSig
+// proof reports whether the signature is right, or absent where it may be, and with which key the answer is signed: the one that
+// the request was signed with. A request that says nothing about that is answered with the oldest key that is still valid: a
+// client that is between two keys has the former until somebody has put the new one into its configuration, and a client that
+// signs nothing is the one that nobody has touched.
+func proof(c validate.Client, q request) (key secret.Bytes, right bool) {
+	if len(c.Keys) == 0 {
+		return secret.Bytes{}, false
 	}
-	return signed(c.Key, q.params, q.params["h"])
+	key = c.Keys[len(c.Keys)-1]
+	h := q.params["h"]
+	if h == "" {
+		return key, !c.MustSig
+	}
+	for _, k := range c.Keys { // all of them, so that the time does not tell which
+		if signed(k, q.params, h) {
+			key, right = k, true
+		}
+	}
+	return key, right
 }
 
 // verify asks the Verifier and puts what it says into the answer.
-func (h *Handler) verify(ctx context.Context, e *event, a *answer) {
+func (h *Handler) verify(ctx context.Context, e *event, groups []string, a *answer) {
 	q := e.request
 	r, err := h.Verifier.Verify(ctx, validate.Request{
-		OTP: q.otp, Nonce: q.nonce(), Client: e.client, Source: e.source, Signed: q.params["h"] != "",
+		OTP: q.otp, Nonce: q.nonce(), Client: e.client, Source: e.source, Signed: q.params["h"] != "", Groups: groups,
 	})
 	e.result = r
 	if err != nil {
@@ -146,6 +159,9 @@ func (h *Handler) verify(ctx context.Context, e *event, a *answer) {
 		return
 	}
 	a.status = status(r.Outcome)
+	if r.Reason == validate.ReasonNotAllowed {
+		a.status = operationNotAllowed
+	}
 	if a.status != ok {
 		return
 	}

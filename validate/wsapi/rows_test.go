@@ -1,8 +1,10 @@
 package wsapi_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -186,11 +188,11 @@ func otherRows(t testing.TB) []row {
 		{n: 63, name: "no store for clients", setup: func(s *site) { s.faults.client = errGone }, query: good, want: backend, emptyKey: true},
 		{n: 64, name: "commit fails", setup: func(s *site) { s.faults.accept = errGone }, query: good, want: backend},
 		{n: 65, name: "no store for keys", setup: func(s *site) { s.faults.find = errGone }, query: good, want: backend},
-		{n: 66, name: "not allowed", setup: func(s *site) {
-			s.handler.Allowed = func(_ validate.Client, source string, id token.PublicID) bool {
-				return source != "127.0.0.1" || id != worked().PublicID
-			}
-		}, query: good, want: refused},
+		{n: 66, name: "not from there", setup: limit(func(c *validate.Client) { c.Networks = prefixes("192.0.2.0/24", "2001:db8::/32") }), query: good, want: refused},
+		{n: 66, name: "from there", setup: limit(func(c *validate.Client) { c.Networks = prefixes("192.0.2.0/24", "127.0.0.0/8") }), query: good, want: yes},
+		{n: 66, name: "not about that person", setup: limit(func(c *validate.Client) { c.Groups = []string{"staff"} }), query: good, want: refused, after: refused},
+		{n: 66, name: "about that person", setup: limit(func(c *validate.Client) { c.Groups = []string{"guests"} }), query: good, want: yes},
+		{n: 66, name: "unknown public ID", setup: limit(func(c *validate.Client) { c.Groups = []string{"staff"} }), query: ask("cccccccccccc" + press(t, 5, 0)[12:]), want: refused},
 		{n: 67, name: "too many", setup: func(s *site) {
 			s.handler.Limit = func(c validate.Client, _ string) bool { return c.ID == 1 }
 		}, query: good, want: backend},
@@ -202,6 +204,24 @@ var elsewhere = map[int]string{
 	31: "TestRow31and32", 32: "TestRow31and32",
 	68: "KSM", 69: "KSM", 70: "KSM", 71: "sync", 72: "sync",
 	73: "HOTP", 74: "TOTP", 75: "HOTP and TOTP", 76: "HOTP and TOTP", 77: "HOTP and TOTP",
+}
+
+// limit changes client 1. The holder of worked is in two groups.
+func limit(change func(*validate.Client)) func(*site) {
+	return func(s *site) {
+		c, _ := s.store.Client(context.Background(), 1)
+		change(&c)
+		_ = s.store.SetClient(c)
+		_ = s.store.SetGroups(s.id, "guests", "lab")
+	}
+}
+
+func prefixes(text ...string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, t := range text {
+		list = append(list, netip.MustParsePrefix(t))
+	}
+	return list
 }
 
 func allow1x(s *site) { s.handler.Allow1x = true }

@@ -76,9 +76,9 @@ func newSite(t testing.TB) *site {
 		}
 	}
 	key := secret.New([]byte(clientKey))
-	s.store.AddClient(validate.Client{Name: "one", Key: key, Active: true})
-	s.store.AddClient(validate.Client{Name: "disabled", Key: key})
-	s.store.AddClient(validate.Client{Name: "strict", Key: key, Active: true, MustSig: true})
+	s.store.AddClient(validate.Client{Name: "one", Keys: []secret.Bytes{key}, Active: true})
+	s.store.AddClient(validate.Client{Name: "disabled", Keys: []secret.Bytes{key}})
+	s.store.AddClient(validate.Client{Name: "strict", Keys: []secret.Bytes{key}, Active: true, MustSig: true})
 	s.faults = &faults{Store: s.store}
 	s.handler = &wsapi.Handler{
 		Verifier: validate.New(s.faults, clock), Clients: s.faults, Now: clock, Log: slog.New(slog.NewJSONHandler(s.log, nil)),

@@ -64,7 +64,30 @@ func (s *Store) Change(id token.CredentialID, e token.Event) error {
 	return nil
 }
 
-// AddClient stores c, whose key the store keeps from now on, under the next free number and returns that.
+// SetGroups says in which groups the holder of a credential's token is.
+func (s *Store) SetGroups(id token.CredentialID, groups ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.credential(id)
+	if !ok {
+		return token.ErrNotFound
+	}
+	c.Groups = groups
+	return nil
+}
+
+// SetClient replaces the client of c's number.
+func (s *Store) SetClient(c validate.Client) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.ID < 1 || c.ID > int64(len(s.clients)) {
+		return token.ErrNotFound
+	}
+	s.clients[c.ID-1] = c
+	return nil
+}
+
+// AddClient stores c, whose keys the store keeps from now on, under the next free number and returns that.
 func (s *Store) AddClient(c validate.Client) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

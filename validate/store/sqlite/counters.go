@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
-var (
-	_ validate.Counters = (*Store)(nil)
-	_ validate.Clients  = (*Store)(nil)
-)
+var _ validate.Counters = (*Store)(nil)
 
 // ciphers keeps what was unsealed. Secrets of a credential change with its version only; state and counters are not here.
 type ciphers struct {
@@ -72,12 +68,13 @@ func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credentia
 	c := validate.Credential{PublicID: id}
 	n := &c.Row.Counters
 	var version, at int64
+	var groups string
 	err := s.hot.find.QueryRowContext(ctx, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
-		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at)
+		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &groups)
 	if err != nil {
 		return c, err
 	}
-	n.At = fromMicros(at)
+	n.At, c.Groups = fromMicros(at), splitGroups(groups)
 	c.Cipher, err = s.cipher(ctx, cipherKey{c.ID, version})
 	return c, err
 }
@@ -151,53 +148,4 @@ func (s *Store) Note(ctx context.Context, a validate.Advance) error {
 		return fmt.Errorf("note: %w", translate(err))
 	}
 	return nil
-}
-
-// clientKeys keeps the unsealed keys of clients, which never change.
-type clientKeys struct {
-	mu sync.Mutex
-	m  map[int64]secret.Bytes
-}
-
-func (c *clientKeys) destroy() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, k := range c.m {
-		k.Destroy()
-	}
-	c.m = nil
-}
-
-// Client implements validate.Clients.
-func (s *Store) Client(ctx context.Context, id int64) (validate.Client, error) {
-	c, err := s.client(ctx, id)
-	if err != nil {
-		return validate.Client{}, fmt.Errorf("find client: %w", translate(err))
-	}
-	return c, nil
-}
-
-func (s *Store) client(ctx context.Context, id int64) (validate.Client, error) {
-	var c validate.Client
-	var version uint32
-	var sealed []byte
-	if err := s.hot.client.QueryRowContext(ctx, id).Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &version, &sealed); err != nil {
-		return c, err
-	}
-	s.clients.mu.Lock()
-	defer s.clients.mu.Unlock()
-	if k, ok := s.clients.m[id]; ok {
-		c.Key = k
-		return c, nil
-	}
-	key, err := s.keys.Sealing.Open(s.clientPlace(id), sealed)
-	if err != nil {
-		return c, fmt.Errorf("client %d: %w", id, err)
-	}
-	if s.clients.m == nil {
-		s.clients.m = map[int64]secret.Bytes{}
-	}
-	s.clients.m[id] = key
-	c.Key = key
-	return c, nil
 }

@@ -84,7 +84,7 @@ func TestSwappedSecretsDoNotOpen(t *testing.T) {
 	}
 	s, p := makeStore(t)
 	for n := range byte(2) {
-		if _, err := s.AddClient(t.Context(), validate.Client{Name: string('a' + n), Key: secret.Copy(bytes.Repeat([]byte{n}, 20))}); err != nil {
+		if _, err := s.AddClient(t.Context(), validate.Client{Name: string('a' + n), Keys: []secret.Bytes{secret.Copy(bytes.Repeat([]byte{n}, 20))}, Active: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestSecretsAreSealedAtRest(t *testing.T) {
 	c := storetest.Sample(1, token.Active)
 	id := harness{s, s}.Add(t, c)
 	key := []byte("0123456789abcdefghij")
-	if _, err := s.AddClient(t.Context(), validate.Client{Name: "n", Key: secret.Copy(key)}); err != nil {
+	if _, err := s.AddClient(t.Context(), validate.Client{Name: "n", Keys: []secret.Bytes{secret.Copy(key)}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Note(t.Context(), note(id, c)); err != nil {

@@ -2,11 +2,13 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate"
 )
 
 var _ desk.Store = (*Store)(nil)
@@ -31,7 +33,14 @@ func (s *Store) AddPersons(ctx context.Context, list []token.Person) ([]bool, er
 			if added[i] = n == 1; !added[i] {
 				continue
 			}
-			if err := tx.desk("person.add", "person "+p.Account, nil); err != nil {
+			var detail any
+			if len(p.Groups) > 0 {
+				if _, err := tx.setGroups(p.Account, p.Groups, nil); err != nil {
+					return err
+				}
+				detail = groupDetail{Added: p.Groups}
+			}
+			if err := tx.desk("person.add", "person "+p.Account, detail); err != nil {
 				return err
 			}
 		}
@@ -61,41 +70,73 @@ func (s *Store) Person(ctx context.Context, account string) (token.Person, error
 	return p, nil
 }
 
-// AddClient implements desk.Clients.
-func (s *Store) AddClient(ctx context.Context, c validate.Client) (int64, error) {
-	var id int64
+// SetGroups implements desk.People.
+func (s *Store) SetGroups(ctx context.Context, account string, add, remove []string) error {
 	err := s.change(ctx, func(tx *tx) error {
-		r, err := tx.Exec(`INSERT INTO client (name, active, must_sign, key_version, sealed, created) VALUES (?, ?, ?, ?, x'', ?)`,
-			c.Name, c.Active, c.MustSig, s.keys.Sealing.Version(), micros(tx.now))
+		if _, err := scanPerson(tx.QueryRowContext(ctx, `SELECT `+personColumns+` FROM person p WHERE p.account = ?`, account)); err != nil {
+			return err
+		}
+		done, err := tx.setGroups(account, add, remove)
 		if err != nil {
 			return err
 		}
-		if id, err = r.LastInsertId(); err != nil {
-			return err
+		if len(done.Added)+len(done.Removed) == 0 {
+			return errUnchanged
 		}
-		row, err := s.keys.Sealing.Seal(s.random, s.clientPlace(id), c.Key) // bound to the number that it just got
-		if err != nil {
-			return err
-		}
-		if err := tx.one(token.ErrNotFound, `UPDATE client SET sealed = ? WHERE id = ?`, row, id); err != nil {
-			return err
-		}
-		return tx.desk("client.add", fmt.Sprintf("client %d", id), map[string]any{"name": c.Name, "must_sign": c.MustSig})
+		return tx.desk("person.group", "person "+account, done)
 	})
-	if err != nil {
-		return 0, fmt.Errorf("add client: %w", translate(err))
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return fmt.Errorf("set groups: %w", translate(err))
 	}
-	return id, nil
+	return nil
 }
 
-// ListClients implements desk.Clients.
-func (s *Store) ListClients(ctx context.Context) ([]validate.Client, error) {
-	list, err := collect(ctx, s.read, func(row scanner) (c validate.Client, err error) {
-		err = row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig)
-		return c, err
-	}, `SELECT id, name, active, must_sign FROM client ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("list clients: %w", translate(err))
+// groupDetail is what changed about a person's groups.
+type groupDetail struct {
+	Added   []string `json:"groups_added,omitempty"`
+	Removed []string `json:"groups_removed,omitempty"`
+}
+
+// setGroups adds and then removes, and says what it changed.
+func (t *tx) setGroups(account string, add, remove []string) (groupDetail, error) {
+	var done groupDetail
+	for _, step := range []struct {
+		names []string
+		text  string
+		done  *[]string
+	}{
+		{add, `INSERT INTO person_group (person, name) SELECT id, ?2 FROM person WHERE account = ?1 ON CONFLICT DO NOTHING`, &done.Added},
+		{remove, `DELETE FROM person_group WHERE person = (SELECT id FROM person WHERE account = ?1) AND name = ?2`, &done.Removed},
+	} {
+		for _, name := range step.names {
+			r, err := t.Exec(step.text, account, name)
+			if err != nil {
+				return done, err
+			}
+			n, err := r.RowsAffected()
+			if err != nil {
+				return done, err
+			}
+			if n == 1 {
+				*step.done = append(*step.done, name)
+			}
+		}
 	}
-	return list, nil
+	return done, nil
+}
+
+// personGroups are the groups of one person, sorted: for a transaction that decides about the person.
+func personGroups(ctx context.Context, q querier, id token.PersonID) ([]string, error) {
+	return collect(ctx, q, func(row scanner) (name string, err error) { return name, row.Scan(&name) },
+		`SELECT name FROM person_group WHERE person = ? ORDER BY name`, id)
+}
+
+// splitGroups reads what string_agg made: names have no semicolons.
+func splitGroups(text string) []string {
+	if text == "" {
+		return nil
+	}
+	list := strings.Split(text, ";")
+	slices.Sort(list)
+	return list
 }

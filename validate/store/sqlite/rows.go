@@ -12,20 +12,25 @@ import (
 // scanner is a row.
 type scanner interface{ Scan(into ...any) error }
 
-const personColumns = `p.id, p.account, p.name, p.mail, p.created`
+// personColumns are followed by the groups, which one index holds: no query for each person.
+const (
+	personColumns  = `p.id, p.account, p.name, p.mail, p.created, ` + groupsOfPerson
+	groupsOfPerson = `coalesce((SELECT string_agg(g.name, ';') FROM person_group g WHERE g.person = p.id), '')`
+)
 
 func scanPerson(row scanner) (token.Person, error) {
 	var p token.Person
 	var created int64
-	err := row.Scan(&p.ID, &p.Account, &p.Name, &p.Mail, &created)
-	p.Created = fromMicros(created)
+	var groups string
+	err := row.Scan(&p.ID, &p.Account, &p.Name, &p.Mail, &created, &groups)
+	p.Created, p.Groups = fromMicros(created), splitGroups(groups)
 	return p, err
 }
 
 const (
 	tokenColumns = `t.id, t.model, coalesce(t.serial, 0), t.label, t.stock_number, t.firmware, t.state, t.reason, t.blocked_at, t.created,
 		t.blocked_from, t.blocked_by, t.until, t.name, t.issued_at,
-		coalesce(p.id, 0), coalesce(p.account, ''), coalesce(p.name, ''), coalesce(p.mail, ''), coalesce(p.created, 0)`
+		coalesce(p.id, 0), coalesce(p.account, ''), coalesce(p.name, ''), coalesce(p.mail, ''), coalesce(p.created, 0), ` + groupsOfPerson
 	tokenFrom = ` FROM token t LEFT JOIN person p ON p.id = t.holder `
 )
 
@@ -33,12 +38,13 @@ func scanToken(row scanner) (token.Token, error) {
 	var t token.Token
 	var p token.Person
 	var blocked, created, until, issued, personCreated int64
+	var groups string
 	err := row.Scan(&t.ID, &t.Model, &t.Serial, &t.Label, &t.StockNumber, &t.Firmware, &t.State, &t.Reason, &blocked, &created,
 		&t.BlockedFrom, &t.BlockedBy, &until, &t.Name, &issued,
-		&p.ID, &p.Account, &p.Name, &p.Mail, &personCreated)
+		&p.ID, &p.Account, &p.Name, &p.Mail, &personCreated, &groups)
 	t.BlockedAt, t.Created, t.Until, t.IssuedAt = fromMicros(blocked), fromMicros(created), fromMicros(until), fromMicros(issued)
 	if p.ID != 0 {
-		p.Created = fromMicros(personCreated)
+		p.Created, p.Groups = fromMicros(personCreated), splitGroups(groups)
 		t.Holder = &p
 	}
 	return t, err

@@ -21,10 +21,6 @@ func (s *Store) credentialPlace(id token.CredentialID, what seal.What) seal.Plac
 	return seal.Place{Store: s.id, Owner: "credential", ID: int64(id), What: what}
 }
 
-func (s *Store) clientPlace(id int64) seal.Place {
-	return seal.Place{Store: s.id, Owner: "client", ID: id, What: seal.ClientKey}
-}
-
 // putSecrets seals what is not empty.
 func (t *tx) putSecrets(id token.CredentialID, secrets token.Secrets) error {
 	for _, part := range []struct {

@@ -24,7 +24,8 @@ type statements struct {
 
 // The texts. accept and spend are the statements that decide.
 const (
-	findText = `SELECT c.id, c.token, c.version, c.state, t.state, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at
+	findText = `SELECT c.id, c.token, c.version, c.state, t.state, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at,
+			coalesce((SELECT string_agg(g.name, ';') FROM person_group g WHERE g.person = t.holder), '')
 		FROM credential c JOIN token t ON t.id = c.token JOIN counter n ON n.credential = c.id
 		WHERE c.public_id = ? AND c.kind = 'yubico-otp' AND c.state <> 'revoked'
 		  AND (c.state <> 'pending' OR EXISTS (SELECT 1 FROM secret WHERE credential = c.id))
@@ -40,7 +41,7 @@ const (
 		ON CONFLICT (chain) DO UPDATE SET seq = ?2, hash = ?3, at = ?4, signature = ?5`
 	putEventText = `INSERT INTO audit (chain, seq, at, actor, action, object, detail, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	secretsText  = `SELECT what, key_version, sealed FROM secret WHERE credential = ?`
-	clientText   = `SELECT id, name, active, must_sign, key_version, sealed FROM client WHERE id = ?`
+	clientText   = `SELECT id, name, active, must_sign, networks, groups, key_version, key_number, sealed, former_sealed, former_until FROM client WHERE id = ?`
 )
 
 func hotStatements() statements {

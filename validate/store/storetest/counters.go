@@ -301,17 +301,20 @@ func testClients(t *testing.T, s suite) {
 		return secret.New([]byte{b, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20})
 	}
 	for n, c := range []validate.Client{
-		{Name: "one", Key: key(1), Active: true},
-		{Name: "two", Key: key(2), Active: true, MustSig: true},
-		{Name: "three", Key: key(3)},
+		{Name: "one", Keys: []secret.Bytes{key(1)}, Active: true},
+		{Name: "two", Keys: []secret.Bytes{key(2)}, Active: true, MustSig: true},
+		{Name: "three", Keys: []secret.Bytes{key(3)}},
 	} {
 		id := s.AddClient(t, c)
 		got, err := s.Clients().Client(t.Context(), id)
 		if err != nil || id <= 0 {
 			t.Fatalf("client %d: %v", id, err)
 		}
-		if got.ID != id || got.Name != c.Name || got.Active != c.Active || got.MustSig != c.MustSig || !got.Key.Equal(key(byte(n+1))) {
+		if got.ID != id || got.Name != c.Name || got.Active != c.Active || got.MustSig != c.MustSig {
 			t.Errorf("client %d: %+v, want %+v", id, got, c)
+		}
+		if c.Active && (len(got.Keys) != 1 || !got.Keys[0].Equal(key(byte(n+1)))) {
+			t.Errorf("client %d: %d keys", id, len(got.Keys))
 		}
 	}
 	for _, id := range []int64{0, -1, 4711, 9999999999} {

@@ -110,15 +110,15 @@ func testPersons(t *testing.T, s deskSuite) {
 }
 
 func testDeskClients(t *testing.T, s deskSuite) {
-	c, err := s.d.AddClient(t.Context(), "portal", true)
-	if err != nil || c.Key.Len() != 20 || c.Key.IsZero() || c.ID < 1 {
+	c, err := s.d.AddClient(t.Context(), "portal", desk.ClientRights{MustSig: true})
+	if err != nil || len(c.Keys) != 1 || c.Keys[0].Len() != 20 || c.Keys[0].IsZero() || c.ID < 1 {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	if _, err := s.d.AddClient(t.Context(), "portal", false); !errors.Is(err, token.ErrDuplicate) {
+	if _, err := s.d.AddClient(t.Context(), "portal", desk.ClientRights{}); !errors.Is(err, token.ErrDuplicate) {
 		t.Errorf("again: %v", err)
 	}
 	list, err := s.d.Clients(t.Context())
-	if err != nil || len(list) != 1 || list[0].Name != "portal" || !list[0].MustSig || !list[0].Active || list[0].Key.Len() != 0 {
+	if err != nil || len(list) != 1 || list[0].Name != "portal" || !list[0].MustSig || !list[0].Active || len(list[0].Keys) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
