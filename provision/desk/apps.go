@@ -19,7 +19,8 @@ type Apps interface {
 	// AddToken adds a token with its holder and one credential with its secrets, all as they are given, and returns its number.
 	// token.ErrDuplicate for a label that is taken.
 	AddToken(ctx context.Context, t token.Token, c token.Credential) (token.ID, error)
-	// BeginHandOver writes the audit event, before the secret is read. ErrNotPending unless token and credential are pending.
+	// BeginHandOver writes the audit event, before the secret is read. ErrNotPending unless token and credential are pending,
+	// ErrLink if a link drew them.
 	BeginHandOver(ctx context.Context, id token.CredentialID, h HandOver) error
 }
 
@@ -72,7 +73,6 @@ func (d *Desk) AddApp(ctx context.Context, a App) (token.Token, token.Credential
 	if err != nil {
 		return t, c, err
 	}
-	t = token.Token{Model: token.App, State: token.Pending}
 	if a.Holder != "" {
 		p, err := d.Store.Person(ctx, a.Holder)
 		if err != nil {
@@ -80,23 +80,33 @@ func (d *Desk) AddApp(ctx context.Context, a App) (token.Token, token.Credential
 		}
 		t.Holder = &p
 	}
-	name, err := secret.Random(d.Rand, labelLen)
-	if err != nil {
+	holder := t.Holder
+	if t, c, err = d.drawApp(a.Kind, set); err != nil {
 		return t, c, err
 	}
-	t.Label = strings.ToUpper(string(a.Kind) + hex.EncodeToString(name.Reveal()))
-	key, err := secret.Random(d.Rand, seedLens[set.Hash])
-	if err != nil {
-		return t, c, err
-	}
-	defer key.Destroy()
-	c = token.Credential{Kind: a.Kind, State: token.Pending, Settings: set, Secrets: token.Secrets{Key: key}}
+	defer c.Secrets.Key.Destroy()
+	t.Holder = holder
 	if t.ID, err = d.Store.AddToken(ctx, t, c); err != nil {
 		return t, c, err
 	}
 	c.Secrets = token.Secrets{}
 	t, err = d.again(ctx, t)
 	return t, c, err
+}
+
+// drawApp is a Draw.
+func (d *Desk) drawApp(kind token.Kind, set token.Settings) (token.Token, token.Credential, error) {
+	t := token.Token{Model: token.App, State: token.Pending}
+	name, err := secret.Random(d.Rand, labelLen)
+	if err != nil {
+		return t, token.Credential{}, err
+	}
+	t.Label = strings.ToUpper(string(kind) + hex.EncodeToString(name.Reveal()))
+	key, err := secret.Random(d.Rand, seedLens[set.Hash])
+	if err != nil {
+		return t, token.Credential{}, err
+	}
+	return t, token.Credential{Kind: kind, State: token.Pending, Settings: set, Secrets: token.Secrets{Key: key}}, nil
 }
 
 // labelLen is the number of random bytes in a label: the serials that privacyIDEA and LinOTP make themselves have as many.
@@ -111,8 +121,11 @@ type HandOver struct {
 // ErrNotPending is a credential whose secret is not given out any more.
 var ErrNotPending = errors.New("only the secret of a pending app is shown")
 
+// ErrLink is a secret that only whoever has its link and PIN gets.
+var ErrLink = errors.New("this secret is shown by its link alone")
+
 // HandOver reads the pending HOTP or TOTP credential of the token that the query names; the caller destroys the record. The audit
-// event is durable before. ErrNotPending for every other token.
+// event is durable before. ErrNotPending for every other token, and ErrLink for one that a link drew.
 func (d *Desk) HandOver(ctx context.Context, query string, h HandOver) (token.Token, keyfile.Record, error) {
 	t, list, err := d.Show(ctx, query)
 	if err != nil {

@@ -10,34 +10,41 @@ import (
 
 // AddToken implements desk.Apps.
 func (s *Store) AddToken(ctx context.Context, k token.Token, c token.Credential) (token.ID, error) {
-	err := s.change(ctx, func(tx *tx) (err error) {
-		if k.ID, err = tx.addToken(k); err != nil {
-			return err
-		}
-		detail := appDetail{Label: k.Label, Kind: c.Kind, State: c.State}
-		if k.Holder != nil {
-			if err := tx.one(token.ErrNotFound, `UPDATE token SET holder = ? WHERE id = ?`, k.Holder.ID, k.ID); err != nil {
-				return err
-			}
-			detail.Account = k.Holder.Account
-		}
-		c.Token = k.ID
-		if c.ID, err = tx.addCredential(c); err != nil {
-			return err
-		}
-		if err := tx.putSecrets(c.ID, c.Secrets); err != nil {
-			return err
-		}
-		if err := tx.enable(k.ID); err != nil {
-			return err
-		}
-		detail.Credential = c.ID
-		return tx.desk("token.add", tokenObject(k.ID), detail)
+	err := s.change(ctx, func(tx *tx) error {
+		_, err := tx.putApp(&k, c)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("add token: %w", translate(err))
 	}
 	return k.ID, nil
+}
+
+// putApp adds a token with its holder and one credential, and sets their numbers.
+func (t *tx) putApp(k *token.Token, c token.Credential) (token.Credential, error) {
+	var err error
+	if k.ID, err = t.addToken(*k); err != nil {
+		return c, err
+	}
+	detail := appDetail{Label: k.Label, Kind: c.Kind, State: c.State}
+	if k.Holder != nil {
+		if err := t.one(token.ErrNotFound, `UPDATE token SET holder = ? WHERE id = ?`, k.Holder.ID, k.ID); err != nil {
+			return c, err
+		}
+		detail.Account = k.Holder.Account
+	}
+	c.Token = k.ID
+	if c.ID, err = t.addCredential(c); err != nil {
+		return c, err
+	}
+	if err := t.putSecrets(c.ID, c.Secrets); err != nil {
+		return c, err
+	}
+	if err := t.enable(k.ID); err != nil {
+		return c, err
+	}
+	detail.Credential = c.ID
+	return c, t.desk("token.add", tokenObject(k.ID), detail)
 }
 
 // appDetail is the detail of token.add.
@@ -62,6 +69,13 @@ func (s *Store) BeginHandOver(ctx context.Context, id token.CredentialID, h desk
 		}
 		if c.State != token.Pending || k.State != token.Pending {
 			return desk.ErrNotPending
+		}
+		var links int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM activation WHERE token = ?`, k.ID).Scan(&links); err != nil {
+			return err
+		}
+		if links > 0 {
+			return desk.ErrLink
 		}
 		return tx.desk("credential.show", tokenObject(k.ID), struct {
 			Credential token.CredentialID `json:"credential"`

@@ -33,23 +33,26 @@ CREATE TABLE activation (
   pin        BLOB NOT NULL CHECK (length(pin) = 32),         -- of what the operator tells the person
   tries_left INTEGER NOT NULL CHECK (tries_left >= 0),
   settings   TEXT NOT NULL,                                  -- of the credential to be, JSON
-  token      INTEGER REFERENCES token (id),                  -- drawn when the link was opened
-  opened     INTEGER NOT NULL DEFAULT 0,
+  token      INTEGER REFERENCES token (id),                  -- drawn when the link was opened last
+  opened     INTEGER NOT NULL DEFAULT 0,                     -- then
+  wrong      INTEGER NOT NULL DEFAULT 0,                     -- codes since then
   expires    INTEGER NOT NULL,                               -- the link; the secret lives shorter
   done       INTEGER NOT NULL DEFAULT 0,
   cancelled  INTEGER NOT NULL DEFAULT 0,
   created    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX activation_person ON activation (person);
+CREATE INDEX activation_token ON activation (token) WHERE token IS NOT NULL;
 
 CREATE TABLE notice (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   person   INTEGER NOT NULL REFERENCES person (id),
-  subject  TEXT NOT NULL,
-  body     TEXT NOT NULL,
+  kind     TEXT NOT NULL,
+  facts    TEXT NOT NULL,               -- JSON, without secrets and codes
   created  INTEGER NOT NULL,
   sent     INTEGER NOT NULL DEFAULT 0,
+  held     INTEGER NOT NULL DEFAULT 0,  -- nobody else sends it until then
   attempts INTEGER NOT NULL DEFAULT 0,
-  error    TEXT NOT NULL DEFAULT ''
+  error    TEXT NOT NULL DEFAULT ''     -- of the last one
 ) STRICT;
 CREATE INDEX notice_waiting ON notice (id) WHERE sent = 0;

@@ -1,0 +1,134 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// CodeKind says what a code is for.
+type CodeKind string
+
+// The kinds of codes.
+const (
+	TempCodes     CodeKind = "temp"     // until the token is back: some uses, some hours
+	RecoveryCodes CodeKind = "recovery" // a sheet of them: once each, for ever
+)
+
+// Code is a temporary or recovery code without its value, of which only a keyed hash is kept.
+//
+// Guessing: a value is one of 2^50. Failures of a person count together whatever was tried, and 10 lock it until 24 hours after
+// the last (validate.Throttle), so that 10 a day are tried at most: against a temporary code of 72 hours 30 tries, odds of
+// 3e-14; against a sheet of 10 recovery codes, 3,650 a year, odds of 10 × 3,650 / 2^50 = 3e-11.
+type Code struct {
+	ID       int64
+	Kind     CodeKind
+	UsesLeft int
+	Expires  time.Time // zero: never
+	Client   int64     // the only one that may use it; 0: any
+	Created  time.Time
+	Revoked  time.Time // zero: it is not
+}
+
+// Live reports whether the code may be used.
+func (c Code) Live(now time.Time) bool {
+	return c.UsesLeft > 0 && c.Revoked.IsZero() && (c.Expires.IsZero() || now.Before(c.Expires))
+}
+
+// Codes keeps what stands in for a token. Accounts that do not exist are token.ErrNotFound.
+type Codes interface {
+	// AddTempCode revokes the person's temporary codes and adds one with this normalised value. token.ErrNotFound also for the
+	// client.
+	AddTempCode(ctx context.Context, account string, c TempCode, value secret.Bytes) (Code, error)
+	// ReplaceRecoveryCodes revokes the person's recovery codes and trusted browsers, and adds these.
+	ReplaceRecoveryCodes(ctx context.Context, account string, values []secret.Bytes) error
+	// Codes are all of a person, also dead ones, by number.
+	Codes(ctx context.Context, account string) ([]Code, error)
+	// RevokeCodes revokes the live ones of a kind and says how many there were.
+	RevokeCodes(ctx context.Context, account string, kind CodeKind) (int, error)
+}
+
+// TempCode says what a temporary code is good for.
+type TempCode struct {
+	Valid  time.Duration // 0: DefaultTempTime
+	Uses   int           // 0: DefaultTempUses
+	Client int64         // the only one that may use it; 0: any
+	Note   string        // kept in the audit chain
+}
+
+// The bounds of temporary codes.
+const (
+	DefaultTempTime = 8 * time.Hour
+	MaxTempTime     = 72 * time.Hour
+	DefaultTempUses = 3
+	MaxTempUses     = 20
+)
+
+// The sizes of a sheet of recovery codes.
+const (
+	DefaultSheet = 10
+	MaxSheet     = 20
+)
+
+// TempCode makes a code that a person may use instead of a token for a while. The former one is revoked: there is one at a time.
+// The value is normalised, see token.ShowSpoken; it is shown once, and the caller destroys it. The errors are *TextError and
+// token.ErrNotFound for the account or the client.
+func (d *Desk) TempCode(ctx context.Context, account string, c TempCode) (secret.Bytes, Code, error) {
+	c.Valid, c.Uses = orDefault(c.Valid, DefaultTempTime), orDefault(c.Uses, DefaultTempUses)
+	switch {
+	case c.Valid < time.Minute || c.Valid > MaxTempTime:
+		return secret.Bytes{}, Code{}, &TextError{"valid", "a minute to 72 hours are possible"}
+	case c.Uses < 1 || c.Uses > MaxTempUses:
+		return secret.Bytes{}, Code{}, &TextError{"uses", "1 to 20 are possible"}
+	}
+	if err := checkText("note", c.Note, false); err != nil {
+		return secret.Bytes{}, Code{}, err
+	}
+	value, err := token.NewSpoken(d.Rand, token.CodeLen)
+	if err != nil {
+		return value, Code{}, err
+	}
+	code, err := d.Store.AddTempCode(ctx, account, c, value)
+	if err != nil {
+		value.Destroy()
+		return secret.Bytes{}, Code{}, err
+	}
+	return value, code, nil
+}
+
+// RecoveryCodes makes a sheet of n codes, 0 for DefaultSheet, that are good once each; the former sheet is revoked in the same
+// transaction, and browsers that were trusted are not any more. The values are as TempCode's.
+func (d *Desk) RecoveryCodes(ctx context.Context, account string, n int) ([]secret.Bytes, error) {
+	if n = orDefault(n, DefaultSheet); n < 1 || n > MaxSheet {
+		return nil, &TextError{"count", "1 to 20 are possible"}
+	}
+	values := make([]secret.Bytes, n)
+	var err error
+	for i := range values {
+		if values[i], err = token.NewSpoken(d.Rand, token.CodeLen); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = d.Store.ReplaceRecoveryCodes(ctx, account, values)
+	}
+	if err != nil {
+		for _, v := range values {
+			v.Destroy()
+		}
+		return nil, err
+	}
+	return values, nil
+}
+
+// Codes are all of a person, also used, expired and revoked ones.
+func (d *Desk) Codes(ctx context.Context, account string) ([]Code, error) {
+	return d.Store.Codes(ctx, account)
+}
+
+// RevokeCodes revokes the live ones of a kind and says how many there were.
+func (d *Desk) RevokeCodes(ctx context.Context, account string, kind CodeKind) (int, error) {
+	return d.Store.RevokeCodes(ctx, account, kind)
+}

@@ -1,0 +1,433 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// link is a row of activation with its person and the token that was drawn last.
+type link struct {
+	desk.Link
+	pin        []byte // the keyed hash
+	token      token.ID
+	tokenState token.State // "" without one
+	opened     time.Time
+	wrong      int // codes since then
+	done       bool
+	cancelled  bool
+}
+
+// linkSettings are activation.settings.
+type linkSettings struct {
+	Kind     token.Kind     `json:"kind"`
+	Settings token.Settings `json:"settings"`
+}
+
+const linkColumns = `SELECT a.id, a.pin, a.tries_left, a.settings, coalesce(a.token, 0), coalesce(t.state, ''), a.opened, a.wrong, a.expires, a.done, a.cancelled, a.created,
+	p.id, p.account, p.name, p.mail FROM activation a JOIN person p ON p.id = a.person LEFT JOIN token t ON t.id = a.token `
+
+// scanLink leaves State to link.at.
+func scanLink(row scanner) (link, error) {
+	var l link
+	var settings string
+	var opened, expires, done, cancelled, created int64
+	err := row.Scan(&l.ID, &l.pin, &l.TriesLeft, &settings, &l.token, &l.tokenState, &opened, &l.wrong, &expires, &done, &cancelled, &created,
+		&l.Person.ID, &l.Person.Account, &l.Person.Name, &l.Person.Mail)
+	if err != nil {
+		return l, err
+	}
+	var set linkSettings
+	if err := json.Unmarshal([]byte(settings), &set); err != nil {
+		return l, fmt.Errorf("%w: link %d", token.ErrIntegrity, l.ID)
+	}
+	l.Kind, l.Settings = set.Kind, set.Settings
+	l.opened, l.Expires, l.Created = fromMicros(opened), fromMicros(expires), fromMicros(created)
+	l.done, l.cancelled = done != 0, cancelled != 0
+	return l, nil
+}
+
+// at is the state of the link. Whoever got a secret may finish although the link is over meanwhile.
+func (l link) at(now time.Time) desk.LinkState {
+	out := l.token != 0 && l.tokenState == token.Pending
+	switch {
+	case l.done || l.tokenState.Validates():
+		return desk.LinkDone
+	case l.cancelled || l.tokenState.Blocked():
+		return desk.LinkCancelled
+	case l.TriesLeft == 0:
+		return desk.LinkLocked
+	case out && l.wrong < desk.MaxLinkCodes && now.Before(l.opened.Add(desk.SecretTime)):
+		return desk.LinkShown
+	case !now.Before(l.Expires):
+		return desk.LinkExpired
+	}
+	return desk.LinkOpen
+}
+
+func linkObject(id int64) string { return fmt.Sprintf("link %d", id) }
+
+// linkDetail is the detail of the events about links.
+type linkDetail struct {
+	Account string     `json:"account"`
+	Kind    token.Kind `json:"kind,omitempty"`
+	Token   token.ID   `json:"token,omitempty"`
+	Name    string     `json:"name,omitempty"`
+	Moving  int64      `json:"moving,omitempty"`
+	Cause   string     `json:"cause,omitempty"`
+}
+
+// AddLink implements desk.Links.
+func (s *Store) AddLink(ctx context.Context, n desk.NewLink) (desk.Link, error) {
+	l := desk.Link{Kind: n.Kind, Settings: n.Settings, State: desk.LinkOpen, TriesLeft: desk.PINTries}
+	settings, err := json.Marshal(linkSettings{n.Kind, n.Settings})
+	if err != nil {
+		return l, err
+	}
+	err = s.change(ctx, func(tx *tx) error {
+		if l.Person, err = personOf(ctx, tx, n.Account); err != nil {
+			return err
+		}
+		l.Created, l.Expires = tx.now, tx.now.Add(n.Valid)
+		r, err := tx.Exec(`INSERT INTO activation (person, hash, pin, tries_left, settings, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			l.Person.ID, s.handle(n.Value), s.handle(n.Value, n.PIN), l.TriesLeft, string(settings), micros(l.Expires), micros(l.Created))
+		if err != nil {
+			return err
+		}
+		if l.ID, err = r.LastInsertId(); err != nil {
+			return err
+		}
+		if err := tx.notify(l.Person.ID, desk.NoticeLink, desk.Facts{Until: l.Expires.UTC()}); err != nil {
+			return err
+		}
+		return tx.desk("link.make", linkObject(l.ID), linkDetail{Account: n.Account, Kind: n.Kind})
+	})
+	if err != nil {
+		return desk.Link{}, fmt.Errorf("make link: %w", translate(err))
+	}
+	return l, nil
+}
+
+// Links implements desk.Links.
+func (s *Store) Links(ctx context.Context, account string) ([]desk.Link, error) {
+	list, err := collect(ctx, s.read, scanLink, linkColumns+`WHERE ?1 = '' OR p.account = ?1 ORDER BY a.id`, account)
+	if err == nil && account != "" && len(list) == 0 {
+		_, err = personOf(ctx, s.read, account)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", translate(err))
+	}
+	out := make([]desk.Link, len(list))
+	for i, l := range list {
+		out[i] = l.Link
+		out[i].State = l.at(s.now())
+	}
+	return out, nil
+}
+
+// CancelLink implements desk.Links.
+func (s *Store) CancelLink(ctx context.Context, id int64) error {
+	err := s.change(ctx, func(tx *tx) error {
+		l, err := scanLink(tx.QueryRowContext(ctx, linkColumns+`WHERE a.id = ?`, id))
+		if err != nil {
+			return err
+		}
+		if st := l.at(tx.now); st != desk.LinkOpen && st != desk.LinkShown {
+			return token.ErrConflict
+		}
+		return tx.cancelLink(l, "")
+	})
+	if err != nil {
+		return fmt.Errorf("cancel link %d: %w", id, translate(err))
+	}
+	return nil
+}
+
+func (t *tx) cancelLink(l link, cause string) error {
+	if err := t.one(token.ErrConflict, `UPDATE activation SET cancelled = ? WHERE id = ? AND done = 0 AND cancelled = 0`, micros(t.now), l.ID); err != nil {
+		return err
+	}
+	if err := t.endSecret(l); err != nil {
+		return err
+	}
+	return t.desk("link.cancel", linkObject(l.ID), linkDetail{Account: l.Person.Account, Token: l.token, Cause: cause})
+}
+
+// cancelLinks cancels the links of a person that are open, and counts them. cause is for the audit chain.
+func (t *tx) cancelLinks(ctx context.Context, person token.PersonID, cause string) (int, error) {
+	list, err := collect(ctx, t, scanLink, linkColumns+`WHERE a.person = ? AND a.done = 0 AND a.cancelled = 0 ORDER BY a.id`, person)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, l := range list {
+		if st := l.at(t.now); st != desk.LinkOpen && st != desk.LinkShown {
+			continue
+		}
+		if err := t.cancelLink(l, cause); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// expireSecrets revokes what links drew and nobody proved in time, and counts it.
+func (t *tx) expireSecrets(ctx context.Context) (int, error) {
+	list, err := collect(ctx, t, scanLink, linkColumns+`WHERE t.state = 'pending' ORDER BY a.id`)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, l := range list {
+		if l.at(t.now) == desk.LinkShown {
+			continue
+		}
+		if err := t.endSecret(l); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// endSecret revokes the pending token that a link drew, if there is one, and deletes its secret.
+func (t *tx) endSecret(l link) error {
+	if l.token == 0 || l.tokenState != token.Pending {
+		return nil
+	}
+	next, err := l.tokenState.Next(token.Revoke)
+	if err != nil {
+		return err
+	}
+	if err := t.setTokenState(l.token, next); err != nil {
+		return err
+	}
+	if _, err := t.Exec(`DELETE FROM secret WHERE credential IN (SELECT id FROM credential WHERE token = ?)`, l.token); err != nil {
+		return err
+	}
+	_, err = t.Exec(`UPDATE credential SET state = ?, revoked_at = ? WHERE token = ? AND state = 'pending'`, string(next), micros(t.now), l.token)
+	if err != nil {
+		return err
+	}
+	if err := t.enable(l.token); err != nil {
+		return err
+	}
+	return t.desk("token.revoke", tokenObject(l.token), linkDetail{Account: l.Person.Account, Cause: linkObject(l.ID)})
+}
+
+// LinkState implements desk.Links.
+func (s *Store) LinkState(ctx context.Context, value string) (desk.LinkState, error) {
+	l, err := s.linkOf(ctx, s.read, value)
+	if errors.Is(translate(err), token.ErrNotFound) {
+		return desk.LinkUnknown, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("open link: %w", translate(err))
+	}
+	return l.at(s.now()), nil
+}
+
+func (s *Store) linkOf(ctx context.Context, q querier, value string) (link, error) {
+	return scanLink(q.QueryRowContext(ctx, linkColumns+`WHERE a.hash = ?`, s.handle(secret.New([]byte(value)))))
+}
+
+// enterLink finds a link, and its state after somebody tried a PIN. The try is taken by a guarded statement before it is looked
+// at, and given back if the PIN was right, so that of many at once none is free. errUnchanged: nothing was tried.
+func (t *tx) enterLink(ctx context.Context, value, pin string) (link, desk.LinkState, error) {
+	l, err := t.s.linkOf(ctx, t, value)
+	if errors.Is(translate(err), token.ErrNotFound) {
+		return l, desk.LinkUnknown, errUnchanged
+	}
+	if err != nil {
+		return l, "", err
+	}
+	state := l.at(t.now)
+	switch {
+	case state != desk.LinkOpen && state != desk.LinkShown:
+		return l, state, errUnchanged
+	case pin == "":
+		return l, desk.LinkWrongPIN, errUnchanged
+	}
+	n, err := t.count(`UPDATE activation SET tries_left = tries_left - 1 WHERE id = ? AND tries_left > 0`, l.ID)
+	if err != nil {
+		return l, "", err
+	}
+	if n == 0 {
+		return l, desk.LinkLocked, errUnchanged
+	}
+	t.actor = personObject(l.Person)
+	if hmac.Equal(l.pin, t.s.handle(secret.New([]byte(value)), secret.New([]byte(pin)))) {
+		return l, state, t.one(token.ErrNotFound, `UPDATE activation SET tries_left = tries_left + 1 WHERE id = ?`, l.ID)
+	}
+	if l.TriesLeft > 1 {
+		return l, desk.LinkWrongPIN, nil
+	}
+	if err := t.endSecret(l); err != nil {
+		return l, "", err
+	}
+	return l, desk.LinkLocked, t.desk("link.lock", linkObject(l.ID), linkDetail{Account: l.Person.Account, Token: l.token})
+}
+
+// ShowLink implements desk.Links.
+func (s *Store) ShowLink(ctx context.Context, value, pin string, draw desk.Draw) (desk.LinkState, token.CredentialID, error) {
+	var state desk.LinkState
+	var id token.CredentialID
+	err := s.change(ctx, func(tx *tx) (err error) {
+		var l link
+		if l, state, err = tx.enterLink(ctx, value, pin); err != nil {
+			return err
+		}
+		switch state {
+		case desk.LinkOpen:
+			if id, err = tx.drawFor(&l, draw); err != nil {
+				return err
+			}
+			state = desk.LinkShown
+		case desk.LinkShown:
+			err = tx.QueryRowContext(ctx, `SELECT id FROM credential WHERE token = ? AND state = 'pending'`, l.token).Scan(&id)
+			if err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+		return tx.desk("credential.show", tokenObject(l.token), struct {
+			Credential token.CredentialID `json:"credential"`
+			desk.HandOver
+		}{id, desk.HandOver{Form: "link", File: linkObject(l.ID)}})
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return "", 0, fmt.Errorf("show link: %w", translate(err))
+	}
+	return state, id, nil
+}
+
+// drawFor gives a link a fresh token; the one before is revoked.
+func (t *tx) drawFor(l *link, draw desk.Draw) (token.CredentialID, error) {
+	if err := t.endSecret(*l); err != nil {
+		return 0, err
+	}
+	k, c, err := draw(l.Kind, l.Settings)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Secrets.Destroy()
+	k.Holder = &l.Person
+	if c, err = t.putApp(&k, c); err != nil {
+		return 0, err
+	}
+	l.token = k.ID
+	err = t.one(token.ErrNotFound, `UPDATE activation SET token = ?, opened = ?, wrong = 0 WHERE id = ?`, k.ID, micros(t.now), l.ID)
+	return c.ID, err
+}
+
+// FinishLink implements desk.Links.
+func (s *Store) FinishLink(ctx context.Context, value, pin, name string, prove desk.Prove) (desk.LinkState, desk.Proof, error) {
+	var state desk.LinkState
+	var proof desk.Proof
+	err := s.change(ctx, func(tx *tx) (err error) {
+		var l link
+		l, state, err = tx.enterLink(ctx, value, pin)
+		if err != nil || state != desk.LinkShown {
+			return err
+		}
+		if err := tx.freeName(ctx, l, name); err != nil {
+			return err
+		}
+		c, err := oneCredential(ctx, tx, `WHERE c.token = ? AND c.state = 'pending'`, l.token)
+		if err != nil {
+			return err
+		}
+		if c.Secrets, err = s.secrets(ctx, tx, c.ID); err != nil {
+			return err
+		}
+		defer c.Secrets.Destroy()
+		n, p, err := prove(c)
+		if err != nil {
+			return err
+		}
+		if proof = p; proof == desk.Proven {
+			if proof, err = tx.activate(l, c, n, name); err != nil {
+				return err
+			}
+		}
+		if proof == desk.Proven {
+			state = desk.LinkDone
+			return nil
+		}
+		state, err = tx.wrongCode(l)
+		return err
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return "", "", fmt.Errorf("finish link: %w", translate(err))
+	}
+	return state, proof, nil
+}
+
+// freeName is a *desk.TextError if the person has another live token of that name. Case does not count.
+func (t *tx) freeName(ctx context.Context, l link, name string) error {
+	var taken int
+	err := t.QueryRowContext(ctx, `SELECT count(*) FROM token WHERE holder = ? AND lower(name) = lower(?) AND state <> 'revoked' AND id <> ?`,
+		l.Person.ID, name, l.token).Scan(&taken)
+	if err == nil && taken > 0 {
+		err = &desk.TextError{Field: "name", Cause: "another token of this person has it"}
+	}
+	return err
+}
+
+// activate spends the code and makes the app active. The first statement decides.
+func (t *tx) activate(l link, c token.Credential, n token.Counters, name string) (desk.Proof, error) {
+	raised, err := t.count(`UPDATE counter SET moving = ?1, at = ?2, drift = ?3, drift_at = ?4 WHERE credential = ?5 AND moving < ?1`,
+		n.Moving, micros(t.now), n.Clock.Drift, micros(n.Clock.At), c.ID)
+	if err != nil || raised == 0 {
+		return desk.NotNewer, err
+	}
+	next, err := c.State.Next(token.Prove)
+	if err != nil {
+		return "", err
+	}
+	err = t.one(token.ErrConflict, `UPDATE credential SET state = ?, proven_at = ? WHERE id = ? AND state = ?`, string(next), micros(t.now), c.ID, string(c.State))
+	if err != nil {
+		return "", err
+	}
+	if next, err = l.tokenState.Next(token.Prove); err != nil {
+		return "", err
+	}
+	err = t.one(token.ErrConflict, `UPDATE token SET state = ?, name = ?, issued_at = ? WHERE id = ? AND state = ?`, string(next), name, micros(t.now), l.token, string(l.tokenState))
+	if err != nil {
+		return "", err
+	}
+	if err := t.enable(l.token); err != nil {
+		return "", err
+	}
+	if err := t.one(token.ErrConflict, `UPDATE activation SET done = ? WHERE id = ? AND done = 0 AND cancelled = 0`, micros(t.now), l.ID); err != nil {
+		return "", err
+	}
+	if err := t.notify(l.Person.ID, desk.NoticeActivated, desk.Facts{Token: name}); err != nil {
+		return "", err
+	}
+	return desk.Proven, t.desk("link.finish", tokenObject(l.token), linkDetail{Account: l.Person.Account, Token: l.token, Name: name, Moving: n.Moving, Cause: linkObject(l.ID)})
+}
+
+// wrongCode counts a code that proved nothing, and says where the link is then.
+func (t *tx) wrongCode(l link) (desk.LinkState, error) {
+	if err := t.one(token.ErrNotFound, `UPDATE activation SET wrong = wrong + 1 WHERE id = ?`, l.ID); err != nil {
+		return "", err
+	}
+	if l.wrong++; l.wrong < desk.MaxLinkCodes {
+		return desk.LinkShown, nil
+	}
+	if err := t.endSecret(l); err != nil {
+		return "", err
+	}
+	l.tokenState = token.Revoked
+	return l.at(t.now), nil
+}
