@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"time"
@@ -48,22 +47,8 @@ type Operators interface {
 	EndSession(ctx context.Context, value secret.Bytes) error
 }
 
-// Random values that are handed out: 32 bytes as base64url, 43 characters; an API token with a prefix by which it is known when
-// it turns up in a wrong place.
-const (
-	valueLen       = 32
-	apiTokenPrefix = "td_"
-)
-
-// random draws such a value.
-func (d *Desk) random(prefix string) (secret.Bytes, error) {
-	raw, err := secret.Random(d.Rand, valueLen)
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	defer raw.Destroy()
-	return secret.New(base64.RawURLEncoding.AppendEncode([]byte(prefix), raw.Reveal())), nil
-}
+// apiTokenPrefix is in front of an API token, 32 random bytes as base64url: by it a token is known when it turns up in a wrong place.
+const apiTokenPrefix = "td_"
 
 // AddOperator registers a member of staff. The API token is in the answer; the caller shows it once and destroys it. The errors
 // are *TextError, ErrRole and token.ErrDuplicate.
@@ -80,10 +65,12 @@ func (d *Desk) AddOperator(ctx context.Context, name string, roles []Role) (Oper
 			each = append(each, r)
 		}
 	}
-	apiToken, err := d.random(apiTokenPrefix)
+	text, err := randomText(d.Rand)
 	if err != nil {
 		return Operator{}, secret.Bytes{}, err
 	}
+	defer text.Destroy()
+	apiToken := secret.New(append([]byte(apiTokenPrefix), text.Reveal()...))
 	o, err := d.Store.AddOperator(ctx, Operator{Name: name, Roles: each, Active: true}, apiToken)
 	if err != nil {
 		apiToken.Destroy()

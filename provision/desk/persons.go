@@ -103,8 +103,8 @@ type PersonRow struct {
 	Err     *keyfile.RowError
 }
 
-// ImportPersons reads a CSV file of persons: a header line with the columns account, name and mail in any order, of which
-// only account is required; then one person a line. report is called for each row, in the order of the file; good rows are
+// ImportPersons reads a CSV file of persons: a header line with the columns account, name, mail and groups (with semicolons
+// between them) in any order, of which only account is required; then one person a line. report is called for each row, in the order of the file; good rows are
 // kept whatever the others are. The error is the header's (*keyfile.RowError), the reader's or the store's: what was
 // reported before it is stored.
 func (d *Desk) ImportPersons(ctx context.Context, r io.Reader, report func(PersonRow)) error {
@@ -163,8 +163,8 @@ func readPersons(r io.Reader) func(yield func(personRow, error) bool) {
 		columns := slices.Clone(header)
 		for i, c := range columns {
 			columns[i] = strings.ToLower(strings.TrimSpace(c))
-			if !slices.Contains([]string{"account", "name", "mail"}, columns[i]) || slices.Contains(columns[:i], columns[i]) {
-				yield(personRow{}, headerError(1, i+1, "the header has the columns account, name, mail, each once", nil))
+			if !slices.Contains([]string{"account", "name", "mail", "groups"}, columns[i]) || slices.Contains(columns[:i], columns[i]) {
+				yield(personRow{}, headerError(1, i+1, "the header has the columns account, name, mail, groups, each once", nil))
 				return
 			}
 		}
@@ -210,14 +210,31 @@ func parsePerson(in *csv.Reader, columns, fields []string, err error) (personRow
 		return bad(min(len(fields), len(columns)), "row", fmt.Sprintf("has %d fields, the header has %d", len(fields), len(columns)))
 	}
 	row := personRow{line: line}
+	var groups string
 	for i, c := range columns {
-		*map[string]*string{"account": &row.Account, "name": &row.Name, "mail": &row.Mail}[c] = strings.Clone(strings.TrimSpace(fields[i]))
+		*map[string]*string{"account": &row.Account, "name": &row.Name, "mail": &row.Mail, "groups": &groups}[c] = strings.Clone(strings.TrimSpace(fields[i]))
 	}
+	row.Groups = parseGroups(groups)
 	var te *TextError
 	if errors.As(checkPerson(row.Person), &te) {
-		return bad(slices.Index(columns, te.Field), te.Field, te.Cause)
+		column := te.Field
+		if column == "group" {
+			column = "groups"
+		}
+		return bad(slices.Index(columns, column), column, te.Cause)
 	}
 	return row, nil
+}
+
+// parseGroups reads names between semicolons, with blanks around them or not.
+func parseGroups(text string) []string {
+	var list []string
+	for name := range strings.SplitSeq(text, ";") {
+		if name = strings.TrimSpace(name); name != "" {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // withoutBOM skips the mark that spreadsheets put in front.

@@ -27,11 +27,11 @@ type Session struct {
 func (d *Desk) LogIn(ctx context.Context, apiToken string) (Session, Operator, error) {
 	given := secret.New([]byte(apiToken))
 	defer given.Destroy()
-	value, err := d.random("")
+	value, err := randomText(d.Rand)
 	if err != nil {
 		return Session{}, Operator{}, err
 	}
-	csrf, err := d.random("")
+	csrf, err := randomText(d.Rand)
 	if err != nil {
 		return Session{}, Operator{}, err
 	}

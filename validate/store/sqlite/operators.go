@@ -16,9 +16,9 @@ const (
 	sessionMark  = "session"
 )
 
-// mark is by what a handed-out value is found again. What is stored gives nothing away, and how long an index is searched for it
+// markOf is by what a handed-out value is found again. What is stored gives nothing away, and how long an index is searched for it
 // tells nothing about the value: without the sealing key nobody knows which mark a value has.
-func (s *Store) mark(what string, value secret.Bytes) []byte {
+func (s *Store) markOf(what string, value secret.Bytes) []byte {
 	m := s.keys.Sealing.Mark(secret.New([]byte(what)), value)
 	return m[:]
 }
@@ -59,7 +59,7 @@ func (t *tx) operator(action string, o desk.Operator, roles []desk.Role) error {
 func (s *Store) AddOperator(ctx context.Context, o desk.Operator, apiToken secret.Bytes) (desk.Operator, error) {
 	err := s.change(ctx, func(tx *tx) error {
 		r, err := tx.Exec(`INSERT INTO operator (name, roles, hash, active, created) VALUES (?, ?, ?, 1, ?)`,
-			o.Name, joinRoles(o.Roles), s.mark(apiTokenMark, apiToken), micros(tx.now))
+			o.Name, joinRoles(o.Roles), s.markOf(apiTokenMark, apiToken), micros(tx.now))
 		if err != nil {
 			return err
 		}
@@ -115,5 +115,5 @@ func (s *Store) Authenticate(ctx context.Context, apiToken secret.Bytes) (desk.O
 }
 
 func (s *Store) authenticate(ctx context.Context, q querier, apiToken secret.Bytes) (desk.Operator, error) {
-	return scanOperator(q.QueryRowContext(ctx, `SELECT `+operatorColumns+` FROM operator o WHERE o.hash = ? AND o.active = 1`, s.mark(apiTokenMark, apiToken)))
+	return scanOperator(q.QueryRowContext(ctx, `SELECT `+operatorColumns+` FROM operator o WHERE o.hash = ? AND o.active = 1`, s.markOf(apiTokenMark, apiToken)))
 }

@@ -21,7 +21,7 @@ func (s *Store) AddSession(ctx context.Context, apiToken, value secret.Bytes, cs
 			return err
 		}
 		_, err = tx.Exec(`INSERT INTO session (hash, operator, csrf, created, seen) VALUES (?1, ?2, ?3, ?4, ?4)`,
-			s.mark(sessionMark, value), o.ID, csrf, micros(tx.now))
+			s.markOf(sessionMark, value), o.ID, csrf, micros(tx.now))
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (s *Store) Session(ctx context.Context, value secret.Bytes) (desk.Operator,
 }
 
 func (s *Store) session(ctx context.Context, value secret.Bytes) (o desk.Operator, csrf string, err error) {
-	hash, now := s.mark(sessionMark, value), s.now()
+	hash, now := s.markOf(sessionMark, value), s.now()
 	var seen int64
 	row := s.read.QueryRowContext(ctx, `SELECT s.csrf, s.seen, `+operatorColumns+` FROM session s JOIN operator o ON o.id = s.operator
 		WHERE s.hash = ? AND o.active = 1 AND s.seen > ? AND s.created > ?`,
@@ -69,7 +69,7 @@ func (s scanAfter) Scan(into ...any) error { return s.row.Scan(append(s.first, i
 
 // EndSession implements desk.Operators.
 func (s *Store) EndSession(ctx context.Context, value secret.Bytes) error {
-	hash := s.mark(sessionMark, value)
+	hash := s.markOf(sessionMark, value)
 	err := s.change(ctx, func(tx *tx) error {
 		o, err := scanOperator(tx.QueryRowContext(ctx, `SELECT `+operatorColumns+` FROM session s JOIN operator o ON o.id = s.operator WHERE s.hash = ?`, hash))
 		if err != nil {
