@@ -1,0 +1,159 @@
+package api
+
+import (
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// proofAnswer is what came of a verb that asks for codes. Refused leaves the token as it was; with another token's code the token may
+// be that one.
+type proofAnswer struct {
+	Result string     `json:"result"` // "done" or "refused"
+	Proof  desk.Proof `json:"proof"`
+	Token  tokenView  `json:"token"`
+}
+
+func proofOf(t token.Token, p desk.Proof, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	a := proofAnswer{"refused", p, viewToken(t)}
+	if p == desk.Proven {
+		a.Result = "done"
+	}
+	return a, nil
+}
+
+type blockRequest struct {
+	Reason token.Reason `json:"reason"`
+	Note   string       `json:"note"`
+	Until  time.Time    `json:"until"` // RFC 3339
+}
+
+type blockAnswer struct {
+	Was     token.State  `json:"was"`
+	Effects desk.Effects `json:"effects"`
+	Token   tokenView    `json:"token"`
+}
+
+func (c *call) block() (any, error) {
+	q, err := read[blockRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	return c.blockAs(desk.Block{Reason: q.Reason, Note: q.Note, Until: q.Until})
+}
+
+type noteRequest struct {
+	Note string `json:"note"`
+}
+
+func (c *call) lost() (any, error) {
+	q, err := read[noteRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	return c.blockAs(desk.Block{Reason: token.ReasonLost, Note: q.Note})
+}
+
+func (c *call) blockAs(b desk.Block) (any, error) {
+	was, now, effects, err := c.Desk.Block(c.ctx, c.id(), b)
+	return blockAnswer{was.State, effects, viewToken(now)}, err
+}
+
+type nothing struct{}
+
+type changedAnswer struct {
+	Token tokenView `json:"token"`
+}
+
+func (c *call) undo() (any, error) {
+	if _, err := read[nothing](c); err != nil {
+		return nil, err
+	}
+	t, err := c.Desk.Undo(c.ctx, c.id())
+	return changedAnswer{viewToken(t)}, err
+}
+
+type codesRequest struct {
+	Codes []string `json:"codes"` // one, or two that follow each other
+}
+
+func (c *call) restore() (any, error) {
+	q, err := read[codesRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	return proofOf(c.Desk.Restore(c.ctx, c.id(), q.Codes))
+}
+
+type issueRequest struct {
+	To      string       `json:"to"` // account
+	IDCheck desk.IDCheck `json:"id_check"`
+	Codes   []string     `json:"codes"`
+	Replace token.ID     `json:"replace"` // the number of the token that it replaces
+	Note    string       `json:"note"`
+}
+
+func (c *call) issue() (any, error) {
+	q, err := read[issueRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	i := desk.Issue{To: q.To, IDCheck: q.IDCheck, Codes: q.Codes, Note: q.Note}
+	if q.Replace != 0 {
+		i.Replace = desk.ByID(q.Replace)
+	}
+	return proofOf(c.Desk.Issue(c.ctx, c.id(), i))
+}
+
+type confirmRequest struct {
+	Codes []string `json:"codes"`
+	Name  string   `json:"name"` // as its holder calls it
+}
+
+func (c *call) confirm() (any, error) {
+	q, err := read[confirmRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	return proofOf(c.Desk.Confirm(c.ctx, c.id(), q.Codes, q.Name))
+}
+
+type resyncRequest struct {
+	First  string `json:"first"`
+	Second string `json:"second"`
+}
+
+func (c *call) resync() (any, error) {
+	q, err := read[resyncRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	t, _, proof, err := c.Desk.Resync(c.ctx, c.id(), q.First, q.Second)
+	return proofOf(t, proof, err)
+}
+
+type returnRequest struct {
+	Codes []string `json:"codes"`
+	Note  string   `json:"note"`
+}
+
+func (c *call) giveBack() (any, error) {
+	q, err := read[returnRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	return proofOf(c.Desk.Return(c.ctx, c.id(), q.Codes, q.Note))
+}
+
+func (c *call) retire() (any, error) {
+	q, err := read[noteRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.Desk.Retire(c.ctx, c.id(), q.Note)
+	return changedAnswer{viewToken(t)}, err
+}
