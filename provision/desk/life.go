@@ -88,6 +88,9 @@ type Swept struct {
 // ErrHeld is a token that somebody else holds.
 var ErrHeld = errors.New("somebody else holds it")
 
+// ErrNoClock is a token without a TOTP credential.
+var ErrNoClock = errors.New("it has no TOTP credential")
+
 // UndoError says why a block cannot be undone.
 type UndoError struct{ Cause string }
 

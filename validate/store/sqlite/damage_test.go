@@ -110,7 +110,7 @@ func TestSecretsAreSealedAtRest(t *testing.T) {
 	harness{s, s}.Block(t, id)
 	typed := c.Press(t, yubiotp.Token{UseCounter: 3})
 	d := desk.Desk{Store: s, Now: time.Now, Rand: rand.Reader}
-	if _, outcome, err := d.Restore(t.Context(), typed, typed); err != nil || outcome != desk.Restored {
+	if _, outcome, err := d.Restore(t.Context(), typed, []string{typed}); err != nil || outcome != desk.Proven {
 		t.Fatal(outcome, err)
 	}
 	for name, content := range p.files(t) {

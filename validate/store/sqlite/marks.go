@@ -10,7 +10,7 @@ import (
 )
 
 // A mark knows a credential's secret again, also a revoked one's, so that an import finds it under any name without opening
-// all there are.
+// all there are. It outlives the secret of a credential that was given up.
 
 func (s *Store) mark(key, privateID secret.Bytes) []byte {
 	m := s.keys.Sealing.Mark(key, privateID)
@@ -25,8 +25,7 @@ func (t *tx) putMark(id token.CredentialID, secrets token.Secrets) error {
 
 // marked are the credentials that have, or had, the record's secret; live ones first.
 func (s *Store) marked(ctx context.Context, q querier, r keyfile.Record) ([]token.Credential, error) {
-	return collect(ctx, q, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE c.mark = ?
-		AND EXISTS (SELECT 1 FROM secret x WHERE x.credential = c.id) ORDER BY c.state = 'revoked', c.id`, s.mark(r.Key, r.PrivateID))
+	return collect(ctx, q, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE c.mark = ? ORDER BY c.state = 'revoked', c.id`, s.mark(r.Key, r.PrivateID))
 }
 
 // unmarked are the credentials with secrets that a program without marks wrote.

@@ -137,5 +137,9 @@ func (t *tx) setTokenState(id token.ID, s token.State) error {
 }
 
 func (t *tx) setCredentialState(id token.CredentialID, s token.State) error {
-	return t.one(token.ErrNotFound, `UPDATE credential SET state = ? WHERE id = ?`, string(s), id)
+	var revoked time.Time
+	if s == token.Revoked {
+		revoked = t.now
+	}
+	return t.one(token.ErrNotFound, `UPDATE credential SET state = ?, revoked_at = ? WHERE id = ?`, string(s), micros(revoked), id)
 }

@@ -72,7 +72,7 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		}
 	}
 	if e.Holder != nil {
-		if _, err := t.Exec(`UPDATE token SET holder = ? WHERE id = ?`, e.Holder.ID, e.Token); err != nil {
+		if _, err := t.Exec(`UPDATE token SET holder = ?, issued_at = ? WHERE id = ?`, e.Holder.ID, micros(t.now), e.Token); err != nil {
 			return err
 		}
 		detail.Holder, detail.Account = e.Holder.ID, e.Holder.Account
@@ -137,7 +137,7 @@ func (s *Store) Abort(ctx context.Context, id token.EntryID, from token.Phase, r
 		if err := tx.setCredentialState(e.Credential.ID, next); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM secret WHERE credential = ?`, e.Credential.ID); err != nil {
+		if err := tx.forget(e.Credential.ID); err != nil {
 			return err
 		}
 		if err := tx.advance(e, token.Aborted, "ledger.abort", &ledgerDetail{Reason: reason}); err != nil {
@@ -149,4 +149,13 @@ func (s *Store) Abort(ctx context.Context, id token.EntryID, from token.Phase, r
 		return fmt.Errorf("abort entry %d: %w", id, translate(err))
 	}
 	return nil
+}
+
+// forget destroys secrets that were never on a key.
+func (t *tx) forget(id token.CredentialID) error {
+	if _, err := t.Exec(`DELETE FROM secret WHERE credential = ?`, id); err != nil {
+		return err
+	}
+	_, err := t.Exec(`UPDATE credential SET mark = x'' WHERE id = ?`, id)
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
@@ -135,7 +136,7 @@ func (h harness) token(t testing.TB, id token.CredentialID) token.ID {
 
 func (h harness) Block(t testing.TB, id token.CredentialID) {
 	t.Helper()
-	if err := h.s.Block(t.Context(), h.token(t, id), token.ReasonLost, ""); err != nil {
+	if _, err := h.s.Block(t.Context(), h.token(t, id), desk.Block{Reason: token.ReasonLost}); err != nil {
 		t.Error(err)
 	}
 }

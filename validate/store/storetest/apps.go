@@ -93,7 +93,8 @@ func testAppRefusals(t *testing.T, s deskSuite) {
 	r := yubico(2, 0)
 	stock := keyfile.Record{Kind: token.TOTP, Label: "STOCK1", Key: r.Key}
 	s.imported(t, stock)
-	s.must(t, s.Block(t.Context(), k.ID, token.ReasonLost, ""))
+	_, err = s.Block(t.Context(), k.ID, desk.Block{Reason: token.ReasonLost})
+	s.must(t, err)
 	for _, query := range []string{"101", "STOCK1", k.Label} {
 		if _, rec, err := s.d.HandOver(t.Context(), query, desk.HandOver{}); !errors.Is(err, desk.ErrNotPending) || rec.Key.Len() != 0 {
 			t.Errorf("%s: %v", query, err)

@@ -170,7 +170,7 @@ func testDeskFind(t *testing.T, s deskSuite) {
 func testDeskBlock(t *testing.T, s deskSuite) {
 	id := s.key(t, 1)
 	block := func(r token.Reason) error {
-		_, _, err := s.d.Block(t.Context(), "101", r, "called at the desk")
+		_, _, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: r, Note: "called at the desk"})
 		return err
 	}
 	is := func(state token.State, r token.Reason) {
@@ -192,17 +192,17 @@ func testDeskBlock(t *testing.T, s deskSuite) {
 	is(token.Lost, token.ReasonStolen)
 	s.must(t, block(token.ReasonForgotten)) // softer: only told
 	is(token.Lost, token.ReasonStolen)
-	was, now, err := s.d.Block(t.Context(), "101", token.ReasonStolen, "")
+	was, now, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonStolen})
 	if err != nil || was.State != token.Lost || now.State != token.Lost {
 		t.Errorf("stolen again: %+v, %+v, %v", was, now, err)
 	}
 	if err := block("bored"); !errors.Is(err, desk.ErrReason) {
 		t.Errorf("no reason: %v", err)
 	}
-	if _, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "two\nlines"); err == nil {
+	if _, _, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonLost, Note: "two\nlines"}); err == nil {
 		t.Error("a note of two lines was taken")
 	}
-	if _, _, err := s.d.Block(t.Context(), "4711", token.ReasonLost, ""); !errors.Is(err, token.ErrNotFound) {
+	if _, _, _, err := s.d.Block(t.Context(), "4711", desk.Block{Reason: token.ReasonLost}); !errors.Is(err, token.ErrNotFound) {
 		t.Errorf("nobody's token: %v", err)
 	}
 }
@@ -210,10 +210,10 @@ func testDeskBlock(t *testing.T, s deskSuite) {
 func testRestore(t *testing.T, s deskSuite) {
 	id := s.key(t, 1)
 	s.key(t, 2)
-	if _, _, err := s.d.Restore(t.Context(), "101", otp(t, 1, 2, 0)); !isTransition(err) {
+	if _, _, err := s.d.Restore(t.Context(), "101", []string{otp(t, 1, 2, 0)}); !isTransition(err) {
 		t.Errorf("not blocked: %v", err)
 	}
-	_, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "")
+	_, _, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonLost})
 	s.must(t, err)
 	c, err := s.Find(t.Context(), id)
 	s.must(t, err)
@@ -222,19 +222,19 @@ func testRestore(t *testing.T, s deskSuite) {
 	stranger.PublicID = id
 	for name, tc := range map[string]struct {
 		otp  string
-		want desk.Restoration
+		want desk.Proof
 	}{
-		"nothing": {"", desk.NotAnOTP}, "text": {"restore please", desk.NotAnOTP}, "other token": {otp(t, 2, 9, 9), desk.OtherToken},
+		"nothing": {"", desk.NoCode}, "text": {"restore please", desk.NoCode}, "other token": {otp(t, 2, 9, 9), desk.OtherToken},
 		"unknown": {otp(t, 77, 9, 9), desk.OtherToken}, "of before": {otp(t, 1, 1, 0), desk.NotNewer}, "seen while blocked": {otp(t, 1, 5, 0), desk.NotNewer},
-		"older than seen": {otp(t, 1, 4, 255), desk.NotNewer}, "another key": {stranger.Press(t, yubiotp.Token{UseCounter: 9}), desk.BadOTP},
+		"older than seen": {otp(t, 1, 4, 255), desk.NotNewer}, "another key": {stranger.Press(t, yubiotp.Token{UseCounter: 9}), desk.WrongCode},
 	} {
-		k, got, err := s.d.Restore(t.Context(), "101", tc.otp)
+		k, got, err := s.d.Restore(t.Context(), "101", []string{tc.otp})
 		if err != nil || got != tc.want || k.State != token.Lost {
 			t.Errorf("%s: %s, %s, %v; want %s", name, got, k.State, err, tc.want)
 		}
 	}
-	k, got, err := s.d.Restore(t.Context(), "101", " "+otp(t, 1, 5, 1)+"\n")
-	if err != nil || got != desk.Restored || k.State != token.Active || k.Reason != "" || !k.BlockedAt.IsZero() {
+	k, got, err := s.d.Restore(t.Context(), "101", []string{" " + otp(t, 1, 5, 1) + "\n"})
+	if err != nil || got != desk.Proven || k.State != token.Active || k.Reason != "" || !k.BlockedAt.IsZero() {
 		t.Fatalf("%s, %+v, %v", got, k, err)
 	}
 	if s.press(t, id, 5, 1) {
@@ -243,9 +243,9 @@ func testRestore(t *testing.T, s deskSuite) {
 	if !s.press(t, id, 5, 2) {
 		t.Error("the next OTP was refused")
 	}
-	_, _, err = s.d.Block(t.Context(), dvorak(otp(t, 1, 5, 3)), token.ReasonForgotten, "")
+	_, _, _, err = s.d.Block(t.Context(), dvorak(otp(t, 1, 5, 3)), desk.Block{Reason: token.ReasonForgotten})
 	s.must(t, err)
-	if k, got, err := s.d.Restore(t.Context(), "101", dvorak(otp(t, 1, 5, 4))); err != nil || got != desk.Restored || k.State != token.Active {
+	if k, got, err := s.d.Restore(t.Context(), "101", []string{dvorak(otp(t, 1, 5, 4))}); err != nil || got != desk.Proven || k.State != token.Active {
 		t.Errorf("on a Dvorak layout: %s, %s, %v", got, k.State, err)
 	}
 }
@@ -264,15 +264,15 @@ func isTransition(err error) bool {
 // testRestoreRace: of the same OTP at 16 desks, one restores; the others see a token that is not blocked or an old OTP.
 func testRestoreRace(t *testing.T, s deskSuite) {
 	s.key(t, 1)
-	_, _, err := s.d.Block(t.Context(), "101", token.ReasonForgotten, "")
+	_, _, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonForgotten})
 	s.must(t, err)
 	fresh := otp(t, 1, 2, 0)
 	got := together(t, 16, func(int) (bool, error) {
-		_, outcome, err := s.d.Restore(t.Context(), "101", fresh)
+		_, outcome, err := s.d.Restore(t.Context(), "101", []string{fresh})
 		if isTransition(err) {
 			return false, nil
 		}
-		return outcome == desk.Restored, err
+		return outcome == desk.Proven, err
 	})
 	if got != 1 {
 		t.Errorf("%d restored", got)

@@ -32,7 +32,7 @@ func testExport(t *testing.T, s deskSuite) {
 	for n := 1; n <= 4; n++ {
 		s.key(t, n)
 	}
-	_, _, err := s.d.Block(t.Context(), "102", token.ReasonLost, "")
+	_, _, _, err := s.d.Block(t.Context(), "102", desk.Block{Reason: token.ReasonLost})
 	s.must(t, err)
 	s.reach(t, reservation(103), token.Writing, 33) // uncertain
 	unproven := reservation(105)

@@ -261,7 +261,8 @@ func testRefusals(t *testing.T, s ledgerSuite) {
 	s.issue(t, blocked, 3)
 	k, _, err := s.Slots(t.Context(), 9)
 	s.must(t, err)
-	s.must(t, s.Block(t.Context(), k.ID, token.ReasonForgotten, ""))
+	_, err = s.Block(t.Context(), k.ID, desk.Block{Reason: token.ReasonForgotten})
+	s.must(t, err)
 	var impossible *token.TransitionError
 	for name, tc := range map[string]struct {
 		change func() token.Reservation
@@ -342,7 +343,8 @@ func testPhases(t *testing.T, s ledgerSuite) {
 func testBlockWhileWriting(t *testing.T, s ledgerSuite) {
 	r := reservation(7)
 	e := s.reach(t, r, token.Writing, 1)
-	s.must(t, s.Block(t.Context(), e.Token, token.ReasonLost, ""))
+	_, err := s.Block(t.Context(), e.Token, desk.Block{Reason: token.ReasonLost})
+	s.must(t, err)
 	s.must(t, s.Commit(t.Context(), e.ID, counters(1, 0)))
 	c, err := s.Find(t.Context(), r.PublicID)
 	s.must(t, err)

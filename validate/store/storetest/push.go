@@ -261,7 +261,7 @@ func testPush(t *testing.T, s *pushSuite) {
 	for _, n := range []int{1, 2, 9} {
 		s.key(t, n)
 	}
-	_, _, err := s.d.Block(t.Context(), "102", token.ReasonLost, "")
+	_, _, _, err := s.d.Block(t.Context(), "102", desk.Block{Reason: token.ReasonLost})
 	s.must(t, err)
 	s.reach(t, reservation(103), token.Sealed, 3)
 	s.reach(t, reservation(104), token.Reserved, 4)
@@ -312,7 +312,7 @@ func testPushWalk(t *testing.T, s *pushSuite) {
 			t.Errorf("%+v, %v", p, err)
 		}
 	}
-	_, k, err := s.d.Block(t.Context(), "101", token.ReasonStolen, "")
+	_, k, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonStolen})
 	s.must(t, err)
 	double.Fault("POST /token/disable", slices.Repeat([]pushtest.Fault{pushtest.Fail(500)}, 4)...)
 	for _, want := range []string{"YUBIAES101_1 waiting!", "YUBIAES101_1 disabled"} {

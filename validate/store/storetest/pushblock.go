@@ -22,7 +22,7 @@ func testPushBlock(t *testing.T, s *pushSuite) {
 	s.key(t, 1)
 	s.key(t, 2)
 	s.push(t, "pi")
-	_, k, err := s.d.Block(t.Context(), "101", token.ReasonForgotten, "")
+	_, k, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonForgotten})
 	s.must(t, err)
 	if st := s.status(t, "101"); !st.StillValid() || st.Wanted != desk.WantDisabled || st.Done != desk.WantEnrolled {
 		t.Errorf("after the block: %+v", st)
@@ -39,8 +39,8 @@ func testPushBlock(t *testing.T, s *pushSuite) {
 	if st := s.status(t, "101"); st.StillValid() || !st.Settled() || st.Error != "" || st.DoneAt.IsZero() {
 		t.Errorf("after all: %+v", st)
 	}
-	_, outcome, err := s.d.Restore(t.Context(), "101", otp(t, 1, 5, 0))
-	if err != nil || outcome != desk.Restored {
+	_, outcome, err := s.d.Restore(t.Context(), "101", []string{otp(t, 1, 5, 0)})
+	if err != nil || outcome != desk.Proven {
 		t.Fatalf("%s, %v", outcome, err)
 	}
 	if st := s.status(t, "101"); st.Wanted != desk.WantEnabled || st.Settled() {
@@ -60,7 +60,7 @@ func testBlockWhileEnrolling(t *testing.T, s *pushSuite) {
 			if op != "enrol" || done != when {
 				return nil
 			}
-			_, k, err := s.d.Block(t.Context(), serial, token.ReasonLost, "")
+			_, k, _, err := s.d.Block(t.Context(), serial, desk.Block{Reason: token.ReasonLost})
 			s.must(t, err)
 			got := s.settle(t, k.ID) // another process at the same moment: it cannot know that nothing comes after it
 			expect(t, "in between", got, "YUBIAES"+serial+"_1 waiting!")
@@ -124,7 +124,7 @@ func testPushStopped(t *testing.T, s *pushSuite) {
 				}
 				continue
 			}
-			_, _, err = s.d.Block(t.Context(), serial, token.ReasonLost, "")
+			_, _, _, err = s.d.Block(t.Context(), serial, desk.Block{Reason: token.ReasonLost})
 			s.must(t, err)
 			if got := s.settle(t, k.ID); name != "after the row" && (len(got) != 1 || got[0] != at.Serial+" waiting!") {
 				t.Errorf("%s, blocked: %v", name, got)
@@ -148,7 +148,7 @@ func testPushUnconfirmed(t *testing.T, s *pushSuite) {
 	s.push(t, "pi")
 	block := func() {
 		t.Helper()
-		_, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "")
+		_, _, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonLost})
 		s.must(t, err)
 	}
 	p, err := s.BeginPush(t.Context(), s.status(t, "101").ID)
@@ -159,8 +159,8 @@ func testPushUnconfirmed(t *testing.T, s *pushSuite) {
 		t.Errorf("blocked during a try: %+v, %v", now, err)
 	}
 	expect(t, "first", s.settle(t), "YUBIAES101_1 disabled")
-	_, outcome, err := s.d.Restore(t.Context(), "101", otp(t, 1, 5, 0))
-	if err != nil || outcome != desk.Restored {
+	_, outcome, err := s.d.Restore(t.Context(), "101", []string{otp(t, 1, 5, 0)})
+	if err != nil || outcome != desk.Proven {
 		t.Fatalf("%s, %v", outcome, err)
 	}
 	_, err = s.BeginPush(t.Context(), p.ID) // and stopped: it may have been enabled
@@ -181,13 +181,13 @@ func testPushReplaced(t *testing.T, s *pushSuite) {
 	expect(t, "push of the new one", s.push(t, "pi"), serial+" enrolled")
 	expect(t, "settle", s.settle(t), "YUBIAES101_1 disabled")
 	expect(t, "there", p.valid(), serial)
-	_, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "")
+	_, _, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonLost})
 	s.must(t, err)
 	s.settle(t)
 	c := Sample(44, "")
 	c.PublicID = token.SerialPublicID(101)
-	_, outcome, err := s.d.Restore(t.Context(), "101", c.Press(t, yubiotp.Token{UseCounter: 7}))
-	if err != nil || outcome != desk.Restored {
+	_, outcome, err := s.d.Restore(t.Context(), "101", []string{c.Press(t, yubiotp.Token{UseCounter: 7})})
+	if err != nil || outcome != desk.Proven {
 		t.Fatalf("%s, %v", outcome, err)
 	}
 	expect(t, "restored", s.settle(t), serial+" enabled")
@@ -207,7 +207,7 @@ func testTargetDown(t *testing.T, s *pushSuite) {
 	}
 	s.push(t, "up")
 	for n := range 3 {
-		_, _, err := s.d.Block(t.Context(), token.Serial(101+n).String(), token.ReasonLost, "")
+		_, _, _, err := s.d.Block(t.Context(), token.Serial(101+n).String(), desk.Block{Reason: token.ReasonLost})
 		s.must(t, err)
 	}
 	down.fail(noAnswer)
@@ -249,7 +249,7 @@ func testRemoveTarget(t *testing.T, s *pushSuite) {
 	if err := s.d.RemoveTarget(t.Context(), "pi", false); !errors.As(err, &live) || live.Tokens != 1 {
 		t.Errorf("live: %v", err)
 	}
-	_, _, err := s.d.Block(t.Context(), "101", token.ReasonLost, "")
+	_, _, _, err := s.d.Block(t.Context(), "101", desk.Block{Reason: token.ReasonLost})
 	s.must(t, err)
 	if err := s.d.RemoveTarget(t.Context(), "pi", false); !errors.As(err, &live) {
 		t.Errorf("not disabled yet: %v", err)
@@ -282,7 +282,7 @@ func testPushRace(t *testing.T, s *pushSuite) {
 		for i := range 4 {
 			wg.Go(func() {
 				if i == 3 {
-					if _, _, err := s.d.Block(t.Context(), serial, token.ReasonLost, ""); err != nil {
+					if _, _, _, err := s.d.Block(t.Context(), serial, desk.Block{Reason: token.ReasonLost}); err != nil {
 						t.Error(err)
 					}
 				}

@@ -5,14 +5,16 @@ CREATE TABLE activation (
   pin        BLOB NOT NULL CHECK (length(pin) = 32),         -- of what the operator tells the person
   tries_left INTEGER NOT NULL CHECK (tries_left >= 0),
   settings   TEXT NOT NULL,                                  -- of the credential to be, JSON
-  token      INTEGER REFERENCES token (id),                  -- drawn when the link was opened
-  opened     INTEGER NOT NULL DEFAULT 0,
+  token      INTEGER REFERENCES token (id),                  -- drawn when the link was opened last
+  opened     INTEGER NOT NULL DEFAULT 0,                     -- then
+  wrong      INTEGER NOT NULL DEFAULT 0,                     -- codes since then
   expires    INTEGER NOT NULL,                               -- the link; the secret lives shorter
   done       INTEGER NOT NULL DEFAULT 0,
   cancelled  INTEGER NOT NULL DEFAULT 0,
   created    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX activation_person ON activation (person);
+CREATE INDEX activation_token ON activation (token) WHERE token IS NOT NULL;
 CREATE TABLE attempt (
   code    TEXT PRIMARY KEY CHECK (length(code) = 8),
   at      INTEGER NOT NULL,
@@ -36,6 +38,7 @@ CREATE TABLE audit (
   hash   BLOB NOT NULL,
   PRIMARY KEY (chain, seq)
 ) STRICT;
+CREATE INDEX audit_object ON audit (object, seq) WHERE chain = 'desk';
 CREATE TABLE audit_head (
   chain     TEXT PRIMARY KEY,
   seq       INTEGER NOT NULL,
@@ -139,12 +142,13 @@ CREATE TABLE migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksu
 CREATE TABLE notice (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   person   INTEGER NOT NULL REFERENCES person (id),
-  subject  TEXT NOT NULL,
-  body     TEXT NOT NULL,
+  kind     TEXT NOT NULL,
+  facts    TEXT NOT NULL,               -- JSON, without secrets and codes
   created  INTEGER NOT NULL,
   sent     INTEGER NOT NULL DEFAULT 0,
+  held     INTEGER NOT NULL DEFAULT 0,  -- nobody else sends it until then
   attempts INTEGER NOT NULL DEFAULT 0,
-  error    TEXT NOT NULL DEFAULT ''
+  error    TEXT NOT NULL DEFAULT ''     -- of the last one
 ) STRICT;
 CREATE INDEX notice_waiting ON notice (id) WHERE sent = 0;
 CREATE TABLE operator (
