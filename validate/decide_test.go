@@ -73,6 +73,8 @@ func TestMarks(t *testing.T) {
 		{"our clock stands", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 1000 + 21*second}, 0, validate.Marks{Delayed: true}},
 		{"other power-up", yubiotp.Token{UseCounter: 6, Timestamp: 1}, time.Hour, validate.Marks{}},
 		{"same counters, other clock", yubiotp.Token{UseCounter: 5, SessionCounter: 5, Timestamp: 7}, time.Hour, validate.Marks{Copied: true}},
+		{"the key's clock ran eleven minutes in one", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 1000 + 11*60*second}, 10 * time.Second, validate.Marks{Copied: true, Delayed: true}},
+		{"a lower clock without time for its wrap", yubiotp.Token{UseCounter: 5, SessionCounter: 6, Timestamp: 7}, time.Hour, validate.Marks{Copied: true, Delayed: true}},
 		{"same OTP", yubiotp.Token{UseCounter: 5, SessionCounter: 5, Timestamp: 1000}, time.Hour, validate.Marks{}},
 		{"caps, nearly at the end", yubiotp.Token{UseCounter: 0x7000, CapsFlag: true}, time.Hour, validate.Marks{CapsFlag: true, NearEnd: true}},
 		{"one before", yubiotp.Token{UseCounter: 0x6FFF}, time.Hour, validate.Marks{}},

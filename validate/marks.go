@@ -23,22 +23,38 @@ const (
 	maxDeviationRatio = 0.3
 )
 
+// maxAhead is how far our own clock may have been set back without a key being called copied.
+const maxAhead = 10 * time.Minute
+
 // Marks are remarks about an OTP for staff. They decide nothing.
 type Marks struct {
-	Dvorak   bool // typed on a Dvorak layout
-	CapsFlag bool // bit 15 of the use counter was set
-	NearEnd  bool // the use counter is nearly used up
-	Delayed  bool // it seems to have been pressed long before it was sent
-	Copied   bool // the stored counters with another timestamp: two keys have this secret
+	Dvorak   bool   // typed on a Dvorak layout
+	Layout   string // typed on another layout, with Verifier.Layouts: which, in words
+	Changes  string // what modhex.Clean undid, with Verifier.Layouts, in words
+	CapsFlag bool   // bit 15 of the use counter was set
+	NearEnd  bool   // the use counter is nearly used up
+	Delayed  bool   // it seems to have been pressed long before it was sent
+	Copied   bool   // two keys have this secret: the stored counters with another timestamp, or a clock that went too fast
 }
 
 // judge adds what the counters and clocks say; at is now.
 func (m Marks) judge(stored token.Counters, otp yubiotp.Token, at time.Time) Marks {
 	m.CapsFlag = otp.CapsFlag
 	m.NearEnd = otp.UseCounter >= NearEnd
-	m.Copied = compare(otp, stored) == 0 && int(otp.Timestamp) != stored.Timestamp
+	m.Copied = compare(otp, stored) == 0 && int(otp.Timestamp) != stored.Timestamp || ahead(stored, otp, at)
 	m.Delayed = delayed(stored, otp, at)
 	return m
+}
+
+// ahead reports whether the key's clock went further than ours since the stored OTP of the same power-up, which the clock
+// of one key does not. A clock step of ours, or a key whose clock is off by its tolerance, is no reason.
+func ahead(stored token.Counters, otp yubiotp.Token, at time.Time) bool {
+	ours := at.Sub(stored.At)
+	if int(otp.UseCounter) != stored.Use || int(otp.SessionCounter) <= stored.Session || ours < 0 || ours > clockWrap/4 {
+		return false
+	}
+	keys := time.Duration((int(otp.Timestamp)-stored.Timestamp)&(1<<24-1)) * tick
+	return keys > ours+time.Duration(maxDeviationRatio*float64(ours))+maxAhead
 }
 
 // delayed compares how far the key's clock and ours went since the stored OTP of the same power-up. The key's clock is

@@ -34,8 +34,7 @@ func (h *Handler) log(ctx context.Context, e *event, s status) {
 		slog.String("status", string(s)), slog.Int64("client", e.client), slog.String("source", e.source),
 		slog.Int("version", int(e.request.version)), slog.Bool("signed", e.request.params["h"] != ""),
 	}
-	if len(e.request.readings) > 0 {
-		otp := e.request.otp
+	if otp := e.request.otp; len(validate.Readings(otp)) > 0 {
 		attrs = append(attrs, slog.String("otp", otp[:len(otp)-minOTP+shown]))
 	}
 	r, level := e.result, slog.LevelInfo
@@ -70,6 +69,8 @@ func (e *event) remarks(attrs *[]slog.Attr) slog.Level {
 	}{
 		{"limited", e.limited, slog.LevelInfo},
 		{"dvorak", m.Dvorak, slog.LevelInfo},
+		{"layout", m.Layout != "", slog.LevelInfo},
+		{"cleaned", m.Changes != "", slog.LevelInfo},
 		{"caps_flag", m.CapsFlag, slog.LevelInfo},
 		{"delayed", m.Delayed, slog.LevelInfo},
 		{"near_end", m.NearEnd, slog.LevelWarn},

@@ -61,7 +61,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	e := event{start: h.Now(), source: source(r.RemoteAddr)}
 	text, read := paramText(r)
-	e.request = parse(v, text)
+	e.request = parse(v, text, h.Verifier.Layouts)
 	e.request.broken = e.request.broken || !read
 	a := h.answer(ctx, &e)
 	a.write(w)

@@ -5,9 +5,13 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 )
 
@@ -52,8 +56,8 @@ func paramText(r *http.Request) (text string, ok bool) {
 	return string(body), err == nil
 }
 
-// parse never fails: what is wrong makes the request broken.
-func parse(v version, text string) request {
+// parse never fails: what is wrong makes the request broken. layouts is validate.Verifier's Layouts.
+func parse(v version, text string, layouts bool) request {
 	q := request{version: v, params: make(map[string]string), broken: len(text) > maxText}
 	if len(text) > maxRead {
 		return q
@@ -69,10 +73,22 @@ func parse(v version, text string) request {
 	typed := q.params["otp"]
 	q.broken = bad || q.broken && len(typed) <= maxTyped // a long OTP is BAD_OTP, whatever it does to the size
 	q.otp = strings.Trim(typed, validate.Space)
-	if len(typed) <= maxTyped && len(q.otp) >= minOTP && len(q.otp) <= maxOTP {
-		q.readings = validate.Readings(q.otp)
-	}
+	q.readings = readings(typed, q.otp, layouts)
 	return q
+}
+
+// readings bounds what is read as an OTP. By other layouts it has more bytes and may hold what modhex.Clean drops, but no control
+// characters: it is echoed in lines.
+func readings(typed, otp string, layouts bool) []validate.Reading {
+	if len(typed) <= maxTyped && len(otp) >= minOTP && len(otp) <= maxOTP {
+		if all := validate.Readings(otp); len(all) > 0 {
+			return all
+		}
+	}
+	if !layouts || len(typed) > maxTyped*utf8.UTFMax || strings.ContainsFunc(otp, unicode.IsControl) {
+		return nil
+	}
+	return slices.DeleteFunc(validate.LayoutReadings(otp), func(r validate.Reading) bool { return r.PublicID.Len() > token.ServerPublicID })
 }
 
 // anyBytes names the parameters whose form is checked before anything is signed.
