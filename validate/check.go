@@ -3,9 +3,13 @@ package validate
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/oath"
 )
 
 // ErrSubject says that a Factor names no account and no serial, or both.
@@ -60,20 +64,99 @@ type Checker struct {
 	factors  Factors
 	verifier *Verifier
 	now      func() time.Time
+	dummy    Candidate // does the work where there is nothing to compare with; its match never counts
+	match    func(k Candidate, at time.Time, code string) (moving int64, how Match)
 }
 
 // NewChecker returns a Checker over a store, the Verifier for Yubico OTPs and a clock.
 func NewChecker(f Factors, v *Verifier, now func() time.Time) *Checker {
-	return &Checker{factors: f, verifier: v, now: now}
+	g, err := oath.New(secret.New(make([]byte, 20)), oath.SHA1, oath.MinDigits)
+	if err != nil {
+		panic(err) // all of it is constant
+	}
+	dummy := Candidate{Kind: token.TOTP, Model: token.App, Period: 30 * time.Second, Generator: g}
+	return &Checker{factors: f, verifier: v, now: now, dummy: dummy, match: Candidate.match}
 }
 
-// Check decides about one factor and spends it. The error is the store's or ErrSubject: then nothing is known, and a code may or
-// may not be spent.
+// typed is what a text can be: at most one field is not empty.
+type typed struct {
+	oath   string // 6 to 8 digits
+	spoken string // a temporary or recovery code, normalised
+	otp    bool   // a Yubico OTP
+}
+
+// understand tells the forms apart; they differ in length. White space around a text does not count, nor do blanks in a
+// code, as people type "123 456".
+func (c *Checker) understand(text string) typed {
+	text = strings.Trim(text, Space)
+	if code := strings.ReplaceAll(text, " ", ""); len(code) >= oath.MinDigits && len(code) <= oath.MaxDigits && strings.Trim(code, "0123456789") == "" {
+		return typed{oath: code}
+	}
+	if code, ok := token.NormaliseSpoken(text); ok && len(code) == token.CodeLen {
+		return typed{spoken: code}
+	}
+	return typed{otp: len(c.verifier.readings(text)) > 0}
+}
+
+// Check decides about one factor and spends it: a trusted browser's value first, then the text. The error is the store's or
+// ErrSubject: then nothing is known, and a code may or may not be spent. When the answer was given, call Note.
+//
+// Whether the subject is known, throttled or locked, or the code wrong, a code costs one comparison or more and one durable write.
 func (c *Checker) Check(ctx context.Context, f Factor) (Checked, error) {
 	if (f.Account == "") == (f.Serial == "") {
 		return Checked{}, ErrSubject
 	}
+	text := c.understand(f.Text)
+	code := text.oath != "" || text.spoken != ""
+	if code || f.Browser != "" {
+		checked, err := c.attempt(ctx, f, text)
+		if err != nil || code || checked.Outcome == Accepted {
+			return checked, err
+		}
+	}
+	if text.otp {
+		return c.verify(ctx, f)
+	}
 	return Checked{Outcome: BadOTP, Reason: ReasonMalformed}, nil
+}
+
+// attempt decides about a code or a browser in one transaction of the store.
+func (c *Checker) attempt(ctx context.Context, f Factor, text typed) (Checked, error) {
+	at := c.now()
+	req := AttemptRequest{Account: f.Account, Serial: f.Serial, OATH: text.oath != "", Spoken: text.spoken, Browser: f.Browser, Client: f.Client.ID, At: at}
+	var checked Checked
+	err := c.factors.Attempt(ctx, req, func(h Holding) Ruling {
+		var r Ruling
+		checked, r = c.rule(h, f, text, at)
+		return r
+	})
+	if err != nil {
+		return Checked{}, fmt.Errorf("attempt: %w", err)
+	}
+	return checked, nil
+}
+
+// verify decides about a Yubico OTP, which is spent only if it is of the subject. It is never throttled and never counts as a
+// failure. Source: reference validation-protocol.md §15 rule 5.
+func (c *Checker) verify(ctx context.Context, f Factor) (Checked, error) {
+	h, err := c.factors.Look(ctx, AttemptRequest{Account: f.Account, Serial: f.Serial, Client: f.Client.ID, At: c.now()})
+	if err != nil {
+		return Checked{}, fmt.Errorf("look: %w", err)
+	}
+	r, err := c.verifier.Verify(ctx, Request{
+		OTP: f.Text, Client: f.Client.ID, Source: f.Source, Signed: f.Signed, Groups: f.Client.Groups, Of: &Subject{h.Person, h.Token},
+	})
+	if err != nil {
+		return Checked{}, err
+	}
+	checked := Checked{Outcome: r.Outcome, Reason: r.Reason, Kind: string(token.YubicoOTP), Person: h.Person, Token: h.Token, Result: r}
+	if r.Outcome != Accepted {
+		checked.Outcome = BadOTP
+	}
+	if r.Credential != 0 {
+		checked.Token, checked.Credential = r.Token, r.Credential
+	}
+	return checked, nil
 }
 
 // Note writes the event of a refused Yubico OTP, as Verifier.Note does; for everything else, which is written by Check, it does

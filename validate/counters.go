@@ -16,7 +16,8 @@ type Credential struct {
 	PublicID token.PublicID
 	Cipher   yubiotp.Cipher
 	Row      Row
-	Groups   []string // of the person who holds the token, sorted
+	Holder   token.PersonID // of the token; 0: nobody
+	Groups   []string       // of the person who holds the token, sorted
 }
 
 // Row is the guarded row as it was read. Enabled false means that nothing is accepted: the token is blocked, the

@@ -12,9 +12,9 @@ import (
 // processes.
 type Factors interface {
 	Counters
-	// Attempt reads what req asks for, calls decide once with it and applies the Ruling by guarded statements: all in one write
-	// transaction, durable when it returns. So whatever is tried at once, each try sees the failures before it. decide is pure. If
-	// the Ruling has no Event, nothing is written.
+	// Attempt reads what req asks for, calls decide with it and applies the Ruling by guarded statements: all in one write
+	// transaction, durable when it returns. So whatever is tried at once, each try sees the failures before it. decide is pure; where a
+	// transaction has to be repeated it is called again, and the last call counts. If the Ruling has no Event, nothing is written.
 	Attempt(ctx context.Context, req AttemptRequest, decide func(Holding) Ruling) error
 	// Look reads the same and writes nothing.
 	Look(ctx context.Context, req AttemptRequest) (Holding, error)
@@ -72,7 +72,8 @@ type Code struct {
 type Ruling struct {
 	Throttle Throttle  // the subject's from now on; the zero Throttle forgets all failures
 	Budget   Budget    // the client's
-	Moves    []Advance // of credentials: Accept where their row is enabled, Spend where it is not
+	Accept   []Advance // of enabled credentials; what was programmed becomes active
+	Spend    []Advance // of credentials that are not enabled
 	Code     int64     // the code of which one use is spent; 0: none
 	Browser  int64     // the trusted browser that was used; 0: none
 	Event    *Event    // nil: nothing is written at all

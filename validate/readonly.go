@@ -11,6 +11,9 @@ import (
 // ReadOnly answers as c does and writes nothing: `tokendesk verify --dry-run`.
 func ReadOnly(c Counters) Counters { return readOnly{c} }
 
+// ReadOnlyFactors answers as f does and writes nothing: nothing is charged or spent.
+func ReadOnlyFactors(f Factors) Factors { return readOnlyFactors{readOnly{f}, f} }
+
 type readOnly struct{ Counters }
 
 // Accept compares with the row as it is now.
@@ -26,3 +29,21 @@ func (r readOnly) Accept(ctx context.Context, a Advance) (bool, error) {
 func (readOnly) Spend(context.Context, Advance) error { return nil }
 
 func (readOnly) Note(context.Context, Advance) error { return nil }
+
+type readOnlyFactors struct {
+	readOnly
+	factors Factors
+}
+
+// Attempt drops the Ruling.
+func (r readOnlyFactors) Attempt(ctx context.Context, req AttemptRequest, decide func(Holding) Ruling) error {
+	h, err := r.factors.Look(ctx, req)
+	if err == nil {
+		_ = decide(h)
+	}
+	return err
+}
+
+func (r readOnlyFactors) Look(ctx context.Context, req AttemptRequest) (Holding, error) {
+	return r.factors.Look(ctx, req)
+}

@@ -44,6 +44,25 @@ type Request struct {
 	Source string
 	Signed bool
 	Groups []string // Client.Groups: of others than these, and of unknown public IDs, only ReasonNotAllowed is said
+	Of     *Subject // nil: anybody
+}
+
+// Subject is whose OTP is wanted: of one token, or if that is 0, of any that a person holds. The zero Subject has none, and no
+// OTP is accepted.
+type Subject struct {
+	Person token.PersonID
+	Token  token.ID
+}
+
+// refuses says why an OTP that opened is not the subject's, "" if it is.
+func (s *Subject) refuses(r Result) Reason {
+	switch {
+	case s == nil, s.Token != 0 && s.Token == r.Token, s.Token == 0 && s.Person != 0 && s.Person == r.Holder:
+		return ""
+	case *s == Subject{}:
+		return ReasonNobody
+	}
+	return ReasonOtherHolder
 }
 
 // Result is what was found. Fields after Reason are zero as far as the OTP was not understood, and never say outside
@@ -54,9 +73,10 @@ type Result struct {
 	PublicID   token.PublicID
 	Credential token.CredentialID // 0: none has this public ID
 	Token      token.ID
-	Opened     bool          // CRC and private ID are right
-	OTP        yubiotp.Token // if Opened
-	Row        Row           // that the decision was made against
+	Holder     token.PersonID // of the token; 0: nobody
+	Opened     bool           // CRC and private ID are right
+	OTP        yubiotp.Token  // if Opened
+	Row        Row            // that the decision was made against
 	Marks      Marks
 	note       *Advance // to be noted: nil if nothing is, or if it was written with the counters
 }
@@ -67,6 +87,12 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Result, error) {
 	r, err := v.understand(ctx, req)
 	if err != nil || !r.Opened {
 		return r, err
+	}
+	if reason := req.Of.refuses(r); reason != "" { // before anything is spent
+		r.Outcome, r.Reason = BadOTP, reason
+		a := r.advance(req, v.now())
+		r.note = &a
+		return r, nil
 	}
 	for range maxDecisions {
 		d := Decide(r.Row, r.OTP, req.Nonce)
@@ -149,7 +175,7 @@ func (v *Verifier) decrypt(ctx context.Context, reading Reading, groups []string
 		return r, nil
 	}
 	otp, verdict := v.open(c.Cipher, reading.Block)
-	r.Credential, r.Token, r.Row = c.ID, c.Token, c.Row
+	r.Credential, r.Token, r.Holder, r.Row = c.ID, c.Token, c.Holder, c.Row
 	switch verdict {
 	case yubiotp.OK:
 		r.Opened, r.OTP, r.Reason = true, otp, ""
@@ -181,6 +207,9 @@ func (r Result) advance(req Request, at time.Time) Advance {
 	}
 	if r.Opened {
 		a.Use, a.Session, a.Timestamp = int(r.OTP.UseCounter), int(r.OTP.SessionCounter), int(r.OTP.Timestamp)
+	}
+	if req.Of != nil {
+		a.Event.Kind, a.Event.Person, a.Event.Token = string(token.YubicoOTP), req.Of.Person, r.Token
 	}
 	return a
 }

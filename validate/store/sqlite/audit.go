@@ -21,6 +21,9 @@ const checkpointEvery = 1000
 // allow stored counters to be raised again after a backup was put back (reference validation-protocol.md §14).
 type validationDetail struct {
 	Credential token.CredentialID `json:"credential,omitempty"`
+	Kind       string             `json:"kind,omitempty"`
+	Person     token.PersonID     `json:"person,omitempty"`
+	Token      token.ID           `json:"token,omitempty"`
 	Client     int64              `json:"client,omitempty"`
 	Source     string             `json:"source,omitempty"`
 	Result     string             `json:"result"`
@@ -28,6 +31,7 @@ type validationDetail struct {
 	Signed     bool               `json:"signed"`
 	Use        int                `json:"use"`
 	Session    int                `json:"session"`
+	Moving     *int64             `json:"moving,omitempty"` // of a HOTP or TOTP code that fitted, for which the others are -1
 	audit.Anchor
 }
 
@@ -49,11 +53,14 @@ func (t *tx) validation(a validate.Advance) error {
 		return err
 	}
 	e := a.Event
-	detail := validationDetail{a.Credential, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session, audit.Anchor{}}
+	detail := validationDetail{a.Credential, e.Kind, e.Person, e.Token, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session, nil, audit.Anchor{}}
+	if isCode(e.Kind) && a.Moving >= 0 {
+		detail.Moving = &a.Moving
+	}
 	if m := (audit.Mark{Seq: desk.Seq, Hash: desk.Hash}); m != t.s.told {
 		t.told, detail.Desk = m, &m
 	}
-	err = t.event(t.s.chain, a.At, "validate", e.PublicID.String(), detail)
+	err = t.event(t.s.chain, a.At, "validate", validationObject(e), detail)
 	if err != nil {
 		return err
 	}
@@ -62,6 +69,22 @@ func (t *tx) validation(a validate.Advance) error {
 	}
 	return nil
 }
+
+// validationObject is what a "validate" event is about: the public ID of a Yubico OTP; for codes the token, or else the person; "" if
+// nobody is known by what was typed.
+func validationObject(e validate.Event) string {
+	switch {
+	case e.PublicID.Len() > 0 || e.Kind == "" || e.Kind == string(token.YubicoOTP):
+		return e.PublicID.String()
+	case e.Token != 0:
+		return tokenObject(e.Token)
+	case e.Person != 0:
+		return personSubject(e.Person)
+	}
+	return ""
+}
+
+func isCode(kind string) bool { return kind == string(token.HOTP) || kind == string(token.TOTP) }
 
 // checkpoint marks the end of this process's chain, if it has one that is not marked.
 func (s *Store) checkpoint() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
@@ -12,48 +11,6 @@ import (
 )
 
 var _ validate.Counters = (*Store)(nil)
-
-// ciphers keeps what was unsealed. Secrets of a credential change with its version only; state and counters are not here.
-type ciphers struct {
-	mu sync.RWMutex
-	m  map[cipherKey]yubiotp.Cipher
-}
-
-type cipherKey struct {
-	id      token.CredentialID
-	version int64
-}
-
-func (c *ciphers) get(k cipherKey) (yubiotp.Cipher, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	v, ok := c.m[k]
-	return v, ok
-}
-
-// put keeps v, or destroys it and returns the one that is there.
-func (c *ciphers) put(k cipherKey, v yubiotp.Cipher) yubiotp.Cipher {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if there, ok := c.m[k]; ok {
-		v.Destroy()
-		return there
-	}
-	if c.m == nil {
-		c.m = map[cipherKey]yubiotp.Cipher{}
-	}
-	c.m[k] = v
-	return v
-}
-
-func (c *ciphers) destroy() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, v := range c.m {
-		v.Destroy()
-	}
-	c.m = nil
-}
 
 // Find implements validate.Counters. The row is read anew each time; the cipher is kept.
 func (s *Store) Find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
@@ -70,16 +27,16 @@ func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credentia
 	var version, at int64
 	var groups string
 	err := s.hot.find.QueryRowContext(ctx, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
-		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &groups)
+		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups)
 	if err != nil {
 		return c, err
 	}
 	n.At, c.Groups = fromMicros(at), splitGroups(groups)
-	c.Cipher, err = s.cipher(ctx, cipherKey{c.ID, version})
+	c.Cipher, err = s.cipher(ctx, secretKey{c.ID, version})
 	return c, err
 }
 
-func (s *Store) cipher(ctx context.Context, k cipherKey) (yubiotp.Cipher, error) {
+func (s *Store) cipher(ctx context.Context, k secretKey) (yubiotp.Cipher, error) {
 	if c, ok := s.ciphers.get(k); ok {
 		return c, nil
 	}
@@ -107,15 +64,8 @@ func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
 		} else if n == 0 {
 			return errUnchanged
 		}
-		if r, err = tx.hot(s.hot.prove).Exec(micros(a.At), a.Credential); err != nil {
+		if err := tx.prove(a); err != nil {
 			return err
-		}
-		if n, err := r.RowsAffected(); err != nil {
-			return err
-		} else if n == 1 { // its token may have been waiting for this proof too; enabled stays as it is
-			if _, err := tx.hot(s.hot.proveToken).Exec(a.Credential); err != nil {
-				return err
-			}
 		}
 		return tx.validation(a)
 	})
@@ -126,6 +76,20 @@ func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
 		return false, fmt.Errorf("accept: %w", translate(err))
 	}
 	return true, nil
+}
+
+// prove makes a credential active that was programmed, and its token, which may have been waiting for this proof too. What is
+// enabled stays so.
+func (t *tx) prove(a validate.Advance) error {
+	r, err := t.hot(t.s.hot.prove).Exec(micros(a.At), a.Credential)
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n == 1 {
+		_, err = t.hot(t.s.hot.proveToken).Exec(a.Credential)
+	}
+	return err
 }
 
 // Spend implements validate.Counters.

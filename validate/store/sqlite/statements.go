@@ -25,7 +25,7 @@ type statements struct {
 // The texts. accept and spend are the statements that decide.
 const (
 	findText = `SELECT c.id, c.token, c.version, c.state, t.state, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at,
-			coalesce((SELECT string_agg(g.name, ';') FROM person_group g WHERE g.person = t.holder), '')
+			coalesce(t.holder, 0), coalesce((SELECT string_agg(g.name, ';') FROM person_group g WHERE g.person = t.holder), '')
 		FROM credential c JOIN token t ON t.id = c.token JOIN counter n ON n.credential = c.id
 		WHERE c.public_id = ? AND c.kind = 'yubico-otp' AND c.state <> 'revoked'
 		  AND (c.state <> 'pending' OR EXISTS (SELECT 1 FROM secret WHERE credential = c.id))

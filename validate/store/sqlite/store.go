@@ -31,8 +31,10 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
 // FileName is the database in a store's directory. SQLite puts two files with longer names beside it.
@@ -75,7 +77,8 @@ type Store struct {
 	own     audit.Head // its end, as committed; owned by the writer, as told is
 	told    audit.Mark // where the desk chain stood, as the own chain tells it
 	derive  string     // the statement that sets enabled for one token
-	ciphers ciphers
+	ciphers unsealed[yubiotp.Cipher]
+	seeds   unsealed[secret.Bytes]
 	clients clientKeys
 	closing sync.Once
 }
@@ -266,6 +269,7 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		err = errors.Join(s.checkpoint(), s.disconnect())
 		s.ciphers.destroy()
+		s.seeds.destroy()
 		s.clients.destroy()
 	})
 	if err != nil {
