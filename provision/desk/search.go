@@ -128,7 +128,7 @@ func rank(hits []Hit, q SearchQuery) {
 		list[i].Why, list[i].whole = h.fit(q)
 	}
 	slices.SortStableFunc(list, func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(b.whole, a.whole), compareBool(a.revoked(), b.revoked()),
+		return cmp.Or(cmp.Compare(b.whole, a.whole), compareBool(a.revoked(), b.revoked()), compareBool(a.Person == nil, b.Person == nil),
 			cmp.Compare(a.account(), b.account()), cmp.Compare(a.number(), b.number()))
 	})
 	for i := range list {

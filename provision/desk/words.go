@@ -112,7 +112,7 @@ func termForms(word string) []string {
 
 // bare is text without accents; letters that no accent makes are written as two, or as the plain one.
 func bare(text string) string {
-	text = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i").Replace(text)
+	text = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i", "’", "'").Replace(text)
 	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) {
 			return -1

@@ -9,8 +9,11 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// lookAt is how many pairs of person and token that fit one way to read a query are looked at; the best of them are answered.
-const lookAt = 1000
+// countTo is how far the texts that begin with a term are counted: from there on it does not matter how many there are.
+const countTo = 2000
+
+// leastCompared is how many pairs that fit are compared, if as many fit.
+const leastCompared = 400
 
 // Search implements desk.Searcher. The rarest term leads; the others are looked up for what it finds.
 func (s *Store) Search(ctx context.Context, q desk.SearchQuery) ([]desk.Hit, error) {
@@ -85,33 +88,26 @@ func spans(t desk.Term) (out []span) {
 	return out
 }
 
-// pairs are those that fit all terms, those first that the leading term fits as a whole word and that are not revoked. Up to
-// four times as many as wanted, so that what the other terms fit better can still come forward.
+// pairs are those that fit all terms, those first that the leading term fits as a whole word and that are not revoked. Of several
+// terms, more than wanted, so that what the others fit better can still come forward. Where very many fit, only the first of
+// them by their words are compared.
 func (s *Store) pairs(ctx context.Context, q desk.SearchQuery) ([]pair, error) {
 	lead, err := s.rarest(ctx, q.Terms)
 	if err != nil {
 		return nil, err
 	}
-	var where strings.Builder
-	var rest []any
-	for i, t := range q.Terms {
-		if i == lead {
-			continue
-		}
-		where.WriteString(` AND (0`)
-		for _, n := range spans(t) {
-			fmt.Fprintf(&where, ` OR EXISTS (SELECT 1 FROM %s x WHERE %s AND x.%[3]s >= ? AND x.%[3]s < ?)`, n.table.name, n.table.same, n.table.text)
-			rest = append(rest, n.from, n.to())
-		}
-		where.WriteString(`)`)
+	wanted, compared := q.Most, max(leastCompared, 8*q.Most)
+	if len(q.Terms) > 1 {
+		wanted = 4 * q.Most
 	}
+	where, rest := others(q.Terms, lead)
 	var all []pair
 	for _, n := range spans(q.Terms[lead]) {
-		args := append([]any{n.from, n.from, n.to()}, rest...)
+		args := append(append([]any{n.from, n.from, n.to()}, rest...), compared, wanted)
 		found, err := collect(ctx, s.read, scanPair, fmt.Sprintf(`SELECT person, token FROM (
-			SELECT coalesce(p.id, 0) AS person, coalesce(t.id, 0) AS token, w.%[2]s = ? AS whole, coalesce(t.state = 'revoked', 0) AS revoked
-			FROM %[1]s w %[3]s WHERE w.%[2]s >= ? AND w.%[2]s < ?%[4]s ORDER BY w.%[2]s LIMIT %[5]d)
-			ORDER BY whole DESC, revoked LIMIT ?`, n.table.name, n.table.text, n.table.join, where.String(), lookAt), append(args, 4*q.Most)...)
+			SELECT coalesce(p.id, 0) AS person, coalesce(t.id, 0) AS token, w.%[2]s = ? AS whole, coalesce(t.state = 'revoked', 0) AS revoked, p.account AS account
+			FROM %[1]s w %[3]s WHERE w.%[2]s >= ? AND w.%[2]s < ?%[4]s ORDER BY w.%[2]s LIMIT ?)
+			GROUP BY person, token ORDER BY max(whole) DESC, max(revoked), person = 0, max(account), token LIMIT ?`, n.table.name, n.table.text, n.table.join, where), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -120,18 +116,36 @@ func (s *Store) pairs(ctx context.Context, q desk.SearchQuery) ([]pair, error) {
 	return all, nil
 }
 
-// rarest is the term that the fewest texts begin with, as far as it matters.
+// others is the condition that p and t fit all terms but the leading one.
+func others(terms []desk.Term, lead int) (string, []any) {
+	var where strings.Builder
+	var args []any
+	for i, t := range terms {
+		if i == lead {
+			continue
+		}
+		for k, n := range spans(t) {
+			where.WriteString([]string{` AND (`, ` OR `}[min(k, 1)])
+			fmt.Fprintf(&where, `EXISTS (SELECT 1 FROM %s x WHERE %s AND x.%[3]s >= ? AND x.%[3]s < ?)`, n.table.name, n.table.same, n.table.text)
+			args = append(args, n.from, n.to())
+		}
+		where.WriteString(`)`)
+	}
+	return where.String(), args
+}
+
+// rarest is the term that the fewest texts begin with.
 func (s *Store) rarest(ctx context.Context, terms []desk.Term) (lead int, err error) {
+	if len(terms) == 1 {
+		return 0, nil
+	}
 	least := 0
 	for i, t := range terms {
-		if len(terms) == 1 {
-			return 0, nil
-		}
 		sum := 0
 		for _, n := range spans(t) {
 			var count int
-			err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s WHERE %[2]s >= ? AND %[2]s < ? LIMIT %d)`,
-				n.table.name, n.table.text, lookAt), n.from, n.to()).Scan(&count)
+			err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s WHERE %[2]s >= ? AND %[2]s < ? LIMIT ?)`,
+				n.table.name, n.table.text), n.from, n.to(), countTo).Scan(&count)
 			if err != nil {
 				return 0, err
 			}
@@ -144,33 +158,37 @@ func (s *Store) rarest(ctx context.Context, terms []desk.Term) (lead int, err er
 	return lead, nil
 }
 
-// hits reads the rows of pairs, each pair once.
+// hits reads the rows of pairs, each pair once. A token's row has its holder.
 func (s *Store) hits(ctx context.Context, pairs []pair) ([]desk.Hit, error) {
-	var out []desk.Hit
-	seen := map[pair]bool{}
+	var tokens, persons []any
 	for _, p := range pairs {
 		if p.token != 0 {
-			p.person = 0 // the token's row has its holder
-		}
-		if seen[p] {
-			continue
-		}
-		seen[p] = true
-		var h desk.Hit
-		if p.token != 0 {
-			k, err := oneToken(ctx, s.read, `WHERE t.id = ?`, p.token)
-			if err != nil {
-				return nil, err
-			}
-			h = desk.Hit{Person: k.Holder, Token: &k}
+			tokens = append(tokens, p.token)
 		} else {
-			who, err := scanPerson(s.read.QueryRowContext(ctx, `SELECT `+personColumns+` FROM person p WHERE p.id = ?`, p.person))
-			if err != nil {
-				return nil, err
-			}
-			h = desk.Hit{Person: &who}
+			persons = append(persons, p.person)
 		}
-		out = append(out, h)
+	}
+	var out []desk.Hit
+	if len(tokens) > 0 {
+		list, err := collect(ctx, s.read, scanToken, `SELECT `+tokenColumns+tokenFrom+`WHERE t.id IN `+placeholders(len(tokens)), tokens...)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range list {
+			out = append(out, desk.Hit{Person: k.Holder, Token: &k})
+		}
+	}
+	if len(persons) > 0 {
+		list, err := collect(ctx, s.read, scanPerson, `SELECT `+personColumns+` FROM person p WHERE p.id IN `+placeholders(len(persons)), persons...)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list {
+			out = append(out, desk.Hit{Person: &p})
+		}
 	}
 	return out, nil
 }
+
+// placeholders is a list of n in parentheses.
+func placeholders(n int) string { return `(?` + strings.Repeat(`, ?`, n-1) + `)` }

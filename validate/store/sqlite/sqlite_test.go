@@ -193,3 +193,11 @@ func TestPush(t *testing.T) {
 	t.Parallel()
 	storetest.RunPush(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
 }
+
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	storetest.RunSearch(t, func(t *testing.T) (one, another storetest.Full) {
+		h := openHarness(t)
+		return h.s, h.another
+	})
+}
