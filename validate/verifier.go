@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot/modhex"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
@@ -139,8 +141,12 @@ func (v *Verifier) Note(ctx context.Context, r Result) error {
 // understand tries the readings of the OTP. The first that opens counts; otherwise the first whose public ID is known.
 func (v *Verifier) understand(ctx context.Context, req Request) (Result, error) {
 	best := Result{Outcome: BadOTP, Reason: ReasonMalformed}
-	for _, reading := range v.readings(req.OTP) {
-		r, err := v.decrypt(ctx, reading, req.Groups)
+	readings, find := v.readings(req.OTP), finder(v.counters.Find)
+	if len(readings) > 1 {
+		find = once(find)
+	}
+	for _, reading := range readings {
+		r, err := v.decrypt(ctx, reading, req.Groups, find)
 		if err != nil || r.Opened {
 			return r, err
 		}
@@ -157,9 +163,10 @@ func (v *Verifier) understand(ctx context.Context, req Request) (Result, error) 
 
 // decrypt finds the credential of one reading and opens the block: one decryption and one comparison of the private ID,
 // whether the public ID is known or not, and whether groups allow to ask about it or not.
-func (v *Verifier) decrypt(ctx context.Context, reading Reading, groups []string) (Result, error) {
-	r := Result{Outcome: BadOTP, Reason: ReasonUnknown, PublicID: reading.PublicID, Marks: Marks{Dvorak: reading.Dvorak}}
-	c, err := v.counters.Find(ctx, reading.PublicID)
+func (v *Verifier) decrypt(ctx context.Context, reading Reading, groups []string, find finder) (Result, error) {
+	marks := Marks{Dvorak: reading.Dvorak, Layout: modhex.Names(reading.Layouts), Changes: strings.Join(reading.Changes, ", ")}
+	r := Result{Outcome: BadOTP, Reason: ReasonUnknown, PublicID: reading.PublicID, Marks: marks}
+	c, err := find(ctx, reading.PublicID)
 	switch {
 	case errors.Is(err, token.ErrNotFound):
 		v.open(v.dummy, reading.Block)
@@ -185,6 +192,26 @@ func (v *Verifier) decrypt(ctx context.Context, reading Reading, groups []string
 		r.Reason = ReasonCRC
 	}
 	return r, nil
+}
+
+// finder is Counters.Find.
+type finder func(context.Context, token.PublicID) (Credential, error)
+
+// once asks for each public ID once.
+func once(find finder) finder {
+	type answer struct {
+		c   Credential
+		err error
+	}
+	known := map[token.PublicID]answer{}
+	return func(ctx context.Context, id token.PublicID) (Credential, error) {
+		a, ok := known[id]
+		if !ok {
+			a.c, a.err = find(ctx, id)
+			known[id] = a
+		}
+		return a.c, a.err
+	}
 }
 
 // reread fetches the row again after Accept changed none. If the credential is gone meanwhile, its row is a revoked one.
