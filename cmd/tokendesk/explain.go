@@ -158,6 +158,19 @@ func explainFile(err error, x *explained) bool {
 	return true
 }
 
+// wayOn says what is possible with a token in a state.
+func wayOn(s token.State) []string {
+	switch s {
+	case token.Pending:
+		return []string{"prove that it has its secret: tokendesk token verify QUERY"}
+	case token.InStock:
+		return []string{"hand it over: tokendesk token issue QUERY --to PERSON"}
+	case token.Suspended, token.Lost:
+		return []string{"bring it back first: tokendesk token restore QUERY"}
+	}
+	return nil
+}
+
 // kinds are the causes that all stores and systems share.
 var kinds = []struct {
 	is   error
@@ -181,6 +194,7 @@ func explainKinds(err error, x *explained) bool {
 	var t *token.TransitionError
 	if errors.As(err, &t) {
 		x.code = exitRefused
+		x.hints = wayOn(t.From)
 		return true
 	}
 	for _, k := range kinds {
