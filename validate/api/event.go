@@ -15,7 +15,7 @@ func (c *call) log(r route, status int, code string, err error) {
 		slog.String("route", cmp.Or(r.method, "*")+" "+r.path), slog.Int("status", status), slog.String("source", c.source),
 	}
 	for _, a := range []struct{ name, value string }{
-		{"code", code}, {"operator", c.operator.Name}, {"reason", string(c.reason)},
+		{"code", code}, {"operator", c.operator.Name}, {"reason", string(c.reason)}, {"support_code", c.support},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.name, a.value))

@@ -23,6 +23,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -32,6 +33,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 )
 
@@ -95,6 +97,7 @@ type call struct {
 	proven   bool            // client showed its key
 	operator desk.Operator   // of a request of staff
 	reason   validate.Reason // of a decision, for the log
+	support  string          // code of a denial or a failure, normalised
 	failed   error           // beside the answer, for the log
 	after    func(context.Context) error
 }
@@ -143,26 +146,45 @@ func (c *call) run(r route) (any, error) {
 // answer sends it, and returns the status and, of a problem, the code.
 func (c *call) answer(r route, v any, err error) (int, string) {
 	if err != nil {
-		p := problemOf(err)
-		if p.Status == http.StatusUnauthorized {
-			c.w.Header().Set("WWW-Authenticate", r.who.challenge())
-		}
-		if r.problem != nil {
-			send(c.w, p.Status, "application/json", r.problem(c, p))
-		} else {
-			p.write(c.w)
-		}
-		return p.Status, p.Code
+		return c.refuse(r, problemOf(err))
 	}
 	body, err := json.Marshal(v)
 	if err != nil { // a secret in an answer, which a test would meet
 		c.failed = err
-		p := problemOf(err)
-		p.write(c.w)
-		return p.Status, p.Code
+		return c.refuse(r, problemOf(err))
 	}
 	send(c.w, http.StatusOK, "application/json", body)
 	return http.StatusOK, ""
+}
+
+// refuse sends a problem. What failed here gets a support code, by which it is found in the log.
+func (c *call) refuse(r route, p *problem) (int, string) {
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		c.w.Header().Set("WWW-Authenticate", r.who.challenge())
+	case p.Status >= http.StatusInternalServerError:
+		if err := c.drawSupport(); err != nil {
+			c.failed = err
+		}
+		p.Support = token.ShowSpoken(c.support)
+	}
+	if r.problem != nil {
+		send(c.w, p.Status, "application/json", r.problem(c, p))
+	} else {
+		p.write(c.w)
+	}
+	return p.Status, p.Code
+}
+
+// drawSupport draws the support code of the call. It is no secret: it is read out on the telephone.
+func (c *call) drawSupport() error {
+	drawn, err := token.NewSpoken(c.Rand, token.SupportLen)
+	if err != nil {
+		return fmt.Errorf("draw a support code: %w", err)
+	}
+	defer drawn.Destroy()
+	c.support = string(drawn.Reveal())
+	return nil
 }
 
 // send writes an answer that no cache keeps and no browser takes for something else.

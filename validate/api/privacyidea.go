@@ -70,8 +70,8 @@ func (c *call) validateCheck() (any, error) {
 		return nil, err
 	}
 	if checked.Outcome != validate.Accepted {
-		code, _, err := c.deny(q.user, q.serial, q.pass, checked)
-		return c.piAnswer(false, &piDetail{Message: fmt.Sprintf("wrong otp value; support code %s", token.ShowSpoken(code))}), err
+		_, err := c.deny(q.user, q.serial, q.pass, checked)
+		return c.piAnswer(false, &piDetail{Message: fmt.Sprintf("wrong otp value; support code %s", token.ShowSpoken(c.support))}), err
 	}
 	return c.piAnswer(true, c.piDetail(checked)), nil
 }
@@ -127,6 +127,9 @@ func privacyIDEAError(c *call, p *problem) []byte {
 		e.Code = piServer
 	}
 	e.Message = fmt.Sprintf("ERR%d: %s", e.Code, e.Message)
+	if p.Support != "" {
+		e.Message += " Support code " + p.Support
+	}
 	a := c.piAnswer(false, nil)
 	a.Result = piResult{Error: &e}
 	body, err := json.Marshal(a)

@@ -53,8 +53,8 @@ func (c *call) verify() (any, error) {
 		return nil, err
 	}
 	if checked.Outcome != validate.Accepted {
-		code, findings, err := c.deny(q.Person, q.Serial, q.Factor, checked)
-		return verifyAnswer{Result: denied, Message: messageDenied, Support: token.ShowSpoken(code), Findings: &findings}, err
+		findings, err := c.deny(q.Person, q.Serial, q.Factor, checked)
+		return verifyAnswer{Result: denied, Message: messageDenied, Support: token.ShowSpoken(c.support), Findings: &findings}, err
 	}
 	a := verifyAnswer{Result: accepted, Message: messageAccepted, Type: checked.Kind}
 	if checked.Kind == validate.KindRecovery || checked.Kind == validate.KindTemp {
@@ -100,21 +100,14 @@ func (c *call) trust(checked validate.Checked, name string) string {
 // deny draws the support code of a denial and says what is wrong with the text by itself. Why it was denied is found out and kept
 // under the code after the answer was sent, so that neither what the answer says nor when it comes tells whether anything of
 // it is known.
-func (c *call) deny(account, serial, text string, checked validate.Checked) (string, []finding, error) {
-	drawn, err := token.NewSpoken(c.Rand, token.SupportLen)
-	if err != nil {
-		return "", nil, err
-	}
-	code := string(drawn.Reveal()) // not secret: it is read out on the telephone
-	drawn.Destroy()
-	public, err := c.public(text)
-	if err != nil {
-		return "", nil, err
+func (c *call) deny(account, serial, text string, checked validate.Checked) ([]finding, error) {
+	if err := c.drawSupport(); err != nil {
+		return nil, err
 	}
 	c.after = func(ctx context.Context) error {
-		return errors.Join(c.Checker.Note(ctx, checked), c.keep(ctx, code, account, serial, text, checked))
+		return errors.Join(c.Checker.Note(ctx, checked), c.keep(ctx, account, serial, text, checked))
 	}
-	return code, public, nil
+	return c.public(text)
 }
 
 // public are the findings about the text by itself.
@@ -124,7 +117,7 @@ func (c *call) public(text string) ([]finding, error) {
 }
 
 // keep finds the cause and stores it.
-func (c *call) keep(ctx context.Context, code, account, serial, text string, checked validate.Checked) error {
+func (c *call) keep(ctx context.Context, account, serial, text string, checked validate.Checked) error {
 	list, err := c.Doctor.Diagnose(ctx, diagnose.Question{
 		Account: account, Serial: serial, Text: text, Client: c.client.ID, Source: c.source, Result: yubicoResult(checked),
 	})
@@ -135,7 +128,7 @@ func (c *call) keep(ctx context.Context, code, account, serial, text string, che
 	if checked.Person != 0 {
 		a.Person = &token.Person{ID: checked.Person, Account: account}
 	}
-	return c.Doctor.Keep(ctx, code, a)
+	return c.Doctor.Keep(ctx, c.support, a)
 }
 
 // yubicoResult is what was found about a Yubico OTP; nil if it was none.

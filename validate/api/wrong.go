@@ -20,6 +20,7 @@ const (
 type wrongs struct {
 	mu      sync.Mutex
 	sources map[string]wrong
+	swept   time.Time
 }
 
 // wrong is what came from one address in the minute that began at since.
@@ -47,11 +48,7 @@ func (w *wrongs) add(source string, now time.Time) {
 	}
 	s, known := w.sources[key]
 	if !known && len(w.sources) >= wrongSources {
-		for other, s := range w.sources {
-			if s.over(now) {
-				delete(w.sources, other)
-			}
-		}
+		w.forget(now)
 		if len(w.sources) >= wrongSources { // all the others share one
 			key, s = "", w.sources[""]
 		}
@@ -61,6 +58,19 @@ func (w *wrongs) add(source string, now time.Time) {
 	}
 	s.count++
 	w.sources[key] = s
+}
+
+// forget drops the addresses whose minute has passed, once a second at most.
+func (w *wrongs) forget(now time.Time) {
+	if now.Sub(w.swept).Abs() < time.Second {
+		return
+	}
+	w.swept = now
+	for key, s := range w.sources {
+		if s.over(now) {
+			delete(w.sources, key)
+		}
+	}
 }
 
 // over reports whether the minute has passed. A clock that went back ends it too.
