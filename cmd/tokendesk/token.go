@@ -14,10 +14,10 @@ import (
 )
 
 func newTokenCmd(a *app) *cobra.Command {
-	cmd := group("token", "Register, issue, prove, block and take back tokens",
-		newTokenListCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenQRCmd(a), newTokenCalibrateCmd(a), newTokenIssueCmd(a), newTokenVerifyCmd(a),
+	cmd := group("token", "Find, register, issue, prove, block and take back tokens",
+		newTokenListCmd(a), newTokenFindCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenQRCmd(a), newTokenCalibrateCmd(a), newTokenIssueCmd(a), newTokenVerifyCmd(a),
 		newTokenResyncCmd(a), newTokenBlockCmd(a), newTokenLostCmd(a), newTokenRestoreCmd(a), newTokenReturnCmd(a), newTokenRetireCmd(a))
-	cmd.Long = `Register, issue, prove, block and take back tokens.
+	cmd.Long = `Find, register, issue, prove, block and take back tokens.
 
 A QUERY is a serial number, a public ID, a stock number or label, a person's account or name, or a one-time password typed
 into its place. More than one hit is an error that lists them, never a guess.

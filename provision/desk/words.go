@@ -96,10 +96,6 @@ const maxWord = 60
 // "mueller" and "muller" for Müller, one for most others, none for a word without letters and digits.
 func termForms(word string) []string {
 	word = norm.NFC.String(strings.ToLower(norm.NFKC.String(word)))
-	word = strings.TrimFunc(word, joins)
-	if r := []rune(word); len(r) > maxWord {
-		word = string(r[:maxWord])
-	}
 	long := bare(strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ø", "oe", "å", "aa").Replace(word))
 	if long == "" {
 		return nil
@@ -110,13 +106,19 @@ func termForms(word string) []string {
 	return []string{long}
 }
 
-// bare is text without accents; letters that no accent makes are written as two, or as the plain one.
-func bare(text string) string {
-	text = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i", "’", "'").Replace(text)
-	return strings.Map(func(r rune) rune {
+// bare is a word without accents and without what stands around it, cut to the length that counts; letters that no accent makes
+// are written as two, or as the plain one.
+func bare(word string) string {
+	word = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i", "’", "'").Replace(word)
+	word = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) {
 			return -1
 		}
 		return r
-	}, norm.NFD.String(text))
+	}, norm.NFD.String(word))
+	word = strings.TrimFunc(word, joins)
+	if r := []rune(word); len(r) > maxWord {
+		word = strings.TrimFunc(string(r[:maxWord]), joins)
+	}
+	return word
 }

@@ -59,7 +59,7 @@ func scanPair(row scanner) (p pair, err error) { return p, row.Scan(&p.person, &
 // span is where words or public IDs stand that begin with a text.
 type span struct {
 	table *wordTable
-	from   string
+	from  string
 }
 
 // to is behind the last text that begins with from: no word holds this character.
