@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,16 +76,13 @@ func newClientAddCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			c, err := a.desk(st).AddClient(cmd.Context(), given[0], desk.ClientRights{MustSig: f.mustSign, Networks: networks, Groups: f.groups})
-			if err != nil {
-				return clientProblem(err, given[0])
-			}
-			return a.handOverKey(c)
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				c, err := d.AddClient(cmd.Context(), given[0], desk.ClientRights{MustSig: f.mustSign, Networks: networks, Groups: f.groups})
+				if err != nil {
+					return clientProblem(err, given[0])
+				}
+				return a.handOverKey(c)
+			})
 		},
 	}
 	f.add(cmd)
@@ -150,20 +146,17 @@ func newClientListCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List relying servers, without their keys", Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			clients, err := a.desk(st).Clients(cmd.Context())
-			if err != nil {
-				return err
-			}
-			rows := make([]clientRow, len(clients))
-			for i, c := range clients {
-				rows[i] = clientOf(c)
-			}
-			return list(a, "clients", rows, clientColumns(a))
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				clients, err := d.Clients(cmd.Context())
+				if err != nil {
+					return err
+				}
+				rows := make([]clientRow, len(clients))
+				for i, c := range clients {
+					rows[i] = clientOf(c)
+				}
+				return list(a, "clients", rows, clientColumns(a))
+			})
 		},
 	}
 }
@@ -181,6 +174,9 @@ in every server process.`,
 			if err != nil {
 				return err
 			}
+			if anyNetwork && networks != nil || anyGroup && f.groups != nil {
+				return usagef("client set: --any-network and --any-group are instead of --network and --group")
+			}
 			var change desk.ClientChange
 			if cmd.Flags().Changed("must-sign") {
 				change.MustSig = &f.mustSign
@@ -194,23 +190,18 @@ in every server process.`,
 			if change == (desk.ClientChange{}) {
 				return usagef("client set: nothing to change was named").hint("see: tokendesk client set --help")
 			}
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			c, err := a.desk(st).SetClient(cmd.Context(), given[0], change)
-			if err != nil {
-				return clientProblem(err, given[0])
-			}
-			return show(a, "client", clientOf(c), clientColumns(a))
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				c, err := d.SetClient(cmd.Context(), given[0], change)
+				if err != nil {
+					return clientProblem(err, given[0])
+				}
+				return show(a, "client", clientOf(c), clientColumns(a))
+			})
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&anyNetwork, "any-network", false, "it may ask from anywhere")
 	cmd.Flags().BoolVar(&anyGroup, "any-group", false, "it may ask about everybody")
-	cmd.MarkFlagsMutuallyExclusive("network", "any-network")
-	cmd.MarkFlagsMutuallyExclusive("group", "any-group")
 	return cmd
 }
 
@@ -226,26 +217,25 @@ key at the end of that time: until then its answers are signed with the former o
 With --now no other key stays valid: for a key that got into wrong hands.`,
 		Example: "  tokendesk client rotate vpn --keep 48h\n  tokendesk client rotate vpn --now",
 		RunE: func(cmd *cobra.Command, given []string) error {
-			if now {
+			switch {
+			case now && cmd.Flags().Changed("keep"):
+				return usagef("client rotate: --now is instead of --keep")
+			case now:
 				keep = 0
-			} else if keep <= 0 {
+			case keep <= 0:
 				return usagef("--keep is above 0").hint("if no other key may stay valid: --now")
 			}
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			c, err := a.desk(st).RotateClient(cmd.Context(), given[0], keep)
-			if err != nil {
-				return clientProblem(err, given[0])
-			}
-			return a.handOverKey(c)
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				c, err := d.RotateClient(cmd.Context(), given[0], keep)
+				if err != nil {
+					return clientProblem(err, given[0])
+				}
+				return a.handOverKey(c)
+			})
 		},
 	}
 	cmd.Flags().DurationVar(&keep, "keep", defaultKeep, "how long the former key stays valid")
 	cmd.Flags().BoolVar(&now, "now", false, "no other key stays valid")
-	cmd.MarkFlagsMutuallyExclusive("keep", "now")
 	return cmd
 }
 
@@ -253,23 +243,20 @@ func newClientRevokeCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke CLIENT", Short: "End a relying server: every request of it is refused from now on", Args: args(1, 1, "CLIENT"),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			c, err := a.desk(st).RevokeClient(cmd.Context(), given[0])
-			if err != nil {
-				return clientProblem(err, given[0])
-			}
-			a.say("client %d (%s) is revoked and its keys are destroyed", c.ID, printable(c.Name))
-			return nil
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				c, err := d.RevokeClient(cmd.Context(), given[0])
+				if err != nil {
+					return clientProblem(err, given[0])
+				}
+				a.say("client %d (%s) is revoked and its keys are destroyed", c.ID, printable(c.Name))
+				return nil
+			})
 		},
 	}
 }
 
 func clientOf(c validate.Client) clientRow {
-	row := clientRow{ID: c.ID, Name: c.Name, Active: c.Active, MustSig: c.MustSig, Networks: []string{}, Groups: slices.Concat([]string{}, c.Groups)}
+	row := clientRow{ID: c.ID, Name: c.Name, Active: c.Active, MustSig: c.MustSig, Networks: []string{}, Groups: append([]string{}, c.Groups...)}
 	for _, p := range c.Networks {
 		row.Networks = append(row.Networks, fmt.Sprint(p))
 	}

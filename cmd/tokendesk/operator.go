@@ -67,22 +67,19 @@ are joined; what each may do is told by: tokendesk operator rights.`,
 			for _, r := range roles {
 				list = append(list, desk.Role(r))
 			}
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			o, apiToken, err := a.desk(st).AddOperator(cmd.Context(), given[0], list)
-			if err != nil {
-				return operatorProblem(err, given[0])
-			}
-			defer apiToken.Destroy()
-			a.say("the API token is shown once: hand it to the operator alone")
-			columns := []column[newOperator]{{"API token", func(o newOperator) string { return o.Token }}}
-			for _, c := range operatorColumns() {
-				columns = append(columns, column[newOperator]{c.name, func(o newOperator) string { return c.show(o.operatorRow) }})
-			}
-			return show(a, "operator", newOperator{operatorOf(o), string(apiToken.Reveal())}, columns)
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				o, apiToken, err := d.AddOperator(cmd.Context(), given[0], list)
+				if err != nil {
+					return operatorProblem(err, given[0])
+				}
+				defer apiToken.Destroy()
+				a.say("the API token is shown once: hand it to the operator alone")
+				columns := []column[newOperator]{{"API token", func(o newOperator) string { return o.Token }}}
+				for _, c := range operatorColumns() {
+					columns = append(columns, column[newOperator]{c.name, func(o newOperator) string { return c.show(o.operatorRow) }})
+				}
+				return show(a, "operator", newOperator{operatorOf(o), string(apiToken.Reveal())}, columns)
+			})
 		},
 	}
 	cmd.Flags().StringArrayVar(&roles, "role", nil, joinRoles(desk.Roles(), ", ")+" (may be repeated)")
@@ -109,20 +106,17 @@ func newOperatorListCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List operators, revoked ones too", Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			all, err := a.desk(st).Operators(cmd.Context())
-			if err != nil {
-				return err
-			}
-			rows := make([]operatorRow, len(all))
-			for i, o := range all {
-				rows[i] = operatorOf(o)
-			}
-			return list(a, "operators", rows, operatorColumns())
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				all, err := d.Operators(cmd.Context())
+				if err != nil {
+					return err
+				}
+				rows := make([]operatorRow, len(all))
+				for i, o := range all {
+					rows[i] = operatorOf(o)
+				}
+				return list(a, "operators", rows, operatorColumns())
+			})
 		},
 	}
 }
@@ -131,16 +125,13 @@ func newOperatorRevokeCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke NAME", Short: "End an operator with the API token and all sessions, at once", Args: args(1, 1, "NAME"),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			if err := a.desk(st).RevokeOperator(cmd.Context(), given[0]); err != nil {
-				return operatorProblem(err, given[0])
-			}
-			a.say("operator %s is revoked and logged out", printable(given[0]))
-			return nil
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				if err := d.RevokeOperator(cmd.Context(), given[0]); err != nil {
+					return operatorProblem(err, given[0])
+				}
+				a.say("operator %s is revoked and logged out", printable(given[0]))
+				return nil
+			})
 		},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,16 +50,13 @@ func newPersonAddCmd(a *app) *cobra.Command {
 		Example: `  tokendesk person add ada --name "Ada Lovelace" --mail ada@example.org --group staff`,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			p.Account = given[0]
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			if err := a.desk(st).AddPerson(cmd.Context(), p); err != nil {
-				return personProblem(err, p.Account)
-			}
-			a.say("person %s is registered", printable(p.Account))
-			return nil
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				if err := d.AddPerson(cmd.Context(), p); err != nil {
+					return personProblem(err, p.Account)
+				}
+				a.say("person %s is registered", printable(p.Account))
+				return nil
+			})
 		},
 	}
 	cmd.Flags().StringVar(&p.Name, "name", "", "full name")
@@ -92,7 +88,7 @@ type personRow struct {
 }
 
 func personOf(p token.Person) personRow {
-	return personRow{p.Account, p.Name, p.Mail, slices.Concat([]string{}, p.Groups), p.Created}
+	return personRow{p.Account, p.Name, p.Mail, append([]string{}, p.Groups...), p.Created}
 }
 
 func personColumns() []column[personRow] {
@@ -109,20 +105,17 @@ func newPersonListCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List persons", Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			persons, err := a.desk(st).Persons(cmd.Context())
-			if err != nil {
-				return err
-			}
-			rows := make([]personRow, len(persons))
-			for i, p := range persons {
-				rows[i] = personOf(p)
-			}
-			return list(a, "persons", rows, personColumns())
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				persons, err := d.Persons(cmd.Context())
+				if err != nil {
+					return err
+				}
+				rows := make([]personRow, len(persons))
+				for i, p := range persons {
+					rows[i] = personOf(p)
+				}
+				return list(a, "persons", rows, personColumns())
+			})
 		},
 	}
 }
@@ -137,26 +130,23 @@ func newPersonShowCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "show ACCOUNT", Short: "Show a person with groups and tokens", Args: args(1, 1, "ACCOUNT"),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			p, held, err := a.desk(st).Person(cmd.Context(), given[0])
-			if err != nil {
-				return personProblem(err, given[0])
-			}
-			s := shownPerson{personOf(p), []string{}}
-			for _, t := range held {
-				t.Holder = nil
-				s.Tokens = append(s.Tokens, fmt.Sprintf("%s: %s", desk.Name(t), t.State))
-			}
-			var columns []column[shownPerson]
-			for _, c := range personColumns() {
-				columns = append(columns, column[shownPerson]{c.name, func(s shownPerson) string { return c.show(s.personRow) }})
-			}
-			columns = append(columns, column[shownPerson]{"Tokens", func(s shownPerson) string { return strings.Join(s.Tokens, "; ") }})
-			return show(a, "person", s, columns)
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				p, held, err := d.Person(cmd.Context(), given[0])
+				if err != nil {
+					return personProblem(err, given[0])
+				}
+				s := shownPerson{personOf(p), []string{}}
+				for _, t := range held {
+					t.Holder = nil
+					s.Tokens = append(s.Tokens, fmt.Sprintf("%s: %s", desk.Name(t), t.State))
+				}
+				var columns []column[shownPerson]
+				for _, c := range personColumns() {
+					columns = append(columns, column[shownPerson]{c.name, func(s shownPerson) string { return c.show(s.personRow) }})
+				}
+				columns = append(columns, column[shownPerson]{"Tokens", func(s shownPerson) string { return strings.Join(s.Tokens, "; ") }})
+				return show(a, "person", s, columns)
+			})
 		},
 	}
 }
@@ -172,16 +162,13 @@ them; that counts at once, in every server process.`,
 			if len(add)+len(remove) == 0 {
 				return usagef("person group: neither --add nor --remove was given").hint("see: tokendesk person group --help")
 			}
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			p, err := a.desk(st).Group(cmd.Context(), given[0], add, remove)
-			if err != nil {
-				return personProblem(err, given[0])
-			}
-			return show(a, "person", personOf(p), personColumns())
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				p, err := d.Group(cmd.Context(), given[0], add, remove)
+				if err != nil {
+					return personProblem(err, given[0])
+				}
+				return show(a, "person", personOf(p), personColumns())
+			})
 		},
 	}
 	cmd.Flags().StringArrayVar(&add, "add", nil, "group (may be repeated)")

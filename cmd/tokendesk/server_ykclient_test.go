@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,13 +17,7 @@ import (
 // makes them. Its exit codes: 0 good, 2 replayed, 3 other. With an API key it signs and checks the answer's signature.
 func TestServeYkclient(t *testing.T) {
 	t.Parallel()
-	program, err := exec.LookPath("ykclient")
-	if err != nil {
-		if os.Getenv("TOKENDESK_JUDGES") == "1" {
-			t.Fatal("ykclient is not installed")
-		}
-		t.Skip("ykclient is not installed")
-	}
+	program := findYkclient(t)
 	r := newRig(t, 2)
 	r.must("init")
 	r.must("provision", "--slot", "2")
@@ -43,20 +39,8 @@ func TestServeYkclient(t *testing.T) {
 		{"fresh", c.key, fresh, 0, "OK"}, // neither of the two before has spent it
 		{"without API key", "", fresh, 2, "REPLAYED_OTP"},
 	} {
-		args := []string{"--debug", "--url", "http://" + s.address + "/wsapi/2.0/verify"}
-		if tc.key != "" {
-			args = append(args, "--apikey", tc.key)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), askTime)
-		out, err := exec.CommandContext(ctx, program, append(args, "1", tc.otp)...).CombinedOutput()
-		cancel()
-		code := 0
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-			code = exit.ExitCode()
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if code != tc.exit || !strings.Contains(string(out), "status: "+tc.status+"\n") {
+		code, out := program.ask(t, s, c.id, tc.key, tc.otp)
+		if code != tc.exit || !strings.Contains(out, "status: "+tc.status+"\n") {
 			t.Errorf("%s: exit %d, want %d with %s; it said:\n%s", tc.name, code, tc.exit, tc.status, out)
 		}
 	}
@@ -66,6 +50,103 @@ func TestServeYkclient(t *testing.T) {
 	if log, code := s.stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d\n%s", code, log)
 	}
+}
+
+// ykclient is the program.
+type ykclient string
+
+func findYkclient(t *testing.T) ykclient {
+	t.Helper()
+	program, err := exec.LookPath("ykclient")
+	if err != nil {
+		if os.Getenv("TOKENDESK_JUDGES") == "1" {
+			t.Fatal("ykclient is not installed")
+		}
+		t.Skip("ykclient is not installed")
+	}
+	return ykclient(program)
+}
+
+// ask submits an OTP, signed unless key is "", and returns the exit code and what was said.
+func (y ykclient) ask(t *testing.T, s *server, client int64, key, otp string) (int, string) {
+	t.Helper()
+	args := []string{"--debug", "--url", "http://" + s.address + "/wsapi/2.0/verify"}
+	if key != "" {
+		args = append(args, "--apikey", key)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), askTime)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, string(y), append(args, strconv.FormatInt(client, 10), otp)...).CombinedOutput()
+	code := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return code, string(out)
+}
+
+// TestServeYkclientRotated: while a client changes its key, ykclient is content with either key at every server process, and a
+// rotation, a revocation and a right count as soon as the command that made them has returned.
+func TestServeYkclientRotated(t *testing.T) {
+	t.Parallel()
+	program := findYkclient(t)
+	r := newRig(t, 2)
+	r.must("init")
+	r.must("person", "add", "ada", "--group", "staff")
+	r.must("provision", "--slot", "2", "--to", "ada")
+	servers := []*server{r.serve(), r.serve()}
+	newKeyOf := func(words ...string) string {
+		t.Helper()
+		var answer struct{ Client newClient }
+		if err := json.Unmarshal(r.handOver(append(words, "-o", "json")...), &answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer.Client.Key
+	}
+	ask := func(what, key, otp string, exit int, status string) {
+		t.Helper()
+		for i, s := range servers {
+			if exit == 0 {
+				otp = r.typed(2)
+			}
+			code, out := program.ask(t, s, 1, key, otp)
+			if code != exit || !strings.Contains(out, "status: "+status+"\n") {
+				t.Errorf("%s, server %d: exit %d, want %d with %s; it said:\n%s", what, i, code, exit, status, out)
+			}
+		}
+	}
+	first := newKeyOf("client", "add", "mail")
+	ask("first key", first, "", 0, "OK")
+	second := newKeyOf("client", "rotate", "mail", "--keep", "1h")
+	ask("first key, rotating", first, "", 0, "OK")
+	ask("second key, rotating", second, "", 0, "OK")
+	ask("no key, rotating", "", "", 0, "OK")
+	third := newKeyOf("client", "rotate", "mail", "--now")
+	fresh := r.typed(2)
+	ask("first key, over", first, fresh, 3, "BAD_SIGNATURE")
+	ask("second key, over", second, fresh, 3, "BAD_SIGNATURE")
+	ask("third key", third, "", 0, "OK")
+	fresh = r.typed(2)
+	r.must("client", "set", "mail", "--group", "guests")
+	ask("another group", third, fresh, 3, "OPERATION_NOT_ALLOWED")
+	r.must("person", "group", "ada", "--add", "guests")
+	ask("its group", third, "", 0, "OK")
+	fresh = r.typed(2)
+	r.must("client", "set", "mail", "--network", "192.0.2.0/24")
+	ask("another network", third, fresh, 3, "OPERATION_NOT_ALLOWED")
+	r.must("client", "set", "mail", "--network", "127.0.0.1", "--must-sign")
+	ask("must sign", "", fresh, 3, "BAD_SIGNATURE")
+	ask("its network", third, "", 0, "OK")
+	fresh = r.typed(2)
+	r.must("client", "revoke", "mail")
+	ask("revoked", third, fresh, 3, "NO_SUCH_CLIENT")
+	for _, s := range servers {
+		if log, code := s.stop(t, syscall.SIGTERM); code != 0 {
+			t.Errorf("exit code %d\n%s", code, log)
+		}
+	}
+	r.must("audit", "verify")
 }
 
 // changed is an OTP with another last character.
