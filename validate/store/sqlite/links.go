@@ -181,7 +181,7 @@ func (t *tx) cancelLinks(ctx context.Context, person token.PersonID, cause strin
 
 // expireSecrets revokes what links drew and nobody proved in time, and counts it.
 func (t *tx) expireSecrets(ctx context.Context) (int, error) {
-	list, err := collect(ctx, t, scanLink, linkColumns+`WHERE t.state = 'pending' ORDER BY a.id`)
+	list, err := collect(ctx, t, scanLink, linkColumns+`WHERE a.token IS NOT NULL AND a.done = 0 AND a.cancelled = 0 AND t.state = 'pending' ORDER BY a.id`)
 	if err != nil {
 		return 0, err
 	}
@@ -339,7 +339,7 @@ func (s *Store) FinishLink(ctx context.Context, value, pin, name string, prove d
 		if err != nil || state != desk.LinkShown {
 			return err
 		}
-		if err := tx.freeName(ctx, l, name); err != nil {
+		if err := tx.freeName(ctx, l.Person.ID, l.token, name); err != nil {
 			return err
 		}
 		c, err := oneCredential(ctx, tx, `WHERE c.token = ? AND c.state = 'pending'`, l.token)
@@ -373,10 +373,10 @@ func (s *Store) FinishLink(ctx context.Context, value, pin, name string, prove d
 }
 
 // freeName is a *desk.TextError if the person has another live token of that name. Case does not count.
-func (t *tx) freeName(ctx context.Context, l link, name string) error {
+func (t *tx) freeName(ctx context.Context, holder token.PersonID, id token.ID, name string) error {
 	var taken int
 	err := t.QueryRowContext(ctx, `SELECT count(*) FROM token WHERE holder = ? AND lower(name) = lower(?) AND state <> 'revoked' AND id <> ?`,
-		l.Person.ID, name, l.token).Scan(&taken)
+		holder, name, id).Scan(&taken)
 	if err == nil && taken > 0 {
 		err = &desk.TextError{Field: "name", Cause: "another token of this person has it"}
 	}

@@ -43,6 +43,7 @@ CREATE TABLE activation (
 ) STRICT;
 CREATE INDEX activation_person ON activation (person);
 CREATE INDEX activation_token ON activation (token) WHERE token IS NOT NULL;
+CREATE INDEX activation_open ON activation (id) WHERE token IS NOT NULL AND done = 0 AND cancelled = 0;
 
 CREATE TABLE notice (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,

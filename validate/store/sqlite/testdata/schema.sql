@@ -13,6 +13,7 @@ CREATE TABLE activation (
   cancelled  INTEGER NOT NULL DEFAULT 0,
   created    INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX activation_open ON activation (id) WHERE token IS NOT NULL AND done = 0 AND cancelled = 0;
 CREATE INDEX activation_person ON activation (person);
 CREATE INDEX activation_token ON activation (token) WHERE token IS NOT NULL;
 CREATE TABLE attempt (
