@@ -60,7 +60,7 @@ func Measure(c token.Clock, period time.Duration, matched int64, now time.Time) 
 	out := token.Clock{Drift: matched - oath.Step(now, period), Rate: c.Rate, At: now}
 	if passed := now.Sub(c.At); !c.At.IsZero() && passed >= ratePeriod {
 		gained := time.Duration(out.Drift-c.Drift) * period
-		rate := (gained / time.Duration(passed/time.Hour) * 24).Truncate(time.Millisecond)
+		rate := (gained / time.Duration(passed/time.Hour) * 24).Round(time.Millisecond)
 		out.Rate = max(-maxRate, min(rate, maxRate))
 	}
 	return out
