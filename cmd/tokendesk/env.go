@@ -40,6 +40,8 @@ type env struct {
 	pause     func(context.Context, time.Duration) error
 	// tick gives the pace of device watch.
 	tick func() (<-chan time.Time, func())
+	// pace is that of serve's sweeping.
+	pace func() (<-chan time.Time, func())
 	// listening is told where serve listens; nil: nobody asks.
 	listening func(net.Addr)
 	// virtual marks every screen: the devices are not real.
@@ -64,6 +66,10 @@ func systemEnv() *env {
 		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc")},
 		tick: func() (<-chan time.Time, func()) {
 			t := time.NewTicker(250 * time.Millisecond)
+			return t.C, t.Stop
+		},
+		pace: func() (<-chan time.Time, func()) {
+			t := time.NewTicker(sweepEvery)
 			return t.C, t.Stop
 		},
 		notify: func(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -44,7 +44,10 @@ func newLimiter(rate int, now func() time.Time) *limiter {
 }
 
 // tooOften implements wsapi.Handler's Limit.
-func (l *limiter) tooOften(_ validate.Client, source string) bool {
+func (l *limiter) tooOften(_ validate.Client, source string) bool { return l.often(source) }
+
+// often implements the other handlers' Limit. An address has one share for all of them.
+func (l *limiter) often(source string) bool {
 	key, rate := l.share(source)
 	l.mu.Lock()
 	defer l.mu.Unlock()

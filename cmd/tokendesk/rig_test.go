@@ -36,6 +36,7 @@ func newRig(t testing.TB, slot int) *rig {
 		bus: virtualBus{r.key, slot}, touchWait: 5 * time.Second,
 		pause:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		tick:   func() (<-chan time.Time, func()) { return nil, func() {} },
+		pace:   func() (<-chan time.Time, func()) { return nil, func() {} },
 		notify: context.WithCancel,
 	}
 	return r

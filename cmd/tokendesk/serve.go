@@ -27,7 +27,7 @@ const (
 	readTimeout    = 10 * time.Second // head and body
 	writeTimeout   = 25 * time.Second
 	idleTimeout    = time.Minute
-	drainTimeout   = 10 * time.Second
+	drainTimeout   = 20 * time.Second // the patience of package api, twice: what is done after the answer has its own
 	maxHeaderSize  = 16 << 10 // bytes
 	maxConnections = 1000     // at once; more wait
 )
@@ -35,10 +35,11 @@ const (
 func newServeCmd(a *app) *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Answer validation requests (Yubico validation protocol 2.0)", Args: args(0, 0, ""),
-		Long: `Answer validation requests of relying servers by the Yubico validation protocol 2.0, under /wsapi/2.0/verify.
-Any number of servers may run on one store. Each request is one line of the log, without one-time passwords. An address
-that asks more often than --limit is answered BACKEND_ERROR.
+		Use: "serve", Short: "Answer relying servers (Yubico validation protocol 2.0, JSON) and the tools of staff", Args: args(0, 0, ""),
+		Long: `Answer validation requests of relying servers: by the Yubico validation protocol 2.0 under /wsapi/2.0/verify, as JSON under
+/api/v1/verify, and as plugins of privacyIDEA send them under /validate/check. Operators have the rest of /api/v1/ with
+their API tokens (operator add). Any number of servers may run on one store. Each request is one line of the log, without
+one-time passwords. An address that asks more often than --limit is answered BACKEND_ERROR, or HTTP status 429.
 
 Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-key, or put a proxy in front.`,
 		Example: "  tokendesk serve\n  tokendesk serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n  curl http://127.0.0.1:8086/healthz",
@@ -87,6 +88,7 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	if a.listening != nil {
 		a.listening(l.Addr())
 	}
+	defer a.sweeping(ctx, a.desk(st).Sweep, log)()
 	s := newServer(a.handler(st, log, newLimiter(o.limit, a.now)))
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	return serveUntil(ctx, s, l, log)
