@@ -26,20 +26,20 @@ var deeds = map[string]struct{ text, class string }{
 	"token.block":       {"Blocked", "bad"},
 	"token.restore":     {"Restored", "good"},
 	"token.undo":        {"Block undone", "good"},
+	"token.until":       {"Block ended by its date", "good"},
 	"token.issue":       {"Issued", "good"},
-	"token.confirm":     {"Confirmed by a code", "good"},
 	"token.verify":      {"Confirmed by a code", "good"},
 	"token.resync":      {"Put back into step", ""},
 	"token.return":      {"Returned", ""},
-	"token.empty":       {"Returned, to be written again", ""},
 	"token.retire":      {"Retired", "bad"},
-	"token.replace":     {"Replaced", "bad"},
+	"token.revoke":      {"Revoked", "bad"},
+	"token.replaced":    {"Replaced by another token", "bad"},
 	"credential.import": {"Imported", ""},
 	"credential.show":   {"Secret handed over", ""},
-	"keyfile.export":    {"Exported", ""},
+	"link.finish":       {"App set up by its holder", "good"},
+	"secret.sweep":      {"Secret deleted", ""},
 	"ledger.reserve":    {"Write begun", ""},
-	"ledger.write":      {"Written", ""},
-	"ledger.commit":     {"Written and recorded", "good"},
+	"ledger.commit":     {"Written and proven", "good"},
 	"ledger.abort":      {"Write given up", ""},
 	"push.begin":        {"Sent to another server", ""},
 	"push.enrolled":     {"Enrolled at another server", "good"},
@@ -50,7 +50,7 @@ var deeds = map[string]struct{ text, class string }{
 
 // told are the parts of a detail that a history shows, in this order, with the words before them.
 var told = []struct{ key, words string }{
-	{"reason", ""}, {"until", "until"}, {"to", ""}, {"holder", "for"}, {"id_check", "identity:"}, {"target", "at"}, {"kind", ""},
+	{"reason", ""}, {"until", "until"}, {"account", "of"}, {"id_check", "identity:"}, {"target", "at"}, {"kind", ""},
 	{"browsers", "trusted browsers removed:"}, {"links", "links cancelled:"}, {"note", "note:"}, {"error", "error:"},
 }
 

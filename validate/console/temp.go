@@ -54,7 +54,7 @@ func valids() []choice {
 func validity(value string, now time.Time) time.Duration {
 	if value == tonight {
 		y, m, d := now.Date()
-		return max(time.Date(y, m, d+1, 0, 0, 0, 0, now.Location()).Sub(now), time.Hour)
+		return max(time.Date(y, m, d+1, 0, -1, 0, 0, now.Location()).Sub(now), time.Hour)
 	}
 	for _, c := range valids() {
 		if c.Value == value {
