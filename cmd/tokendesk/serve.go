@@ -28,8 +28,8 @@ const (
 	writeTimeout   = 25 * time.Second
 	idleTimeout    = time.Minute
 	drainTimeout   = 20 * time.Second // the patience of package api, twice: what is done after the answer has its own
-	maxHeaderSize  = 16 << 10 // bytes
-	maxConnections = 1000     // at once; more wait
+	maxHeaderSize  = 16 << 10         // bytes
+	maxConnections = 1000             // at once; more wait
 )
 
 func newServeCmd(a *app) *cobra.Command {
