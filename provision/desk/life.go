@@ -79,6 +79,7 @@ type Swept struct {
 	Suspensions int // that were over
 	Drawn       int // secrets of links that nobody proved in time
 	Secrets     int // of revoked credentials
+	ClientKeys  int // former ones that were over
 	Attempts    int
 	Sessions    int
 	Codes       int

@@ -91,8 +91,8 @@ func TestSwappedClientKeys(t *testing.T) {
 	}
 }
 
-// TestSweepSessions: sessions that have ended leave the table, others stay.
-func TestSweepSessions(t *testing.T) {
+// TestSweepStaff: sessions that have ended leave the table, and a former key of a client that is over leaves the store; others stay.
+func TestSweepStaff(t *testing.T) {
 	t.Parallel()
 	s, _ := makeStore(t)
 	now := time.Now()
@@ -102,20 +102,26 @@ func TestSweepSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
+	for i, keep := range []time.Duration{desk.SessionIdle, 2 * desk.SessionIdle, time.Hour} {
+		name := string('a' + rune(i))
+		if _, err := d.AddClient(t.Context(), name, desk.ClientRights{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.RotateClient(t.Context(), name, keep); err != nil {
+			t.Fatal(err)
+		}
 		if _, _, err := d.LogIn(t.Context(), string(apiToken.Reveal())); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(desk.SessionIdle / 2)
 	}
-	err = s.change(t.Context(), func(tx *tx) error {
-		n, err := tx.sweepSessions()
-		if n != 2 {
-			t.Errorf("%d ended", n)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	got, err := d.Sweep(t.Context())
+	if err != nil || got != (desk.Swept{Sessions: 2, ClientKeys: 1}) {
+		t.Errorf("%+v, %v", got, err)
 	}
+	left := 0
+	if err := s.read.QueryRow(`SELECT count(*) FROM client WHERE length(former_sealed) > 0`).Scan(&left); err != nil || left != 2 {
+		t.Errorf("%d former keys are left, %v", left, err)
+	}
+	verifyAudit(t, s)
 }

@@ -86,12 +86,3 @@ func (s *Store) EndSession(ctx context.Context, value secret.Bytes) error {
 	}
 	return nil
 }
-
-// sweepSessions forgets the sessions that have ended, and says how many.
-func (t *tx) sweepSessions() (int64, error) {
-	r, err := t.Exec(`DELETE FROM session WHERE seen <= ? OR created <= ?`, micros(t.now.Add(-desk.SessionIdle)), micros(t.now.Add(-desk.SessionMost)))
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
-}

@@ -15,8 +15,6 @@ const (
 	keepUnproven = 24 * time.Hour      // secrets of credentials that were given up before they were ever proven
 	keepRevoked  = 30 * 24 * time.Hour // secrets of others, and browsers and codes that are over
 	keepAttempts = 24 * time.Hour      // what the helpdesk finds under a support code
-	sessionIdle  = 15 * time.Minute
-	sessionLife  = 8 * time.Hour
 )
 
 // Sweep implements desk.Life.
@@ -37,8 +35,9 @@ func (s *Store) Sweep(ctx context.Context) (desk.Swept, error) {
 		}{
 			{&out.Secrets, `DELETE FROM secret WHERE credential IN (SELECT id FROM credential WHERE revoked_at > 0 AND state = 'revoked'
 				AND (revoked_at <= ?2 OR proven_at = 0 AND revoked_at <= ?1))`, []any{before(keepUnproven), before(keepRevoked)}},
+			{&out.ClientKeys, `UPDATE client SET former_sealed = x'', former_until = 0 WHERE former_until > 0 AND former_until <= ?`, []any{before(0)}},
 			{&out.Attempts, `DELETE FROM attempt WHERE at <= ?`, []any{before(keepAttempts)}},
-			{&out.Sessions, `DELETE FROM session WHERE seen <= ? OR created <= ?`, []any{before(sessionIdle), before(sessionLife)}},
+			{&out.Sessions, `DELETE FROM session WHERE seen <= ? OR created <= ?`, []any{before(desk.SessionIdle), before(desk.SessionMost)}},
 			{&out.Codes, `DELETE FROM code WHERE revoked > 0 AND revoked <= ?1 OR expires > 0 AND expires <= ?1`, []any{before(keepRevoked)}},
 			{&out.Browsers, `DELETE FROM browser WHERE revoked > 0 AND revoked <= ?1 OR expires <= ?1`, []any{before(keepRevoked)}},
 		} {
@@ -49,8 +48,8 @@ func (s *Store) Sweep(ctx context.Context) (desk.Swept, error) {
 		if out == (desk.Swept{}) {
 			return errUnchanged // and no write to the disk
 		}
-		if out.Secrets > 0 {
-			return tx.desk("secret.sweep", "store", map[string]int{"secrets": out.Secrets})
+		if out.Secrets+out.ClientKeys > 0 {
+			return tx.desk("secret.sweep", "store", map[string]int{"secrets": out.Secrets, "client_keys": out.ClientKeys})
 		}
 		return nil
 	})
