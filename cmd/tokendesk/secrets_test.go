@@ -27,6 +27,7 @@ func TestNoSecretInOutput(t *testing.T) {
 	r.must("person", "add", "ada")
 	r.must("provision", "--slot", "2", "--to", "ada")
 	client := r.handOver("client", "add", "mail", "-o", "json")
+	r.drawn = append(r.drawn, r.staff()...)
 	r.run("provision", "--slot", "1")
 	r.must("provision", "--slot", "1", "--public-id", "random", "--verify", "none")
 	r.must("provision", "--slot", "2") // the former one is revoked
@@ -52,7 +53,7 @@ func TestNoSecretInOutput(t *testing.T) {
 	}
 	r.run("token", "show", typed[0]) // an OTP as a query
 	for _, words := range []string{
-		"token list", "token show ada", "client list", "person list", "audit list --last 0", "audit verify", "doctor", "device list",
+		"token list", "token show ada", "client list", "operator list", "operator rights", "person list", "person show ada", "audit list --last 0", "audit verify", "doctor", "device list",
 		"device info", "provision resume --dry-run", "version", "keyfile formats",
 	} {
 		for _, form := range []string{"table", "json", "csv"} {
@@ -61,6 +62,28 @@ func TestNoSecretInOutput(t *testing.T) {
 	}
 	r.run("audit", "list", "--raw")
 	r.search(slices.Concat(r.secrets(client), typedSecrets(typed), r.drawn))
+}
+
+// staff makes what is handed over once: the key of a client that was rotated, and the API token of an operator who was revoked.
+func (r *rig) staff() []named {
+	r.t.Helper()
+	var rotated struct{ Client newClient }
+	var hopper struct{ Operator newOperator }
+	r.must("client", "set", "mail", "--group", "staff", "--network", "127.0.0.1")
+	for into, words := range map[any][]string{
+		&rotated: {"client", "rotate", "mail", "-o", "json"}, &hopper: {"operator", "add", "hopper", "--role", "helpdesk", "-o", "json"},
+	} {
+		if err := json.Unmarshal(r.handOver(words...), into); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.run("client", "rotate", "mail")
+	r.must("operator", "revoke", "hopper")
+	key, err := base64.StdEncoding.DecodeString(rotated.Client.Key)
+	if err != nil || len(hopper.Operator.Token) != 46 {
+		r.t.Fatalf("an API token of %d characters, %v", len(hopper.Operator.Token), err)
+	}
+	return []named{{name: "rotated API key", raw: key}, {name: "operator's API token", text: hopper.Operator.Token}}
 }
 
 // exportEverything writes, converts and checks key files in all ways that need no other program, and fails to.
