@@ -1,11 +1,6 @@
 package validate
 
-import (
-	"time"
-
-	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
-)
+import "github.com/tokendesk/tokendesk/ykslot/yubiotp"
 
 // CountOpens counts the blocks that v decrypts. It is not safe for concurrent use.
 func (v *Verifier) CountOpens(n *int) {
@@ -18,8 +13,3 @@ func (v *Verifier) CountOpens(n *int) {
 
 // Noted reports whether Note has something to do.
 func (r Result) Noted() bool { return r.note != nil }
-
-// Judge is judge.
-func (m Marks) Judge(stored token.Counters, otp yubiotp.Token, at time.Time) Marks {
-	return m.judge(stored, otp, at)
-}

@@ -37,8 +37,8 @@ type Marks struct {
 	Copied   bool   // two keys have this secret: the stored counters with another timestamp, or a clock that went too fast
 }
 
-// judge adds what the counters and clocks say; at is now.
-func (m Marks) judge(stored token.Counters, otp yubiotp.Token, at time.Time) Marks {
+// Judge adds what an OTP says against the stored counters, and the clocks; at is now.
+func (m Marks) Judge(stored token.Counters, otp yubiotp.Token, at time.Time) Marks {
 	m.CapsFlag = otp.CapsFlag
 	m.NearEnd = otp.UseCounter >= NearEnd
 	m.Copied = compare(otp, stored) == 0 && int(otp.Timestamp) != stored.Timestamp || ahead(stored, otp, at)

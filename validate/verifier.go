@@ -100,7 +100,7 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Result, error) {
 		d := Decide(r.Row, r.OTP, req.Nonce)
 		r.Outcome, r.Reason = d.Outcome, d.Reason
 		a := r.advance(req, v.now())
-		r.Marks = r.Marks.judge(r.Row.Counters, r.OTP, a.At)
+		r.Marks = r.Marks.Judge(r.Row.Counters, r.OTP, a.At)
 		switch {
 		case r.Outcome == Accepted:
 			ok, err := v.counters.Accept(ctx, a)

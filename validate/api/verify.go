@@ -107,20 +107,18 @@ func (c *call) deny(account, serial, text string, checked validate.Checked) ([]f
 	c.after = func(ctx context.Context) error {
 		return errors.Join(c.Checker.Note(ctx, checked), c.keep(ctx, account, serial, text, checked))
 	}
-	return c.public(text)
+	return c.public(account, text)
 }
 
-// public are the findings about the text by itself.
-func (c *call) public(text string) ([]finding, error) {
-	list, err := (&diagnose.Doctor{Store: nobody{}, Now: c.Now}).Diagnose(c.ctx, diagnose.Question{Text: text})
+// public are the findings about what was typed by itself, whoever it was typed for.
+func (c *call) public(account, text string) ([]finding, error) {
+	list, err := (&diagnose.Doctor{Store: nobody{}, Now: c.Now}).Diagnose(c.ctx, diagnose.Question{Account: account, Text: text})
 	return each(diagnose.Public(list), viewFinding), err
 }
 
 // keep finds the cause and stores it.
 func (c *call) keep(ctx context.Context, account, serial, text string, checked validate.Checked) error {
-	list, err := c.Doctor.Diagnose(ctx, diagnose.Question{
-		Account: account, Serial: serial, Text: text, Client: c.client.ID, Source: c.source, Result: yubicoResult(checked),
-	})
+	list, err := c.Doctor.Diagnose(ctx, diagnose.Question{Account: account, Serial: serial, Text: text, Checked: &checked})
 	if err != nil {
 		return fmt.Errorf("diagnose: %w", err)
 	}
@@ -129,12 +127,4 @@ func (c *call) keep(ctx context.Context, account, serial, text string, checked v
 		a.Person = &token.Person{ID: checked.Person, Account: account}
 	}
 	return c.Doctor.Keep(ctx, c.support, a)
-}
-
-// yubicoResult is what was found about a Yubico OTP; nil if it was none.
-func yubicoResult(checked validate.Checked) *validate.Result {
-	if checked.Kind != string(token.YubicoOTP) {
-		return nil
-	}
-	return &checked.Result
 }

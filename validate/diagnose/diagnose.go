@@ -9,6 +9,8 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -23,12 +25,10 @@ type Doctor struct {
 
 // Question is what was refused and for whom.
 type Question struct {
-	Account, Serial string // at most one; both empty: nobody in particular. Serial also matches a label
-	Text            string // as typed
-	Client          int64  // 0: none
-	Source          string
-	Status          string           // what the client's side was told or says of its request: "BAD_SIGNATURE"; "": nothing
-	Result          *validate.Result // of a Yubico OTP that was just refused or accepted; nil: the text is looked at as it is
+	Account, Serial string            // at most one; both empty: nobody in particular. Serial also matches a label
+	Text            string            // as typed
+	Status          string            // what the client's side was told or says of its request: "BAD_SIGNATURE"; "": nothing
+	Checked         *validate.Checked // what the check of it just now said; nil: it was not checked
 }
 
 // Finding is one cause that holds.
@@ -39,7 +39,9 @@ type Finding struct {
 	Evidence string `json:"evidence"` // why it is believed; neither typed text nor a secret
 	User     string `json:"user"`     // advice for who typed it
 	Helper   string `json:"helper"`   // advice for staff
-	Action   string `json:"action"`   // a command or verb; "": none
+	Action   string `json:"action"`   // a command; "": none
+
+	public string // evidence that may be shown before a first factor; "": the finding may not
 }
 
 // Attempt is a refusal that is kept under its support code. Nothing typed is in it.
@@ -104,7 +106,11 @@ type Health struct {
 
 // Diagnose says why, most likely first. The error is the store's.
 func (d *Doctor) Diagnose(ctx context.Context, q Question) ([]Finding, error) {
-	return nil, nil
+	e, err := d.gather(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("diagnose: %w", err)
+	}
+	return recognise(e), nil
 }
 
 // Keep keeps an attempt under its support code, as token.NormaliseSpoken gives it. token.ErrDuplicate: draw another.
@@ -131,13 +137,17 @@ func (d *Doctor) Attempt(ctx context.Context, code string) (Attempt, error) {
 	return a, nil
 }
 
-// Public are the findings that may be shown before a first factor was proven: those about the text itself, D01 to D09.
+// Public are the findings that may be shown before a first factor was proven: those of D01 to D09 that the text shows by
+// itself, in the order of their codes, with what the text shows as their evidence. So they tell nothing about persons and tokens. They
+// are of Diagnose's answer as it came, not of a kept attempt.
 func Public(list []Finding) []Finding {
 	var out []Finding
 	for _, f := range list {
-		if f.Code <= "D09" {
+		if f.Code <= "D09" && f.public != "" {
+			f.Evidence, f.Action, f.Helper = f.public, "", ""
 			out = append(out, f)
 		}
 	}
+	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.Code, b.Code) })
 	return out
 }
