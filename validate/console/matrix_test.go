@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -56,6 +57,7 @@ func crowd(t *testing.T) (s *site, replace *strings.Replacer) {
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%v, %v", list, err)
 	}
+	s.clock.add(time.Minute)
 	return s, strings.NewReplacer("TOKEN", fmt.Sprint(key.ID), "BLOCKED", fmt.Sprint(phone.token.ID), "BROWSER", fmt.Sprint(list[0].ID))
 }
 
