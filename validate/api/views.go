@@ -52,10 +52,11 @@ type credentialView struct {
 
 // finding is what whoever typed may read.
 type finding struct {
-	Code   string `json:"code"`
-	Title  string `json:"title"`
-	Cause  string `json:"cause"`
-	Advice string `json:"advice"`
+	Code     string `json:"code"`
+	Title    string `json:"title"`
+	Cause    string `json:"cause"`
+	Evidence string `json:"evidence"`
+	Advice   string `json:"advice"`
 }
 
 type attemptView struct {
@@ -132,7 +133,9 @@ func viewCredential(c token.Credential) credentialView {
 	}
 }
 
-func viewFinding(f diagnose.Finding) finding { return finding{f.Code, f.Title, f.Cause, f.User} }
+func viewFinding(f diagnose.Finding) finding {
+	return finding{f.Code, f.Title, f.Cause, f.Evidence, f.User}
+}
 
 func viewAttempt(a diagnose.Attempt) attemptView {
 	v := attemptView{Code: token.ShowSpoken(a.Code), At: a.At, Client: a.Client, Source: a.Source, Token: a.Token, Findings: findings(a.Findings)}
