@@ -28,8 +28,7 @@ func (t *tx) spendProof(ctx context.Context, k token.Token, e desk.Evidence) err
 		if err != nil {
 			return err
 		}
-		_, err = t.Exec(`DELETE FROM throttle WHERE subject = ?`, throttleSubject(k))
-		return err
+		return t.putThrottle(throttleSubject(k), validate.Throttle{})
 	}
 	err = t.one(errUnchanged, `UPDATE counter SET use_counter = ?1, session_counter = ?2, timestamp = ?3, nonce = '', at = ?4
 		WHERE credential = ?5 AND (use_counter, session_counter) < (?1, ?2)`, n.Use, n.Session, n.Timestamp, micros(n.At), c.ID)
@@ -50,7 +49,7 @@ func (t *tx) firstProof(id token.CredentialID) error {
 // throttleSubject is whose failures count: those of a person's tokens together.
 func throttleSubject(k token.Token) string {
 	if k.Holder != nil {
-		return fmt.Sprintf("person %d", k.Holder.ID)
+		return personSubject(k.Holder.ID)
 	}
 	return tokenObject(k.ID)
 }
@@ -77,19 +76,14 @@ func (s *Store) OATH(ctx context.Context, id token.ID) (list []token.Credential,
 func (s *Store) CountProof(ctx context.Context, id token.ID, at time.Time) (validate.Throttle, error) {
 	var before validate.Throttle
 	_, err := s.live(ctx, id, func(tx *tx, k token.Token) error {
-		var when int64
-		err := tx.QueryRow(`SELECT failures, at FROM throttle WHERE subject = ?`, throttleSubject(k)).Scan(&before.Failures, &when)
-		if err != nil && !isNotFound(err) {
+		var err error
+		if before.Failures, before.At, err = failures(ctx, tx, throttleSubject(k)); err != nil {
 			return err
 		}
-		before.At = fromMicros(when)
 		if ok, _ := before.Permits(at); !ok {
 			return errUnchanged
 		}
-		now := before.Failed(at)
-		_, err = tx.Exec(`INSERT INTO throttle (subject, failures, at) VALUES (?1, ?2, ?3) ON CONFLICT (subject) DO UPDATE SET failures = ?2, at = ?3`,
-			throttleSubject(k), now.Failures, micros(now.At))
-		return err
+		return tx.putThrottle(throttleSubject(k), before.Failed(at))
 	})
 	return before, err
 }
