@@ -29,7 +29,10 @@ func (a *app) settleTargets(ctx context.Context, d *desk.Desk, t token.Token) er
 	}
 	patient, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
-	err = a.settleRounds(patient, d, t)
+	err = a.settleRounds(patient, d, t.ID, a.sayPushed, func(ctx context.Context, pause time.Duration) error {
+		a.say("asking again in %v; Ctrl-C leaves it to: tokendesk keyfile push --retry", pause)
+		return a.pause(ctx, pause)
+	})
 	if err != nil && patient.Err() == nil {
 		return err
 	}
@@ -39,22 +42,21 @@ func (a *app) settleTargets(ctx context.Context, d *desk.Desk, t token.Token) er
 	return settleProblem(t, list)
 }
 
-// settleRounds goes on while something waits. What a target refuses is asked once.
-func (a *app) settleRounds(ctx context.Context, d *desk.Desk, t token.Token) error {
+// settleRounds goes on while something waits, and waits between its rounds. What a target refuses is asked once.
+func (a *app) settleRounds(ctx context.Context, d *desk.Desk, id token.ID, seen func(desk.Pushed), wait func(context.Context, time.Duration) error) error {
 	for round := 0; ; round++ {
 		waiting := false
-		for p, err := range d.Settle(ctx, a.connect, t.ID) {
+		for p, err := range d.Settle(ctx, a.connect, id) {
 			if err != nil {
 				return err
 			}
-			a.sayPushed(p)
+			seen(p)
 			waiting = waiting || p.Outcome == desk.Waiting
 		}
 		if !waiting || round == len(settlePauses) {
 			return nil
 		}
-		a.say("asking again in %v; Ctrl-C leaves it to: tokendesk keyfile push --retry", settlePauses[round])
-		if err := a.pause(ctx, settlePauses[round]); err != nil {
+		if err := wait(ctx, settlePauses[round]); err != nil {
 			return err
 		}
 	}
