@@ -6,18 +6,34 @@ import (
 	"net/http"
 
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/api"
+	"github.com/tokendesk/tokendesk/validate/diagnose"
 	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
 // handler is everything that serve answers; limit is nil for none.
 func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter) http.Handler {
-	mux := http.NewServeMux()
-	yubico := &wsapi.Handler{Verifier: validate.New(st, a.now), Clients: st, Now: a.now, Log: log}
-	if limit != nil {
-		yubico.Limit = limit.tooOften
+	verifier, d, doctor := validate.New(st, a.now), a.desk(st), &diagnose.Doctor{Store: st, Now: a.now}
+	yubico := &wsapi.Handler{Verifier: verifier, Clients: st, Now: a.now, Log: log}
+	programs := api.Config{
+		Checker: validate.NewChecker(st, verifier, a.now), Clients: st, Desk: d, Doctor: doctor, Now: a.now, Rand: a.rand, Log: log,
 	}
+	if limit != nil {
+		yubico.Limit, programs.Limit = limit.tooOften, limit.often
+	}
+	mux := http.NewServeMux()
 	mux.Handle("/wsapi/", yubico)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	json := api.New(programs)
+	mux.Handle("/api/", json)
+	mux.Handle("/validate/check", json)
+	pages := a.pages(d, doctor, log, limit)
+	mux.Handle("/console/", pages)
+	mux.Handle("/enroll/", pages)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = io.WriteString(w, "ok\n")
+	})
 	return mux
 }
