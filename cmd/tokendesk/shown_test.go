@@ -9,12 +9,12 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// TestShownTypesHoldNoSecret walks the types that are printed: none of them can reach a secret. newClient and newOperator are not among
-// them: they are hand-over outputs.
+// TestShownTypesHoldNoSecret walks the types that are printed: none of them can reach a secret. newClient, newOperator, newTempCode, newRecoveryCode and newLink are not
+// among them: they are hand-over outputs.
 func TestShownTypesHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{
-		versionInfo{}, surveyed{}, described{}, arrival{}, finding{}, written{}, unsettled{}, personRow{}, shownPerson{}, clientRow{}, operatorRow{}, rightRow{}, tokenRow{},
+		versionInfo{}, surveyed{}, described{}, arrival{}, finding{}, written{}, unsettled{}, personRow{}, shownPerson{}, clientRow{}, operatorRow{}, rightRow{}, codeRow{}, browserRow{}, noticeRow{}, linkRow{}, tokenRow{},
 		credentialRow{}, shownToken{}, addedToken{}, enrolment{}, targetRow{}, pushedRow{}, statusRow{}, formatRow{}, fault{}, importRow{}, checked{}, audit.Event{}, audit.Head{}, explained{},
 	} {
 		if reaches(reflect.TypeOf(v), map[reflect.Type]bool{}) {

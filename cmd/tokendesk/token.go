@@ -176,6 +176,9 @@ func explainDesk(err error, x *explained) bool {
 	case errors.Is(err, desk.ErrHeld):
 		x.code = exitRefused
 		x.hints = []string{"take it back first: tokendesk token return QUERY"}
+	case errors.Is(err, desk.ErrLink):
+		x.code = exitRefused
+		x.hints = []string{"whoever has the link and its PIN sees it", "a new link: tokendesk app enroll PERSON --by link"}
 	case errors.Is(err, desk.ErrNoClock):
 		x.code = exitRefused
 	case errors.As(err, &undo):

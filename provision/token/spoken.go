@@ -74,7 +74,7 @@ func SpellSpoken(s, language string) []string {
 	if words == nil {
 		return nil
 	}
-	var out []string
+	out := make([]string, 0, len(s))
 	for _, r := range s {
 		if i := strings.IndexRune(spokenAlphabet, r); i >= 0 {
 			out = append(out, words[i])

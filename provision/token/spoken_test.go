@@ -71,8 +71,8 @@ func TestSpellSpoken(t *testing.T) {
 	if got := strings.Join(SpellSpoken("2ÜX", "de"), " "); got != "zwei Xanten" {
 		t.Errorf("got %s", got)
 	}
-	if SpellSpoken("7", "fr") != nil {
-		t.Error("an unknown language has words")
+	if SpellSpoken("7", "fr") != nil || SpellSpoken("", "de") == nil {
+		t.Error("what languages there are")
 	}
 }
 
