@@ -28,7 +28,7 @@ func catalogue() []entry {
 		{"D08", "another kind of value", "The text is not what this account's token makes.", "Use the token that was issued to you: the key types letters, an app or display shows digits.",
 			"See which tokens the person has.", "tokendesk person show ACCOUNT", 48, otherKind},
 		{"D09", "wrong field", "Password, user name and code stand in one field or in the wrong ones.", "Type the password into its own field, and touch the key into the field for the code.",
-			"If the relying server wants both in one field, it has to cut them itself.", "", 10, wrongField},
+			"If the relying server wants both in one field, it has to cut them itself.", "", 7, wrongField},
 		{"D10", "unknown key", "No key with this public ID is known here.", "Use the key that you were given here.", "It may belong to another organisation, or was never imported.", "tokendesk token list", 56, unknownID},
 		{"D11", "wrong touch", "The slot that was touched is not the one in use.", "Touch the key for three seconds.", "Slot 1 often still holds the factory's credential.", "tokendesk device list", 30, factory},
 		{"D12", "other slot", "The other slot of the same key was touched.", "Touch the key briefly.", "The slot is not in use any more.", "tokendesk token show QUERY", 31, otherSlot},

@@ -125,7 +125,7 @@ func (o *OTP) relate(s Subject, held []Held) {
 		if h.Token.ID == t.ID && c.ID != o.Held.Credential.ID && live && c.Slot != o.Held.Credential.Slot {
 			o.Live = c.Slot
 		}
-		if h.Token.ID != t.ID && h.Token.State == token.Active && live {
+		if h.Token.ID != t.ID && c.Kind == token.YubicoOTP && live {
 			instead := h.Token
 			o.Instead = &instead
 		}

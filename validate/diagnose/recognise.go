@@ -2,12 +2,14 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/oath"
+	"github.com/tokendesk/tokendesk/ykslot/modhex"
 )
 
 // sign is what a recogniser says. The zero sign: the cause does not hold.
@@ -95,17 +97,20 @@ func cleaned(e *Evidence) sign {
 	if e.Text.Empty || len(e.Text.Changes) == 0 {
 		return sign{}
 	}
+	odd := slices.ContainsFunc(e.Text.Changes, func(c string) bool { return c != modhex.LineBreak && c != modhex.Blanks })
+	if !odd && !e.Text.form() {
+		return sign{}
+	}
 	s := both("it has " + strings.Join(e.Text.Changes, ", "))
-	s.weak = !strings.Contains(s.evidence, "characters") && !strings.Contains(s.evidence, "special") && !strings.Contains(s.evidence, "Turkish")
+	s.weak = !odd
 	return s
 }
 
 func otherKind(e *Evidence) sign {
 	t := e.Text
 	code := t.Digits && t.isCode()
-	form := code || t.ModHex || t.Layouts != "" || t.DigitRows != "" || t.Spoken || t.Glued || t.Empty
 	switch {
-	case !form:
+	case !t.form() && !t.Empty:
 		return both("neither a one-time password of a key nor a code of 6 to 8 digits")
 	case t.ModHex && t.Chars <= idChars && !e.OTP.Parsed:
 		return both("the public ID of a key at most: the changing part is missing")
@@ -302,6 +307,7 @@ func nothingFits(e *Evidence) sign {
 		return sign{evidence: fmt.Sprintf("%d credentials tried, in wide windows and with other parameters", e.Code.Tried), weak: true}
 	case e.Text.Digits && e.Text.isCode() && !e.has(token.YubicoOTP):
 		return sign{evidence: "there is no credential that it could be of", weak: true}
+	case e.Reason == validate.ReasonNotAllowed || e.Reason == validate.ReasonBudget:
 	case e.OTP.Opened && e.OTP.Order == validate.ReasonAccepted && e.Reason != "":
 		return sign{evidence: "nothing speaks against it now", weak: true}
 	}

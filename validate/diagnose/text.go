@@ -64,6 +64,11 @@ func look(typed string) Text {
 // isCode reports whether it has the length of a code of digits.
 func (t Text) isCode() bool { return t.Chars >= oath.MinDigits && t.Chars <= oath.MaxDigits }
 
+// form reports whether it may be a one-time password or code of any kind, or a part or several of them.
+func (t Text) form() bool {
+	return t.ModHex || t.Digits && t.isCode() || t.Layouts != "" || t.DigitRows != "" || t.Spoken || t.Glued
+}
+
 // isModHex takes either case.
 func isModHex(s string) bool { return only(s, modhex.Alphabet+strings.ToUpper(modhex.Alphabet)) }
 
