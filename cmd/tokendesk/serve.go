@@ -38,8 +38,9 @@ func newServeCmd(a *app) *cobra.Command {
 		Use: "serve", Short: "Answer relying servers (Yubico validation protocol 2.0, JSON) and the tools of staff", Args: args(0, 0, ""),
 		Long: `Answer validation requests of relying servers: by the Yubico validation protocol 2.0 under /wsapi/2.0/verify, as JSON under
 /api/v1/verify, and as plugins of privacyIDEA send them under /validate/check. Operators have the rest of /api/v1/ with
-their API tokens (operator add). Any number of servers may run on one store. Each request is one line of the log, without
-one-time passwords. An address that asks more often than --limit is answered BACKEND_ERROR, or HTTP status 429.
+their API tokens (operator add), and the helpdesk's pages under /console/ in a browser. Under /enroll/ persons set up an
+app. Any number of servers may run on one store. Each request is one line of the log, without one-time passwords. An
+address that asks more often than --limit is answered BACKEND_ERROR, or HTTP status 429.
 
 Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-key, or put a proxy in front.`,
 		Example: "  tokendesk serve\n  tokendesk serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n  curl http://127.0.0.1:8086/healthz",
