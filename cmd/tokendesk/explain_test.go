@@ -56,6 +56,7 @@ func TestExplain(t *testing.T) {
 		{"held", fmt.Errorf("issue: %w", desk.ErrHeld), exitRefused, "somebody else holds it", "token return"},
 		{"no undo", &desk.UndoError{Cause: "somebody else made it"}, exitRefused, "somebody else", "token restore"},
 		{"locked", &desk.LockedError{}, exitVerify, "too many wrong codes", ""},
+		{"seed is here", &desk.SeedError{Cause: "this seed is here under another name"}, exitRefused, "another name", ""},
 		{"no clock", desk.ErrNoClock, exitRefused, "no TOTP", ""},
 		{"ambiguous", &desk.AmbiguousError{Tokens: []token.Token{{Serial: 1}, {Serial: 2}}}, exitAmbiguous, "2 tokens fit", "serial 2"},
 		{"row", &keyfile.RowError{Format: "ksm", Line: 3, Column: 2, Field: "public-id", Cause: "is no ModHex"}, exitUsage, "line 3, column 2", ""},

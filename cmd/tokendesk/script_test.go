@@ -30,6 +30,7 @@ func scriptEnv() *env {
 	e := systemEnv()
 	e.bus = scriptBus{dir: os.Getenv("KEYS")}
 	e.user = "tester"
+	e.now = func() time.Time { return time.Now().Add(later(os.Getenv("LATER"))) }
 	stopAt(e)
 	e.pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	e.touchWait = 700 * time.Millisecond
@@ -37,6 +38,12 @@ func scriptEnv() *env {
 		e.touchWait = d
 	}
 	return e
+}
+
+// later is how far the program's clock is ahead of ours, by the variable LATER.
+func later(text string) time.Duration {
+	d, _ := time.ParseDuration(text) // none: not at all
+	return d
 }
 
 // TestScript runs testdata/script: one file per command or behaviour. Beside testscript's own commands there are those of
@@ -64,6 +71,7 @@ func TestScript(t *testing.T) {
 			"key":  scriptKey,
 			"code": scriptCode,
 			"otp":  scriptOTP,
+			"oath": scriptOATH,
 		},
 	})
 }
