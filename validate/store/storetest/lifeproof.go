@@ -262,3 +262,33 @@ func testProofThrottleRace(t *testing.T, s *lifeSuite) {
 		t.Errorf("%d were looked at", got)
 	}
 }
+
+// testProofRace: of one piece of evidence, presented 64 times at once by two processes, one proves, whatever it proves.
+func testProofRace(t *testing.T, s *lifeSuite) {
+	v := hotpToken("H1", 1)
+	k := s.issued(t, v, "anna")
+	s.a.issue(t, reservation(101), 1)
+	key := s.is(t, "101", token.Active, "")
+	for name, tc := range map[string]struct {
+		id token.ID
+		e  desk.Evidence
+	}{
+		"HOTP": {k.ID, desk.Evidence{Credential: s.credential(t, "H1").ID, Counters: token.Counters{Use: -1, Session: -1, Moving: 5, At: s.now()}}},
+		"OTP":  {key.ID, desk.Evidence{Credential: s.credential(t, "101").ID, Counters: token.Counters{Use: 7, Session: 1, Moving: -1, At: s.now()}, PublicID: token.SerialPublicID(101)}},
+	} {
+		got := together(t, 64, func(i int) (bool, error) {
+			store := []desk.Store{s.a, s.b}[i%2]
+			if i%4 < 2 {
+				return store.Confirm(t.Context(), tc.id, "", tc.e)
+			}
+			return store.Resync(t.Context(), tc.id, tc.e)
+		})
+		if got != 1 {
+			t.Errorf("%s: %d proved", name, got)
+		}
+	}
+	e := desk.Evidence{Credential: s.credential(t, "101").ID, Counters: token.Counters{Moving: 99, At: s.now()}}
+	if ok, err := s.b.Confirm(t.Context(), k.ID, "", e); ok || err != nil {
+		t.Errorf("another token's credential: %v, %v", ok, err)
+	}
+}
