@@ -38,7 +38,11 @@ type validationDetail struct {
 // validation adds an event to this process's chain, which is announced in the desk chain before its first event and
 // marked there every checkpointEvery events. The first one after a change of the desk chain tells
 // where that stood.
-func (t *tx) validation(a validate.Advance) error {
+func (t *tx) validation(a validate.Advance) error { return t.validationOf(a.Event.PublicID.String(), a) }
+
+// validationOf is validation for what is no Yubico OTP: the object is the token, or else the person, or "" if nobody is known by what
+// was typed.
+func (t *tx) validationOf(object string, a validate.Advance) error {
 	head, err := t.head(t.s.chain)
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func (t *tx) validation(a validate.Advance) error {
 	if m := (audit.Mark{Seq: desk.Seq, Hash: desk.Hash}); m != t.s.told {
 		t.told, detail.Desk = m, &m
 	}
-	err = t.event(t.s.chain, a.At, "validate", validationObject(e), detail)
+	err = t.event(t.s.chain, a.At, "validate", object, detail)
 	if err != nil {
 		return err
 	}
@@ -68,20 +72,6 @@ func (t *tx) validation(a validate.Advance) error {
 		return t.desk(audit.Checkpoint, t.s.chain, audit.Mark{Seq: head.Seq, Hash: head.Hash})
 	}
 	return nil
-}
-
-// validationObject is what a "validate" event is about: the public ID of a Yubico OTP; for codes the token, or else the person; "" if
-// nobody is known by what was typed.
-func validationObject(e validate.Event) string {
-	switch {
-	case e.PublicID.Len() > 0 || e.Kind == "" || e.Kind == string(token.YubicoOTP):
-		return e.PublicID.String()
-	case e.Token != 0:
-		return tokenObject(e.Token)
-	case e.Person != 0:
-		return personSubject(e.Person)
-	}
-	return ""
 }
 
 func isCode(kind string) bool { return kind == string(token.HOTP) || kind == string(token.TOTP) }

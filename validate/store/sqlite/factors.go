@@ -79,7 +79,14 @@ func (t *tx) rule(h validate.Holding, req validate.AttemptRequest, r validate.Ru
 		return err
 	}
 	note.Event = *r.Event
-	return t.validation(note)
+	object := ""
+	switch {
+	case r.Event.Token != 0:
+		object = tokenObject(r.Event.Token)
+	case h.Known:
+		object = personObject(token.Person{Account: req.Account})
+	}
+	return t.validationOf(object, note)
 }
 
 // acceptMoving is the statement that decides about a HOTP or TOTP code. What was programmed becomes active by it.

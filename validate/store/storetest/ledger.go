@@ -25,7 +25,7 @@ type Ledger interface {
 
 // Full is a store with all its parts.
 type Full interface {
-	validate.Counters
+	validate.Factors
 	desk.Store
 	Ledger
 }
