@@ -140,6 +140,9 @@ func (a *app) enrollHere(ctx context.Context, o enrollOptions) error {
 		}
 	}
 	return a.withSwept(ctx, func(d *desk.Desk) error {
+		if err := nameTaken(ctx, d, o.app.Holder, o.name); err != nil {
+			return err
+		}
 		t, _, err := d.AddApp(ctx, o.app)
 		if err != nil {
 			return personGone(err, o.app.Holder)
@@ -149,6 +152,17 @@ func (a *app) enrollHere(ctx context.Context, o enrollOptions) error {
 		}
 		return a.proveApp(ctx, d, t, o.name)
 	})
+}
+
+// nameTaken says so before a secret is drawn; Confirm is what decides.
+func nameTaken(ctx context.Context, d *desk.Desk, account, name string) error {
+	_, list, err := d.Person(ctx, account)
+	for _, t := range list {
+		if strings.EqualFold(t.Name, name) && t.State != token.Revoked {
+			return usagef("another token of %s is called that", printable(account)).hint("choose another name: --name NAME")
+		}
+	}
+	return personGone(err, account)
 }
 
 func (a *app) drawApp(ctx context.Context, d *desk.Desk, t token.Token, light bool) error {

@@ -9,8 +9,8 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// TestShownTypesHoldNoSecret walks the types that are printed: none of them can reach a secret. newClient, newOperator, newTempCode, newRecoveryCode and newLink are not
-// among them: they are hand-over outputs.
+// TestShownTypesHoldNoSecret walks the types that are printed: none of them can reach a secret. newClient, newOperator, newTempCode,
+// newRecoveryCode and newLink are not among them: they are hand-over outputs.
 func TestShownTypesHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{

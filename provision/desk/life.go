@@ -24,7 +24,8 @@ type Life interface {
 	Undo(ctx context.Context, id token.ID) error
 	// Issue hands a token to a person, and revokes the one that it replaces. ErrHeld while somebody else holds it.
 	Issue(ctx context.Context, id token.ID, h Handing, e Evidence) (bool, error)
-	// Confirm notes a proof: a credential that waited for it is active then, and so is its token. name "" keeps the former.
+	// Confirm notes a proof: a credential that waited for it is active then, and so is its token. name "" keeps the
+	// former; a *TextError for one that another token of the holder has.
 	Confirm(ctx context.Context, id token.ID, name string, e Evidence) (bool, error)
 	// Resync stores measured counters and clock of a HOTP or TOTP credential.
 	Resync(ctx context.Context, id token.ID, e Evidence) (bool, error)

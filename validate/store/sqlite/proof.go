@@ -114,6 +114,11 @@ func (s *Store) Confirm(ctx context.Context, id token.ID, name string, e desk.Ev
 			return err
 		}
 		if name != "" {
+			if k.Holder != nil {
+				if err := tx.freeName(ctx, k.Holder.ID, id, name); err != nil {
+					return err
+				}
+			}
 			if err := tx.one(token.ErrNotFound, `UPDATE token SET name = ? WHERE id = ?`, name, id); err != nil {
 				return err
 			}

@@ -374,6 +374,14 @@ func testLinkNames(t *testing.T, staff *staffSuite) {
 			}
 		}
 	}
+	drawn, _, err := s.here.AddApp(t.Context(), desk.App{Kind: token.TOTP, Holder: "ada"}) // the other way to get one
+	s.a.must(t, err)
+	key, err := s.a.OATH(t.Context(), drawn.ID)
+	s.a.must(t, err)
+	code := s.codeOf(t, keyfile.Record{Kind: token.TOTP, Key: key[0].Secrets.Key, Hash: "sha1", Digits: 6, Period: 30 * time.Second}, 0)
+	if _, _, err := s.here.Confirm(t.Context(), desk.ByID(drawn.ID), []string{code}, "PHONE"); !errors.As(err, &text) || text.Field != "name" {
+		t.Errorf("token verify: %v", err)
+	}
 	s.finish(t, s.codeOf(t, rec, 0), "Tablet", desk.LinkDone, desk.Proven)
 	other := staff.enroll(t, "bob", desk.App{})
 	other.finish(t, other.codeOf(t, other.show(t, other.pin, desk.LinkShown), 0), "Phone", desk.LinkDone, desk.Proven)
