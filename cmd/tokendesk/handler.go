@@ -12,9 +12,10 @@ import (
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
-// handler is everything that serve answers; limit is nil for none.
-func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter) http.Handler {
+// handler is everything that serve answers; limit is nil for none, layouts is the Verifier's.
+func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layouts bool) http.Handler {
 	verifier, d, doctor := validate.New(st, a.now), a.desk(st), &diagnose.Doctor{Store: st, Now: a.now}
+	verifier.Layouts = layouts
 	yubico := &wsapi.Handler{Verifier: verifier, Clients: st, Now: a.now, Log: log}
 	programs := api.Config{
 		Checker: validate.NewChecker(st, verifier, a.now), Clients: st, Desk: d, Doctor: doctor, Now: a.now, Rand: a.rand, Log: log,

@@ -17,7 +17,8 @@ import (
 type serveOptions struct {
 	listen           string
 	tlsCert, tlsFile string
-	limit            int // requests a second from one address; 0: no limit
+	limit            int  // requests a second from one address; 0: no limit
+	layouts          bool // accept OTPs that other keyboard layouts changed
 }
 
 // Bounds of the connections. A validation request is one line of at most a few hundred characters. writeTimeout runs from the
@@ -42,6 +43,9 @@ their API tokens (operator add), and the helpdesk's pages under /console/ in a b
 app. Any number of servers may run on one store. Each request is one line of the log, without one-time passwords. An
 address that asks more often than --limit is answered BACKEND_ERROR, or HTTP status 429.
 
+With --accept-layouts, what a key typed on any of some 570 keyboard layouts, with Caps Lock, or through an input method is
+read back; a text counts only if it decrypts and its private ID is right.
+
 Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-key, or put a proxy in front.`,
 		Example: "  tokendesk serve\n  tokendesk serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n  curl http://127.0.0.1:8086/healthz",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), a, o) },
@@ -51,6 +55,7 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 	f.StringVar(&o.tlsCert, "tls-cert", "", "file of the TLS certificate chain (PEM)")
 	f.StringVar(&o.tlsFile, "tls-key", "", "file of the TLS private key (PEM)")
 	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
+	f.BoolVar(&o.layouts, "accept-layouts", false, "accept one-time passwords that another keyboard layout or an input method changed")
 	return cmd
 }
 
@@ -90,7 +95,7 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 		a.listening(l.Addr())
 	}
 	defer a.sweeping(ctx, a.desk(st).Sweep, log)()
-	s := newServer(a.handler(st, log, newLimiter(o.limit, a.now)))
+	s := newServer(a.handler(st, log, newLimiter(o.limit, a.now), o.layouts))
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	return serveUntil(ctx, s, l, log)
 }

@@ -3,78 +3,131 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/diagnose"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 )
 
 // checked is what verify shows. The OTP itself is never shown.
 type checked struct {
-	Outcome  validate.Outcome `json:"outcome"`
-	Reason   validate.Reason  `json:"reason"`
-	PublicID string           `json:"public_id,omitempty"`
-	Counters string           `json:"counters,omitempty"` // UseCounter/SessionCounter
-	Marks    []string         `json:"marks,omitempty"`
-	DryRun   bool             `json:"dry_run"`
+	Outcome  validate.Outcome   `json:"outcome"`
+	Reason   validate.Reason    `json:"reason"`
+	Kind     string             `json:"kind,omitempty"`
+	PublicID string             `json:"public_id,omitempty"`
+	Counters string             `json:"counters,omitempty"` // UseCounter/SessionCounter
+	Marks    []string           `json:"marks,omitempty"`
+	DryRun   bool               `json:"dry_run"`
+	Findings []diagnose.Finding `json:"findings,omitempty"`
+}
+
+// verifyOptions are the flags of verify.
+type verifyOptions struct {
+	person, serial string // at most one: any code of theirs, not only a key's
+	support        string // show what was kept under this support code
+	explain        bool
+	layouts        bool
+	dryRun         bool
 }
 
 func newVerifyCmd(a *app) *cobra.Command {
-	var dryRun bool
+	var o verifyOptions
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Check one one-time password as the server does, and say why not", Args: args(0, 0, ""),
-		Long: `Check one one-time password as the server does: an accepted one counts as used afterwards.
+		Use: "verify", Short: "Check one one-time password or code as the server does, and say why not", Args: args(0, 0, ""),
+		Long: `Check one one-time password as the server does: an accepted one counts as used afterwards. With --person or --serial it may
+also be a code of an app or a display, a temporary or a recovery code of theirs.
 
 It is asked for without echo, or read from the first line of standard input; it is never an argument, so it stays out of
-the shell's history. Exit code 7: not accepted.`,
-		Example: "  tokendesk verify\n  tokendesk verify --dry-run < otp.txt\n  tokendesk verify -o json < otp.txt | jq -r .verification.reason",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), a, dryRun) },
+the shell's history. With --explain, every cause that holds is listed, the likeliest first, with what to do about it. With
+--support-code, a refusal of the last 24 hours is shown that somebody reads out. Exit code 7: not accepted.`,
+		Example: "  tokendesk verify\n  tokendesk verify --dry-run < otp.txt\n  tokendesk verify --explain --person anna < code.txt\n" +
+			"  tokendesk verify --support-code 7KM4-Q2X9\n  tokendesk verify -o json < otp.txt | jq -r .verification.reason",
+		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), a, o) },
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only look: the one-time password can still be used")
+	f := cmd.Flags()
+	f.StringVar(&o.person, "person", "", "account of who typed it")
+	f.StringVar(&o.serial, "serial", "", "serial or label of the token that it should be of")
+	f.StringVar(&o.support, "support-code", "", "show a refusal by its support code; nothing is read or checked")
+	f.BoolVar(&o.explain, "explain", false, "list the causes, with their evidence and what to do")
+	f.BoolVar(&o.layouts, "accept-layouts", false, "accept what another keyboard layout or an input method changed")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only look: the one-time password can still be used")
+	cmd.MarkFlagsMutuallyExclusive("person", "serial")
+	for _, other := range []string{"person", "serial", "explain", "accept-layouts", "dry-run"} {
+		cmd.MarkFlagsMutuallyExclusive("support-code", other)
+	}
 	return cmd
 }
 
-func runVerify(ctx context.Context, a *app, dryRun bool) error {
+func runVerify(ctx context.Context, a *app, o verifyOptions) error {
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	otp, err := a.askOTP(ctx, "Touch the key, or type the one-time password (it is not shown):")
+	doctor := &diagnose.Doctor{Store: st, Now: a.now}
+	if o.support != "" {
+		return a.showAttempt(ctx, doctor, o.support)
+	}
+	text, err := a.askOTP(ctx, "Touch the key, or type the one-time password (it is not shown):")
 	if err != nil {
 		return err
 	}
-	var counters validate.Counters = st
-	if dryRun {
-		counters = validate.ReadOnly(st)
-	}
-	v := validate.New(counters, a.now)
-	r, err := v.Verify(ctx, validate.Request{OTP: otp, Source: "tokendesk verify"})
+	c, err := a.check(ctx, st, o, text)
 	if err != nil {
 		return err
 	}
-	if err := v.Note(ctx, r); err != nil {
+	out := verified(c, o.dryRun)
+	if o.explain {
+		out.Findings, err = doctor.Diagnose(ctx, diagnose.Question{Account: o.person, Serial: o.serial, Text: text, Checked: &c})
+		if err != nil {
+			return err
+		}
+	}
+	if err := a.showChecked(out, o.explain); err != nil || c.Outcome == validate.Accepted {
 		return err
 	}
-	c := checked{Outcome: r.Outcome, Reason: r.Reason, Marks: marks(r.Marks), DryRun: dryRun}
+	return refusedOTP(c.Reason)
+}
+
+// check asks the Checker about a subject's code, or the Verifier about anybody's one-time password, and notes what was refused.
+func (a *app) check(ctx context.Context, st *sqlite.Store, o verifyOptions, text string) (validate.Checked, error) {
+	var factors validate.Factors = st
+	if o.dryRun {
+		factors = validate.ReadOnlyFactors(st)
+	}
+	v := validate.New(factors, a.now)
+	v.Layouts = o.layouts
+	const source = "tokendesk verify"
+	if o.person == "" && o.serial == "" {
+		r, err := v.Verify(ctx, validate.Request{OTP: text, Source: source})
+		if err != nil {
+			return validate.Checked{}, err
+		}
+		c := validate.Checked{Outcome: r.Outcome, Reason: r.Reason, Kind: string(token.YubicoOTP), Token: r.Token, Credential: r.Credential, Result: r}
+		return c, v.Note(ctx, r)
+	}
+	checker := validate.NewChecker(factors, v, a.now)
+	c, err := checker.Check(ctx, validate.Factor{Account: o.person, Serial: o.serial, Text: text, Source: source})
+	if err != nil {
+		return c, err
+	}
+	return c, checker.Note(ctx, c)
+}
+
+// verified is what a check found, for people.
+func verified(c validate.Checked, dryRun bool) checked {
+	r := c.Result
+	out := checked{Outcome: c.Outcome, Reason: c.Reason, Kind: c.Kind, Marks: marks(r.Marks), DryRun: dryRun}
 	if r.Credential != 0 {
-		c.PublicID = r.PublicID.String()
+		out.PublicID = r.PublicID.String()
 	}
 	if r.Opened {
-		c.Counters = fmt.Sprintf("%d/%d", r.OTP.UseCounter, r.OTP.SessionCounter)
+		out.Counters = fmt.Sprintf("%d/%d", r.OTP.UseCounter, r.OTP.SessionCounter)
 	}
-	err = show(a, "verification", c, []column[checked]{
-		{"Outcome", func(c checked) string { return string(c.Outcome) }},
-		{"Reason", func(c checked) string { return string(c.Reason) }},
-		{"Public ID", func(c checked) string { return c.PublicID }},
-		{"Counters", func(c checked) string { return c.Counters }},
-		{"Marks", func(c checked) string { return strings.Join(c.Marks, "; ") }},
-	})
-	if err != nil || r.Outcome == validate.Accepted {
-		return err
-	}
-	return refusedOTP(r)
+	return out
 }
 
 // marks are remarks in words.
@@ -85,6 +138,8 @@ func marks(m validate.Marks) []string {
 		text string
 	}{
 		{m.Dvorak, "typed on a Dvorak layout"},
+		{m.Layout != "" && !m.Dvorak, "typed on another keyboard layout: " + m.Layout},
+		{m.Changes != "", "cleaned of " + m.Changes},
 		{m.CapsFlag, "triggered by Caps Lock on an old key"},
 		{m.NearEnd, "the key's use counter is nearly used up: replace it"},
 		{m.Delayed, "pressed long before it was sent"},
@@ -109,11 +164,15 @@ var verifyHints = map[validate.Reason]string{
 	validate.ReasonUnsettled: "settle the interrupted write: tokendesk provision resume",
 	validate.ReasonSame:      "each one-time password counts once: touch the key again",
 	validate.ReasonOlder:     "a newer one was used already: touch the key again",
+	validate.ReasonWrong:     "see what is known about it: tokendesk verify --explain",
+	validate.ReasonNobody:    "see: tokendesk person list",
+	validate.ReasonThrottled: "wait; see: tokendesk verify --explain",
+	validate.ReasonLocked:    "it ends by itself; meanwhile: tokendesk code temp",
 }
 
-func refusedOTP(r validate.Result) error {
-	p := problemf(exitVerify, "not accepted: %s", r.Reason)
-	if h := verifyHints[r.Reason]; h != "" {
+func refusedOTP(r validate.Reason) error {
+	p := problemf(exitVerify, "not accepted: %s", r)
+	if h := verifyHints[r]; h != "" {
 		return p.hint("%s", h)
 	}
 	return p
