@@ -24,7 +24,7 @@ import (
 // childVariable makes the test binary a server process: its value is the store's directory.
 const childVariable = "TOKENDESK_TEST_STORE"
 
-// TestMain runs either the tests, one server process, or one that pushes.
+// TestMain runs either the tests, one server process, or one that pushes or guesses.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
 		if err := serveChild(dir, os.Stdin, os.Stdout); err != nil {
@@ -35,6 +35,13 @@ func TestMain(m *testing.M) {
 	}
 	if dir := os.Getenv(pushVariable); dir != "" {
 		if err := pushChild(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if dir := os.Getenv(guessVariable); dir != "" {
+		if err := guessChild(dir, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
