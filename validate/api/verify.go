@@ -123,8 +123,13 @@ func (c *call) keep(ctx context.Context, account, serial, text string, checked v
 		return fmt.Errorf("diagnose: %w", err)
 	}
 	a := diagnose.Attempt{At: c.start, Client: c.client.ID, Source: c.source, Token: checked.Token, Findings: list}
-	if checked.Person != 0 {
+	switch p, _, err := c.Desk.Person(ctx, account); {
+	case checked.Person != 0:
 		a.Person = &token.Person{ID: checked.Person, Account: account}
+	case err == nil: // what was typed is no code
+		a.Person = &p
+	case !errors.Is(err, token.ErrNotFound):
+		return err
 	}
 	return c.Doctor.Keep(ctx, c.support, a)
 }
