@@ -40,7 +40,7 @@ type service struct{ dir string }
 
 func newService(t *testing.T, module string, args ...string) service {
 	t.Helper()
-	need(t, "pamtester", "libpam_wrapper.so", "oathtool", module)
+	need(t, "flock", "pamtester", "libpam_wrapper.so", "oathtool", module)
 	s := service{filepath.Join(t.TempDir(), "pam.d")}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -57,8 +57,9 @@ func (s service) login(t *testing.T, account, code string) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c := exec.CommandContext(ctx, "pamtester", "desk", account, "authenticate")
-	c.Env = append(os.Environ(), "LD_PRELOAD=libpam_wrapper.so", "PAM_WRAPPER=1", "PAM_WRAPPER_SERVICE_DIR="+s.dir)
+	// libpam_wrapper makes a folder in /tmp whose name others may choose in the same moment: flock lets one do so at a time.
+	c := exec.CommandContext(ctx, "flock", filepath.Join(os.TempDir(), "tokendesk-pam.lock"), "env", "LD_PRELOAD=libpam_wrapper.so", "PAM_WRAPPER=1",
+		"PAM_WRAPPER_SERVICE_DIR="+s.dir, "pamtester", "desk", account, "authenticate")
 	c.Stdin = strings.NewReader(code + "\n")
 	out, err := c.CombinedOutput()
 	var exit *exec.ExitError
