@@ -143,7 +143,7 @@ func serveKey(t *testing.T, r *rig) string {
 func (r *rig) program(keys string, slot int, words ...string) *exec.Cmd {
 	cmd := exec.CommandContext(r.t.Context(), "tokendesk", append([]string{"--store", r.dataDir}, words...)...)
 	touch := strings.Repeat(fmt.Sprint(slot, " "), 4)
-	cmd.Env = append(os.Environ(), "KEYS="+keys, "TOUCH="+touch, "HOME="+filepath.Dir(r.dataDir))
+	cmd.Env = append(os.Environ(), "KEYS="+keys, "TOUCH="+touch, "HOME="+filepath.Dir(r.dataDir), "CLOCK="+r.clockFile())
 	return cmd
 }
 

@@ -30,7 +30,7 @@ func scriptEnv() *env {
 	e := systemEnv()
 	e.bus = scriptBus{dir: os.Getenv("KEYS")}
 	e.user = "tester"
-	e.now = func() time.Time { return time.Now().Add(later(os.Getenv("LATER"))) }
+	e.now = func() time.Time { return fileTime(os.Getenv("CLOCK")).Add(later(os.Getenv("LATER"))) }
 	stopAt(e)
 	e.pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	e.touchWait = 700 * time.Millisecond
