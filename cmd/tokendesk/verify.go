@@ -54,14 +54,16 @@ the shell's history. With --explain, every cause that holds is listed, the likel
 	f.BoolVar(&o.explain, "explain", false, "list the causes, with their evidence and what to do")
 	f.BoolVar(&o.layouts, "accept-layouts", false, "accept what another keyboard layout or an input method changed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only look: the one-time password can still be used")
-	cmd.MarkFlagsMutuallyExclusive("person", "serial")
-	for _, other := range []string{"person", "serial", "explain", "accept-layouts", "dry-run"} {
-		cmd.MarkFlagsMutuallyExclusive("support-code", other)
-	}
 	return cmd
 }
 
 func runVerify(ctx context.Context, a *app, o verifyOptions) error {
+	switch {
+	case o.person != "" && o.serial != "":
+		return usagef("--person and --serial exclude one another")
+	case o.support != "" && o != (verifyOptions{support: o.support}):
+		return usagef("--support-code goes with no other flag of verify")
+	}
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return err

@@ -17,15 +17,16 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
-// TestCatalogue: each cause has a sample, and the sample's first finding is that cause with that evidence.
-func TestCatalogue(t *testing.T) {
-	t.Parallel()
-	step := oath.Step(now, 30*time.Second)
-	samples := []struct {
-		code, evidence string
-		public         bool
-		ask            func(w *world) diagnose.Question
-	}{
+// sample is a question of which the first finding is known.
+type sample struct {
+	code, evidence string
+	public         bool // it may be shown before a first factor
+	ask            func(w *world) diagnose.Question
+}
+
+// samples has one for each cause.
+func samples(t *testing.T) []sample {
+	return []sample{
 		{"D01", "nothing but blanks and special spaces", true, func(*world) diagnose.Question { return diagnose.Question{Text: " \u00a0\r\n"} }},
 		{"D02", "40 characters, a key types 44", true, func(w *world) diagnose.Question { return diagnose.Question{Text: w.press(t, "anna", nil)[:40]} }},
 		{"D03", "2 one-time passwords", true, func(w *world) diagnose.Question {
@@ -96,7 +97,7 @@ func TestCatalogue(t *testing.T) {
 			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 240)}
 		}},
 		{"D25", "the next comes in 23 s", false, func(w *world) diagnose.Question {
-			w.held[6].Credential.Counters.Moving = step
+			w.held[6].Credential.Counters.Moving = oath.Step(now, 30*time.Second)
 			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0)}
 		}},
 		{"D26", "sha1, 6 digits, 30 s", false, func(w *world) diagnose.Question {
@@ -138,7 +139,12 @@ func TestCatalogue(t *testing.T) {
 			return accepted(w.press(t, "anna", func(o *yubiotp.Token) { o.UseCounter = 32001 }))
 		}},
 	}
-	for i, tc := range samples {
+}
+
+// TestCatalogue: each cause has a sample, and the sample's first finding is that cause with that evidence.
+func TestCatalogue(t *testing.T) {
+	t.Parallel()
+	for i, tc := range samples(t) {
 		if want := fmt.Sprintf("D%02d", i+1); tc.code != want {
 			t.Fatalf("row %d is %s", i, tc.code)
 		}
