@@ -28,6 +28,7 @@ type checked struct {
 type verifyOptions struct {
 	person, serial string // at most one: any code of theirs, not only a key's
 	support        string // show what was kept under this support code
+	status         string // explain this answer of the server to a client
 	explain        bool
 	layouts        bool
 	dryRun         bool
@@ -51,6 +52,7 @@ the shell's history. With --explain, every cause that holds is listed, the likel
 	f.StringVar(&o.person, "person", "", "account of who typed it")
 	f.StringVar(&o.serial, "serial", "", "serial or label of the token that it should be of")
 	f.StringVar(&o.support, "support-code", "", "show a refusal by its support code; nothing is read or checked")
+	f.StringVar(&o.status, "status", "", "with --explain: what the server answered a relying server, such as BAD_SIGNATURE; nothing is read or checked")
 	f.BoolVar(&o.explain, "explain", false, "list the causes, with their evidence and what to do")
 	f.BoolVar(&o.layouts, "accept-layouts", false, "accept what another keyboard layout or an input method changed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only look: the one-time password can still be used")
@@ -61,6 +63,8 @@ func runVerify(ctx context.Context, a *app, o verifyOptions) error {
 	switch {
 	case o.person != "" && o.serial != "":
 		return usagef("--person and --serial exclude one another")
+	case o.status != "" && !o.explain:
+		return usagef("--status goes with --explain")
 	case o.support != "" && o != (verifyOptions{support: o.support}):
 		return usagef("--support-code goes with no other flag of verify")
 	}
@@ -70,8 +74,15 @@ func runVerify(ctx context.Context, a *app, o verifyOptions) error {
 	}
 	defer func() { _ = st.Close() }()
 	doctor := &diagnose.Doctor{Store: st, Now: a.now}
-	if o.support != "" {
+	switch {
+	case o.support != "":
 		return a.showAttempt(ctx, doctor, o.support)
+	case o.status != "":
+		found, err := doctor.Diagnose(ctx, diagnose.Question{Account: o.person, Serial: o.serial, Status: o.status})
+		if err != nil {
+			return err
+		}
+		return a.listFindings(found)
 	}
 	text, err := a.askOTP(ctx, "Touch the key, or type the one-time password (it is not shown):")
 	if err != nil {

@@ -23,7 +23,7 @@ type sign struct {
 func both(text string) sign { return sign{evidence: text, public: text} }
 
 func empty(e *Evidence) sign {
-	if !e.Text.Empty {
+	if !e.Text.Empty || e.Status != "" { // or it was not asked about
 		return sign{}
 	}
 	if len(e.Text.Changes) > 0 {
