@@ -163,6 +163,11 @@ func TestNoHandOverInStore(t *testing.T) {
 			r.must(append(strings.Fields(words), "-o", form)...)
 		}
 	}
+	for _, want := range []string{"person ada,credential.show,", `"form"":""link""`, "person ada,link.finish,", "person ada,token.add,"} {
+		if !strings.Contains(r.out.String(), want) {
+			t.Errorf("not in the audit chain: %s", want)
+		}
+	}
 	if len(all) < 14 {
 		t.Fatalf("%d values", len(all))
 	}

@@ -73,8 +73,9 @@ func (s *Store) ShowLink(ctx context.Context, value, pin string, draw desk.Draw)
 		}
 		return tx.desk("credential.show", tokenObject(l.token), struct {
 			Credential token.CredentialID `json:"credential"`
-			desk.HandOver
-		}{id, desk.HandOver{Form: "link", File: linkObject(l.ID)}})
+			Form       string             `json:"form"`
+			Link       int64              `json:"link"`
+		}{id, "link", l.ID})
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return "", 0, fmt.Errorf("show link: %w", translate(err))
