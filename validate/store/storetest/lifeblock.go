@@ -57,6 +57,14 @@ func testUndoRefusals(t *testing.T, s *lifeSuite) {
 			s.pass(time.Minute)
 			s.issued(t, hotpToken("new", 99), "anna")
 		},
+		"its holder has a key that was written since": func(string) {
+			s.pass(time.Minute)
+			r := reservation(900)
+			p, err := s.b.Person(t.Context(), "anna")
+			s.a.must(t, err)
+			r.Holder = p.ID
+			s.a.issue(t, r, 90)
+		},
 		"somebody else blocked it too": func(label string) {
 			_, _, _, err := s.there.Block(ctx, label, desk.Block{Reason: token.ReasonStolen})
 			s.a.must(t, err)

@@ -287,7 +287,7 @@ func testProofRace(t *testing.T, s *lifeSuite) {
 			t.Errorf("%s: %d proved", name, got)
 		}
 	}
-	e := desk.Evidence{Credential: s.credential(t, "101").ID, Counters: token.Counters{Moving: 99, At: s.now()}}
+	e := desk.Evidence{Credential: s.credential(t, "101").ID, Counters: token.Counters{Use: 99, Moving: 99, At: s.now()}}
 	if ok, err := s.b.Confirm(t.Context(), k.ID, "", e); ok || err != nil {
 		t.Errorf("another token's credential: %v, %v", ok, err)
 	}

@@ -191,6 +191,8 @@ func testSweepSecrets(t *testing.T, s *lifeSuite) {
 	v, never := totpToken("T1", 1), totpToken("T2", 2)
 	s.issued(t, v, "anna")
 	s.box(t, never)
+	s.a.issue(t, reservation(101), 4)
+	s.a.issue(t, reservation(101), 5) // the former secrets of the slot: key, private ID and access code
 	for _, query := range []string{"T1", "T2"} {
 		_, err := s.here.Retire(t.Context(), query, "shredded")
 		s.a.must(t, err)
@@ -198,7 +200,7 @@ func testSweepSecrets(t *testing.T, s *lifeSuite) {
 	for _, tc := range []struct {
 		pass time.Duration
 		want int
-	}{{24*time.Hour - time.Microsecond, 0}, {time.Microsecond, 1}, {29*24*time.Hour - time.Microsecond, 0}, {time.Microsecond, 1}, {time.Hour, 0}} {
+	}{{24*time.Hour - time.Microsecond, 0}, {time.Microsecond, 1}, {29*24*time.Hour - time.Microsecond, 0}, {time.Microsecond, 4}, {time.Hour, 0}} {
 		s.pass(tc.pass)
 		if got, err := s.here.Sweep(t.Context()); err != nil || got.Secrets != tc.want {
 			t.Errorf("after %v: %+v, %v; want %d", tc.pass, got, err, tc.want)
