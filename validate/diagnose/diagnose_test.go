@@ -229,6 +229,9 @@ func TestSeveralHold(t *testing.T) {
 		"another token of the same person": {[]string{"D18"}, func(w *world) diagnose.Question {
 			return diagnose.Question{Serial: "1001", Text: w.code(t, "app", 0)}
 		}},
+		"another key of the same person": {[]string{"D18"}, func(w *world) diagnose.Question {
+			return diagnose.Question{Serial: "1001", Text: w.press(t, "second", nil)}
+		}},
 		"a code behind a password": {[]string{"D09", "D08"}, func(w *world) diagnose.Question {
 			return diagnose.Question{Account: "anna", Text: "summer-" + w.code(t, "app", 0)}
 		}},
@@ -298,4 +301,12 @@ func FuzzDiagnose(f *testing.F) {
 			t.Fatalf("public findings tell of more than the text: %s and %s", got, want)
 		}
 	})
+}
+
+// BenchmarkDiagnose is a wrong code of a person with five HOTP and TOTP credentials: every hypothesis is tried.
+func BenchmarkDiagnose(b *testing.B) {
+	w := newWorld()
+	for b.Loop() {
+		diagnosed(b, w, diagnose.Question{Account: "anna", Text: "000000"})
+	}
 }

@@ -208,6 +208,9 @@ func foreign(e *Evidence) sign {
 }
 
 func otherEntry(e *Evidence) sign {
+	if o := e.OTP; o.Opened && o.Mine && e.Subject.Token != 0 && o.Held.Token.ID != e.Subject.Token {
+		return sign{evidence: "it is of " + nameOf(o.Held.Token) + " of the same person"}
+	}
 	f, ok := e.fit(right, last, behind, ahead, off, zone)
 	proven := !f.Held.Credential.ProvenAt.IsZero()
 	dead := f.Held.Credential.State == token.Revoked || f.Held.Token.State == token.Revoked
