@@ -229,6 +229,12 @@ func TestSeveralHold(t *testing.T) {
 		"another token of the same person": {[]string{"D18"}, func(w *world) diagnose.Question {
 			return diagnose.Question{Serial: "1001", Text: w.code(t, "app", 0)}
 		}},
+		"a lost key, whose counters the check raised": {[]string{"D29"}, func(w *world) diagnose.Question {
+			c := &w.held[5].Credential
+			r := validate.Result{Outcome: validate.BadOTP, Opened: true, Credential: c.ID, Row: validate.Row{State: token.Active, Token: token.Lost, Counters: c.Counters}}
+			c.Counters.Use, c.Counters.Session, c.Counters.Timestamp = 6, 0, 9000
+			return diagnose.Question{Account: "anna", Text: w.press(t, "lost", nil), Checked: &validate.Checked{Outcome: validate.BadOTP, Reason: validate.ReasonBlocked, Result: r}}
+		}},
 		"another key of the same person": {[]string{"D18"}, func(w *world) diagnose.Question {
 			return diagnose.Question{Serial: "1001", Text: w.press(t, "second", nil)}
 		}},

@@ -311,7 +311,7 @@ func nothingFits(e *Evidence) sign {
 	case e.Text.Digits && e.Text.isCode() && !e.has(token.YubicoOTP):
 		return sign{evidence: "there is no credential that it could be of", weak: true}
 	case e.Reason == validate.ReasonNotAllowed || e.Reason == validate.ReasonBudget:
-	case e.OTP.Opened && e.OTP.Order == validate.ReasonAccepted && e.Reason != "":
+	case e.OTP.Opened && e.OTP.Row.Enabled && e.OTP.Order == validate.ReasonAccepted && e.Reason != "":
 		return sign{evidence: "nothing speaks against it now", weak: true}
 	}
 	return sign{}
