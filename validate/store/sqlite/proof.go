@@ -56,8 +56,11 @@ func throttleSubject(k token.Token) string {
 
 // OATH implements desk.Life.
 func (s *Store) OATH(ctx context.Context, id token.ID) (list []token.Credential, err error) {
-	list, err = collect(ctx, s.read, scanCredential, `SELECT `+credentialColumns+credentialFrom+`JOIN token t ON t.id = c.token
-		WHERE c.kind IN ('hotp', 'totp') AND c.state <> 'revoked' AND (c.token = ?1 OR ?1 = 0 AND t.state = 'in_stock') ORDER BY c.id`, id)
+	which, args := `c.token = ?`, []any{id}
+	if id == 0 {
+		which, args = `c.token IN (SELECT id FROM token WHERE state = 'in_stock')`, nil
+	}
+	list, err = collect(ctx, s.read, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE c.kind IN ('hotp', 'totp') AND c.state <> 'revoked' AND `+which+` ORDER BY c.id`, args...)
 	for i := range list {
 		if err == nil {
 			list[i].Secrets, err = s.secrets(ctx, s.read, list[i].ID)

@@ -72,6 +72,9 @@ func (s *Store) WantPush(ctx context.Context, target int64, id token.CredentialI
 			return &desk.NotPushableError{Cause: cause}
 		}
 		out, err = onePush(ctx, tx, `WHERE h.target = ? AND h.credential = ?`, target, id)
+		if err == nil && out.Wanted == desk.WantDisabled {
+			return &desk.NotPushableError{Cause: "it is there already, under the account of a former holder"}
+		}
 		if err == nil {
 			return errUnchanged
 		}
@@ -200,9 +203,10 @@ func (t *tx) unwant(id token.ID, only token.CredentialID) (int64, error) {
 	return r.RowsAffected()
 }
 
-// wantAgain undoes unwant for what was not replaced meanwhile.
+// wantAgain undoes unwant for what was not replaced meanwhile, and is not there under the account of a former holder.
 func (t *tx) wantAgain(id token.ID) error {
 	_, err := t.Exec(`UPDATE push SET wanted = iif(enrolled = 1, 'enabled', 'enrolled'), error = '', changed = ?1
-		WHERE wanted = 'disabled' AND credential IN (SELECT id FROM credential WHERE token = ?2 AND state <> 'revoked')`, micros(t.now), id)
+		WHERE wanted = 'disabled' AND credential IN (SELECT id FROM credential WHERE token = ?2 AND state <> 'revoked')
+		  AND (account = '' OR account = (SELECT p.account FROM token t JOIN person p ON p.id = t.holder WHERE t.id = ?2))`, micros(t.now), id)
 	return err
 }

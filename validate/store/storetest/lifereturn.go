@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/push"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -254,4 +255,51 @@ func testAddSeed(t *testing.T, s *lifeSuite) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// testReturnTargets: a token that was taken back is never valid again under its former holder's account elsewhere.
+func testReturnTargets(t *testing.T, s *lifeSuite) {
+	v := totpToken("T1", 1)
+	s.issued(t, v, "anna")
+	target, err := s.here.AddTarget(t.Context(), push.Server{Name: "pi", Kind: push.PrivacyIDEA, URL: "https://pi.example.org"}, secret.Copy([]byte("x")))
+	s.a.must(t, err)
+	_, err = s.a.WantPush(t.Context(), target.ID, s.credential(t, "T1").ID, push.Place{Serial: "T1", Account: "anna"})
+	s.a.must(t, err)
+	wanted := func(when string, want desk.Wanted) {
+		t.Helper()
+		list, err := s.b.Pushes(t.Context(), desk.PushFilter{})
+		if err != nil || len(list) != 1 || list[0].Wanted != want {
+			t.Errorf("%s: %+v, %v; want %s", when, list, err, want)
+		}
+	}
+	proof := func(verb func(code string) (token.Token, desk.Proof, error)) {
+		t.Helper()
+		s.pass(time.Minute)
+		if _, proof, err := verb(s.shows(t, v, 0)); err != nil || proof != desk.Proven {
+			t.Fatalf("%s, %v", proof, err)
+		}
+	}
+	back := func(code string) (token.Token, desk.Proof, error) {
+		return s.here.Return(t.Context(), "T1", []string{code}, "")
+	}
+	proof(back)
+	wanted("returned", desk.WantDisabled)
+	s.block(t, "T1", desk.Block{Reason: token.ReasonLost})
+	proof(func(code string) (token.Token, desk.Proof, error) {
+		return s.here.Restore(t.Context(), "T1", []string{code})
+	})
+	wanted("restored into stock", desk.WantDisabled)
+	proof(func(code string) (token.Token, desk.Proof, error) {
+		return s.here.Issue(t.Context(), "T1", handTo("bert", code))
+	})
+	wanted("issued to another", desk.WantDisabled)
+	var not *desk.NotPushableError
+	if _, err := s.a.WantPush(t.Context(), target.ID, s.credential(t, "T1").ID, push.Place{Serial: "T1", Account: "bert"}); !errors.As(err, &not) {
+		t.Errorf("pushed for another: %v", err)
+	}
+	proof(back)
+	proof(func(code string) (token.Token, desk.Proof, error) {
+		return s.here.Issue(t.Context(), "T1", handTo("anna", code))
+	})
+	wanted("issued to the same", desk.WantEnrolled)
 }
