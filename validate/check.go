@@ -10,6 +10,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/oath"
+	"github.com/tokendesk/tokendesk/ykslot/modhex"
 )
 
 // ErrSubject says that a Factor names no account and no serial, or both.
@@ -86,16 +87,31 @@ type typed struct {
 }
 
 // understand tells the forms apart; they differ in length. White space around a text does not count, nor do blanks in a
-// code, as people type "123 456".
+// code, as people type "123 456". With Verifier.Layouts, a code may be typed on another digit row; it is read in one way only, so
+// that a try is one guess.
 func (c *Checker) understand(text string) typed {
 	text = strings.Trim(text, Space)
-	if code := strings.ReplaceAll(text, " ", ""); len(code) >= oath.MinDigits && len(code) <= oath.MaxDigits && strings.Trim(code, "0123456789") == "" {
+	if code := strings.ReplaceAll(text, " ", ""); isCode(code) {
 		return typed{oath: code}
+	}
+	if c.verifier.Layouts {
+		clean, _ := modhex.Clean(text)
+		if isCode(clean) {
+			return typed{oath: clean}
+		}
+		if all := modhex.DigitVariants(clean); len(all) > 0 && isCode(all[0].Text) {
+			return typed{oath: all[0].Text}
+		}
 	}
 	if code, ok := token.NormaliseSpoken(text); ok && len(code) == token.CodeLen {
 		return typed{spoken: code}
 	}
 	return typed{otp: len(c.verifier.readings(text)) > 0}
+}
+
+// isCode reports whether s has the form of a HOTP or TOTP code.
+func isCode(s string) bool {
+	return len(s) >= oath.MinDigits && len(s) <= oath.MaxDigits && strings.Trim(s, "0123456789") == ""
 }
 
 // Check decides about one factor and spends it: a trusted browser's value first, then the text. The error is the store's or

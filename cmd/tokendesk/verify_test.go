@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +40,43 @@ func TestVerifyLayouts(t *testing.T) {
 	verify(exitVerify, "it decrypts if the keyboard is", "--explain")
 	verify(exitDone, "typed on another keyboard layout: ", "--accept-layouts")
 	verify(exitVerify, "same OTP again", "--accept-layouts")
+}
+
+// TestVerifyDigitRow: a HOTP code that a key typed on a French digit row is named, and accepted where that is asked for.
+func TestVerifyDigitRow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	seed := filepath.Join(t.TempDir(), "seed")
+	if err := os.WriteFile(seed, []byte("3132333435363738393031323334353637383930"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.must("init")
+	r.must("person", "add", "ada")
+	r.must("token", "add", "--type", "hotp", "--encoding", "hex", "--label", "D1", "--secret-file", seed)
+	r.stdin = strings.NewReader("755224\n") // the codes of RFC 4226, appendix D
+	r.must("token", "issue", "D1", "--to", "ada", "--id-check", "known")
+	all := modhex.Layouts()
+	french := all[slices.IndexFunc(all, func(l modhex.Layout) bool { return l.Name == "French" })]
+	typed, ok := french.Type("287082")
+	if !ok {
+		t.Fatal("cannot be typed")
+	}
+	for _, tc := range []struct {
+		flag string
+		want exitCode
+		said string
+	}{
+		{"--explain", exitVerify, "D06"},
+		{"--accept-layouts", exitDone, "OK"},
+		{"--accept-layouts", exitVerify, "same OTP again"},
+	} {
+		r.stdin = strings.NewReader(typed + "\n")
+		r.out.Reset()
+		r.err.Reset()
+		if code := r.run("verify", "--person", "ada", tc.flag); code != tc.want || !strings.Contains(r.out.String()+r.err.String(), tc.said) {
+			t.Errorf("%s: exit code %d: %s%s", tc.flag, code, r.out.String(), r.err.String())
+		}
+	}
 }
 
 // TestVerifySupportCode: a kept refusal is found by what a caller reads out, in any spelling.
