@@ -136,13 +136,18 @@ func TestSessionEnds(t *testing.T) {
 	for _, c := range out.client.Jar.Cookies(stolen.URL) {
 		stolen.AddCookie(c)
 	}
+	gone := s.loggedIn("again", desk.RoleHelpdesk)
+	gone.get("/console/")
+	if a := gone.once(http.MethodPost, "/console/logout"); !strings.Contains(a.header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Error("the browser keeps the cookie")
+	}
 	if a := out.post("/console/logout"); a.path != "/console/login" || in(out) {
 		t.Error("not logged out")
 	}
 	if a := s.browser().do(stolen); a.path != "/console/login" {
 		t.Error("the cookie lives on after log-out")
 	}
-	gone := s.loggedIn("gone", desk.RoleHelpdesk)
+	gone = s.loggedIn("gone", desk.RoleHelpdesk)
 	if err := s.desk.RevokeOperator(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}

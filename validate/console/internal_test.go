@@ -6,8 +6,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -200,4 +202,54 @@ func TestValidity(t *testing.T) {
 			t.Errorf("%s: %v", c.Value, d)
 		}
 	}
+}
+
+// TestContrast: text on what it stands on, in both colour schemes, by WCAG 2.2 §1.4.3 (4.5 to 1) and §1.4.11 (3 to 1 for fields).
+func TestContrast(t *testing.T) {
+	t.Parallel()
+	css, err := fs.ReadFile(files, "pages/style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	light, dark, ok := strings.Cut(string(css), "prefers-color-scheme: dark")
+	if !ok {
+		t.Fatal("there is no dark scheme")
+	}
+	for scheme, text := range map[string]string{"light": light, "dark": dark} {
+		colour := map[string]float64{"white": luminance("ffffff")}
+		for _, m := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{6});`).FindAllStringSubmatch(text, -1) {
+			colour[m[1]] = luminance(m[2])
+		}
+		for _, pair := range []struct {
+			on, text string
+			least    float64
+		}{
+			{"ground", "text", 4.5}, {"card", "text", 4.5}, {"ground", "quiet", 4.5}, {"card", "quiet", 4.5}, {"ground", "accent", 4.5}, {"card", "accent", 4.5},
+			{"accent-ground", "accent", 4.5}, {"accent-ground", "text", 4.5}, {"good-ground", "good", 4.5}, {"good-ground", "text", 4.5},
+			{"warn-ground", "warn", 4.5}, {"warn-ground", "text", 4.5}, {"warn-ground", "quiet", 4.5}, {"bad-ground", "bad", 4.5}, {"bad-ground", "text", 4.5},
+			{"bad-ground", "quiet", 4.5}, {"accent", "on-strong", 4.5}, {"danger", "white", 4.5}, {"card", "field", 3}, {"ground", "field", 3},
+		} {
+			a, okA := colour[pair.on]
+			b, okB := colour[pair.text]
+			if got := (max(a, b) + 0.05) / (min(a, b) + 0.05); !okA || !okB || got < pair.least {
+				t.Errorf("%s: %s on %s: %.2f to 1, want %.1f", scheme, pair.text, pair.on, got, pair.least)
+			}
+		}
+	}
+}
+
+// luminance is the relative luminance of a colour, 0 to 1. Source: WCAG 2.2, glossary.
+func luminance(hex string) float64 {
+	n, _ := strconv.ParseUint(hex, 16, 32) // six digits
+	sum := 0.0
+	for i, weight := range []float64{0.0722, 0.7152, 0.2126} {
+		c := float64(n>>(8*i)&0xff) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
 }

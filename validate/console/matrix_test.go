@@ -67,15 +67,19 @@ func TestEveryRouteAndRole(t *testing.T) {
 	for _, role := range desk.Roles() {
 		t.Run(string(role), func(t *testing.T) {
 			t.Parallel()
+			shared, replace := crowd(t)
+			reader := shared.loggedIn("grace", role)
 			for _, m := range mayDo {
-				s, replace := crowd(t) // anew: what is done changes it
-				b, path := s.loggedIn("grace", role), replace.Replace(m.path)
-				allowed := strings.Contains(" "+m.roles+" ", " "+string(role)+" ")
+				b, allowed := reader, strings.Contains(" "+m.roles+" ", " "+string(role)+" ")
 				want := http.StatusForbidden
 				if allowed {
 					want = m.want
 				}
-				if a := b.once(m.method, path); a.status != want {
+				if allowed && m.method == http.MethodPost { // anew: what is done changes it
+					s, _ := crowd(t)
+					b = s.loggedIn("grace", role)
+				}
+				if a := b.once(m.method, replace.Replace(m.path)); a.status != want {
 					t.Errorf("%s %s: %d, want %d", m.method, m.path, a.status, want)
 				} else if !allowed && strings.Contains(a.body, "Lovelace") {
 					t.Errorf("%s %s: the refusal names a person", m.method, m.path)
