@@ -43,8 +43,8 @@ var states = map[State]struct{ validates bool }{
 	Pending: {false}, Programmed: {true}, InStock: {false}, Active: {true}, Suspended: {false}, Lost: {false}, Revoked: {false},
 }
 
-// transitions is the whole table: what is not listed is impossible in every interface. Undo leads to the state before the block,
-// of which Active stands for all: see Token.BlockedFrom.
+// transitions is the whole table: what is not listed is impossible in every interface. Undo, as the end of a suspension, leads to the
+// state before the block, of which Active stands for all: see Token.BlockedFrom. Restore leads what was in stock back into stock.
 var transitions = map[State]map[Event]State{
 	Pending:    {Write: Programmed, Prove: Active, Stock: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
 	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
