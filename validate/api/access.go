@@ -103,7 +103,7 @@ func narrowest(networks []netip.Prefix, source string) int {
 	if err != nil {
 		return -1
 	}
-	ip = ip.Unmap().WithZone("")
+	ip = ip.WithZone("") // a prefix never contains an address with a zone
 	best := -1
 	for _, p := range networks {
 		if p.Contains(ip) {

@@ -72,18 +72,24 @@ func TestAnswers(t *testing.T) {
 		w := ask(newSite(t), tc.method, tc.path, tc.who, tc.body)
 		write(tc.name, w.Code, w.Header().Get("Content-Type"), w.Body.Bytes())
 	}
-	golden := filepath.Join("testdata", "answers.txt")
+	golden(t, "answers.txt", out.String())
+}
+
+// golden holds text against a file of testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(want, out.Bytes()) {
-		t.Errorf("the answers changed; see the difference after -update\n%s", out.String())
+	if string(want) != text {
+		t.Errorf("%s is not what it was; see the difference after -update\n%s", name, text)
 	}
 }
 

@@ -27,7 +27,7 @@ func TestWhichClient(t *testing.T) {
 		validate.Client{ID: 5, Active: true, Networks: net("198.51.100.0/24"), Keys: key("k5")},
 		validate.Client{ID: 6, Active: true, Networks: net("198.51.100.0/24"), Keys: key("k6")},
 		validate.Client{ID: 7, Active: true, MustSig: true, Networks: net("192.0.2.200/32"), Keys: key("k7")},
-		validate.Client{ID: 8, Active: false, Networks: net("192.0.2.201/32")},
+		validate.Client{ID: 8, Active: false, Networks: net("192.0.2.201/32"), Keys: key("k8")},
 		validate.Client{ID: 9, Active: true, Keys: key("")}, // no network: never known by one
 	)}
 	for _, tc := range []struct {
@@ -42,6 +42,7 @@ func TestWhichClient(t *testing.T) {
 		{"unknown", "203.0.113.9", basic("99:bmV3ZXIga2V5"), 0},
 		{"no number", "203.0.113.9", basic("mail:bmV3ZXIga2V5"), 0},
 		{"revoked", "203.0.113.9", basic("3:"), 0},
+		{"revoked, right key", "192.0.2.201", basic("8:azg="), 0},
 		{"empty key", "203.0.113.9", basic("9:"), 0},
 		{"another's key", "203.0.113.9", basic("2:bmV3ZXIga2V5"), 0},
 		{"key from elsewhere", "203.0.113.9", basic("2:dnBuIGtleQ=="), 0},

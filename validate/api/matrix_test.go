@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func filled(path string) string {
 // may not is refused before any verb is done; who may is not refused.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
-	callers := []string{"", "td_unknown", "td_", newerKey, "1:wrong", "3:"}
+	callers := []string{"", "td_unknown", "td_revoked", "td_", newerKey, "1:wrong", "3:"}
 	for _, r := range desk.Roles() {
 		callers = append(callers, "td_"+string(r))
 	}
@@ -99,6 +100,25 @@ func TestMatrix(t *testing.T) {
 			t.Errorf("no address needs the right %s", right)
 		}
 	}
+}
+
+// TestMatrixIsWritten holds who may do what against a file, so that a change of a right is seen.
+func TestMatrixIsWritten(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	for _, r := range routes() {
+		who := []string{"relying servers"}
+		if r.who == staff {
+			who = nil
+			for _, role := range desk.Roles() {
+				if role.Grants(r.right) {
+					who = append(who, string(role))
+				}
+			}
+		}
+		fmt.Fprintf(&out, "%-6s %-31s %s\n", r.method, r.path, strings.Join(who, " "))
+	}
+	golden(t, "matrix.txt", out.String())
 }
 
 // TestOtherPaths: what is not in the table is refused in the same form, whoever asks.

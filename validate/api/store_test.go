@@ -200,6 +200,27 @@ func TestLostCountsAtOnce(t *testing.T) {
 	}
 }
 
+// TestRevokedAtOnce: an operator and a client that one server knew are unknown to both as soon as they are revoked.
+func TestRevokedAtOnce(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.issued()
+	both := func(want int) {
+		t.Helper()
+		for i, server := range h.servers {
+			got := ask(server, "GET", "/api/v1/search?q=ada", h.staff["helpdesk"], "").Code
+			if asked := ask(server, "POST", "/api/v1/verify", h.client, `{"person":"ada","factor":"1"}`).Code; got != want || asked != want {
+				t.Errorf("server %d: %d and %d, want %d", i, got, asked, want)
+			}
+		}
+	}
+	both(http.StatusOK)
+	h.check(h.desk.RevokeOperator(t.Context(), "helpdesk"))
+	_, err := h.desk.RevokeClient(t.Context(), "mail")
+	h.check(err)
+	both(http.StatusUnauthorized)
+}
+
 // TestOneOfManyIsAccepted: the same code 64 times at once, over two servers.
 func TestOneOfManyIsAccepted(t *testing.T) {
 	t.Parallel()

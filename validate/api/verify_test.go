@@ -1,12 +1,14 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
@@ -70,7 +72,9 @@ func TestAnswerBeforeCause(t *testing.T) {
 	s.doctor.wait = make(chan struct{})
 	server := httptest.NewServer(s)
 	defer server.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/api/v1/verify", strings.NewReader(`{"person":"ada","factor":"123456"}`))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/api/v1/verify", strings.NewReader(`{"person":"ada","factor":"123456"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +82,7 @@ func TestAnswerBeforeCause(t *testing.T) {
 	req.Header.Set("Authorization", basic(newerKey))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
+		close(s.doctor.wait)
 		t.Fatal(err)
 	}
 	var a verifyAnswer
@@ -100,6 +105,19 @@ func TestAnswerBeforeCause(t *testing.T) {
 	defer s.doctor.mu.Unlock()
 	if len(s.doctor.kept) != 1 {
 		t.Errorf("%d kept", len(s.doctor.kept))
+	}
+}
+
+// TestHungUp: a client that went away changes neither the decision nor what is kept.
+func TestHungUp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	req := httptest.NewRequest(http.MethodPost, "/api/v1/verify", strings.NewReader(`{"person":"ada","factor":"123456"}`)).WithContext(gone)
+	req.Header.Set("Content-Type", "application/json")
+	if w := do(s, req, newerKey); w.Code != http.StatusOK || len(s.doctor.kept) != 1 {
+		t.Errorf("%d, %d kept: %s", w.Code, len(s.doctor.kept), s.log)
 	}
 }
 
