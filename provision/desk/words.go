@@ -82,12 +82,19 @@ func joins(r rune) bool { return !unicode.In(r, unicode.L, unicode.N, unicode.M)
 func wholeForms(word string) []string {
 	out := termForms(word)
 	if len(out) > 0 {
-		if short := strings.NewReplacer("ae", "a", "oe", "o", "ue", "u").Replace(out[0]); !slices.Contains(out, short) {
+		if short := shortened.Replace(out[0]); !slices.Contains(out, short) {
 			out = append(out, short)
 		}
 	}
 	return out
 }
+
+// The spellings: of umlauts by two letters, of those two by one, and of letters that no accent makes.
+var (
+	spelledOut = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ø", "oe", "å", "aa")
+	shortened  = strings.NewReplacer("ae", "a", "oe", "o", "ue", "u")
+	plain      = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i", "’", "'")
+)
 
 // maxWord is how much of a word counts, in characters.
 const maxWord = 60
@@ -96,7 +103,7 @@ const maxWord = 60
 // "mueller" and "muller" for Müller, one for most others, none for a word without letters and digits.
 func termForms(word string) []string {
 	word = norm.NFC.String(strings.ToLower(norm.NFKC.String(word)))
-	long := bare(strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ø", "oe", "å", "aa").Replace(word))
+	long := bare(spelledOut.Replace(word))
 	if long == "" {
 		return nil
 	}
@@ -109,13 +116,12 @@ func termForms(word string) []string {
 // bare is a word without accents and without what stands around it, cut to the length that counts; letters that no accent makes
 // are written as two, or as the plain one.
 func bare(word string) string {
-	word = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i", "’", "'").Replace(word)
 	word = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) {
 			return -1
 		}
 		return r
-	}, norm.NFD.String(word))
+	}, norm.NFD.String(plain.Replace(word)))
 	word = strings.TrimFunc(word, joins)
 	if r := []rune(word); len(r) > maxWord {
 		word = strings.TrimFunc(string(r[:maxWord]), joins)

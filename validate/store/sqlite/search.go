@@ -3,19 +3,21 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// countTo is how far the texts that begin with a term are counted: from there on it does not matter how many there are.
-const countTo = 2000
+// countTo is how far the texts that begin with a term are counted. Where there are fewer, whoever has them is listed once; where there
+// are more, each person or token that the leading term finds is looked up.
+const countTo = 5000
 
 // leastCompared is how many pairs that fit are compared, if as many fit.
 const leastCompared = 400
 
-// Search implements desk.Searcher. The rarest term leads; the others are looked up for what it finds.
+// Search implements desk.Searcher. The rarest term leads; what it finds must fit the others.
 func (s *Store) Search(ctx context.Context, q desk.SearchQuery) ([]desk.Hit, error) {
 	hits, err := s.search(ctx, q)
 	if err != nil {
@@ -60,30 +62,31 @@ func scanPair(row scanner) (p pair, err error) { return p, row.Scan(&p.person, &
 type span struct {
 	table *wordTable
 	from  string
+	many  bool // countTo or more, or not counted
 }
 
 // to is behind the last text that begins with from: no word holds this character.
 func (s span) to() string { return s.from + "\U0010FFFF" }
 
-// wordTable is a table of texts, and how to get from its row w to p and t, the person and the token of a pair.
-type wordTable struct{ name, text, join, same string }
+// wordTable is a table of texts and whose they are, and how to get from its row w to p and t, the person and the token of a pair.
+type wordTable struct{ name, text, whose, join, pair string }
 
 // The three tables.
 func wordTables() (person, tokens, public *wordTable) {
 	const ofToken = `LEFT JOIN person p ON p.id = t.holder`
-	return &wordTable{`person_word`, `word`, `JOIN person p ON p.id = w.person LEFT JOIN token t ON t.holder = p.id`, `x.person = p.id`},
-		&wordTable{`token_word`, `word`, `JOIN token t ON t.id = w.token ` + ofToken, `x.token = t.id`},
-		&wordTable{`credential`, `public_id`, `JOIN token t ON t.id = w.token ` + ofToken, `x.token = t.id`}
+	return &wordTable{`person_word`, `word`, `person`, `JOIN person p ON p.id = w.person LEFT JOIN token t ON t.holder = p.id`, `p.id`},
+		&wordTable{`token_word`, `word`, `token`, `JOIN token t ON t.id = w.token ` + ofToken, `t.id`},
+		&wordTable{`credential`, `public_id`, `token`, `JOIN token t ON t.id = w.token ` + ofToken, `t.id`}
 }
 
 // spans are those of a term; one of them is enough.
 func spans(t desk.Term) (out []span) {
 	person, tokens, public := wordTables()
 	for _, form := range t.Forms {
-		out = append(out, span{person, form}, span{tokens, form})
+		out = append(out, span{person, form, true}, span{tokens, form, true})
 	}
 	if t.PublicID != "" {
-		out = append(out, span{public, t.PublicID})
+		out = append(out, span{public, t.PublicID, true})
 	}
 	return out
 }
@@ -92,17 +95,20 @@ func spans(t desk.Term) (out []span) {
 // terms, more than wanted, so that what the others fit better can still come forward. Where very many fit, only the first of
 // them by their words are compared.
 func (s *Store) pairs(ctx context.Context, q desk.SearchQuery) ([]pair, error) {
-	lead, err := s.rarest(ctx, q.Terms)
-	if err != nil {
-		return nil, err
+	terms := make([][]span, len(q.Terms))
+	for i, t := range q.Terms {
+		terms[i] = spans(t)
 	}
 	wanted, compared := q.Most, max(leastCompared, 8*q.Most)
-	if len(q.Terms) > 1 {
+	if len(terms) > 1 {
+		if err := s.rarestFirst(ctx, terms); err != nil {
+			return nil, err
+		}
 		wanted = 4 * q.Most
 	}
-	where, rest := others(q.Terms, lead)
+	where, rest := fitAll(terms[1:])
 	var all []pair
-	for _, n := range spans(q.Terms[lead]) {
+	for _, n := range terms[0] {
 		args := append(append([]any{n.from, n.from, n.to()}, rest...), compared, wanted)
 		found, err := collect(ctx, s.read, scanPair, fmt.Sprintf(`SELECT person, token FROM (
 			SELECT coalesce(p.id, 0) AS person, coalesce(t.id, 0) AS token, w.%[2]s = ? AS whole, coalesce(t.state = 'revoked', 0) AS revoked, p.account AS account
@@ -116,17 +122,18 @@ func (s *Store) pairs(ctx context.Context, q desk.SearchQuery) ([]pair, error) {
 	return all, nil
 }
 
-// others is the condition that p and t fit all terms but the leading one.
-func others(terms []desk.Term, lead int) (string, []any) {
+// fitAll is the condition that p and t fit all of some terms.
+func fitAll(terms [][]span) (string, []any) {
 	var where strings.Builder
 	var args []any
-	for i, t := range terms {
-		if i == lead {
-			continue
-		}
-		for k, n := range spans(t) {
+	for _, t := range terms {
+		for k, n := range t {
+			form := `%s IN (SELECT x.%s FROM %s x WHERE x.%[4]s >= ? AND x.%[4]s < ?)`
+			if n.many {
+				form = `EXISTS (SELECT 1 FROM %[3]s x WHERE x.%[2]s = %[1]s AND x.%[4]s >= ? AND x.%[4]s < ?)`
+			}
 			where.WriteString([]string{` AND (`, ` OR `}[min(k, 1)])
-			fmt.Fprintf(&where, `EXISTS (SELECT 1 FROM %s x WHERE %s AND x.%[3]s >= ? AND x.%[3]s < ?)`, n.table.name, n.table.same, n.table.text)
+			fmt.Fprintf(&where, form, n.table.pair, n.table.whose, n.table.name, n.table.text)
 			args = append(args, n.from, n.to())
 		}
 		where.WriteString(`)`)
@@ -134,28 +141,23 @@ func others(terms []desk.Term, lead int) (string, []any) {
 	return where.String(), args
 }
 
-// rarest is the term that the fewest texts begin with.
-func (s *Store) rarest(ctx context.Context, terms []desk.Term) (lead int, err error) {
-	if len(terms) == 1 {
-		return 0, nil
-	}
-	least := 0
-	for i, t := range terms {
-		sum := 0
-		for _, n := range spans(t) {
-			var count int
+// rarestFirst sorts terms by how many texts begin with them.
+func (s *Store) rarestFirst(ctx context.Context, terms [][]span) error {
+	counts := map[*span]int{}
+	for _, t := range terms {
+		for k := range t {
+			n, count := &t[k], 0
 			err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s WHERE %[2]s >= ? AND %[2]s < ? LIMIT ?)`,
 				n.table.name, n.table.text), n.from, n.to(), countTo).Scan(&count)
 			if err != nil {
-				return 0, err
+				return err
 			}
-			sum += count
-		}
-		if i == 0 || sum < least {
-			lead, least = i, sum
+			n.many = count == countTo
+			counts[&t[0]] += count
 		}
 	}
-	return lead, nil
+	slices.SortStableFunc(terms, func(a, b []span) int { return counts[&a[0]] - counts[&b[0]] })
+	return nil
 }
 
 // hits reads the rows of pairs, each pair once. A token's row has its holder.

@@ -41,7 +41,7 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	if _, staff := x.heads[audit.Desk]; staff {
-		if err := x.makeWords(math.MaxInt32); err != nil {
+		if err := x.makeWords(ctx, math.MaxInt32); err != nil {
 			return err
 		}
 	}
