@@ -99,6 +99,17 @@ func (v *visit) settle(id token.ID) {
 	}
 }
 
+// settleAgain asks other servers once more.
+func (v *visit) settleAgain() error {
+	t, _, err := v.Desk.Show(v.ctx, v.query())
+	if err != nil {
+		return err
+	}
+	v.settle(t.ID)
+	v.goTo(tokenPath(t.ID))
+	return nil
+}
+
 // blockedPage is what a block came to.
 type blockedPage struct {
 	tokenPage

@@ -27,6 +27,7 @@ var mayDo = []struct {
 	{"POST", "/console/tokens/TOKEN/block", "issuer helpdesk", 303},
 	{"GET", "/console/tokens/BLOCKED/blocked", "issuer helpdesk", 200},
 	{"POST", "/console/tokens/BLOCKED/undo", "issuer helpdesk", 409}, // somebody else blocked it
+	{"POST", "/console/tokens/BLOCKED/settle", "issuer helpdesk", 303},
 	{"GET", "/console/tokens/BLOCKED/restore", "issuer helpdesk", 200},
 	{"POST", "/console/tokens/BLOCKED/restore", "issuer helpdesk", 422},
 	{"GET", "/console/persons/ada", "issuer helpdesk auditor", 200},

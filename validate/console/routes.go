@@ -35,6 +35,7 @@ func routes() []route {
 		{"block", "POST /console/tokens/{id}/block", session, desk.RightBlock, (*visit).block},
 		{"", "GET /console/tokens/{id}/blocked", session, desk.RightBlock, (*visit).showBlocked},
 		{"undo", "POST /console/tokens/{id}/undo", session, desk.RightBlock, (*visit).undo},
+		{"settle", "POST /console/tokens/{id}/settle", session, desk.RightBlock, (*visit).settleAgain},
 		{"", "GET /console/tokens/{id}/restore", session, desk.RightRestore, (*visit).askRestore},
 		{"restore", "POST /console/tokens/{id}/restore", session, desk.RightRestore, (*visit).restore},
 		{"person", "GET /console/persons/{account}", session, desk.RightFind, (*visit).showPerson},

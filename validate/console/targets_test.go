@@ -76,15 +76,14 @@ func TestOtherServers(t *testing.T) {
 	down.Store(true)
 	a := b.post(path+"/block", "reason", "lost")
 	wants(t, "down", a, "Still valid at the cluster", `http-equiv="refresh"`, "Blocked here")
-	wants(t, "the token", b.get(path), "Still valid at the cluster")
+	wants(t, "the token", b.get(path), "Still valid at the cluster", "It is still valid at the cluster.")
 	s.clock.add(5 * time.Minute)
 	if a := b.get(path + "/blocked"); strings.Contains(a.body, "refresh") || !strings.Contains(a.body, "Still valid at the cluster") {
 		t.Error("the page looks again for ever: the session would never end")
 	}
+	wants(t, "later", b.get(path+"/blocked"), "has not confirmed the block", "Ask them again")
 	down.Store(false)
-	if err := c.Settle(t.Context(), phone.token.ID); err != nil {
-		t.Fatal(err)
-	}
+	b.post(path + "/settle")
 	a = b.get(path + "/blocked")
 	wants(t, "up again", a, "the cluster</b>: disabled at")
 	if strings.Contains(a.body, "Still valid") {

@@ -24,6 +24,7 @@ type tokenPage struct {
 	Restorable  bool
 	Undoable    bool // by this operator, still
 	UndoUntil   time.Time
+	Waiting     bool // for another server
 }
 
 // targetRow is the token at another server.
@@ -52,6 +53,7 @@ func (v *visit) tokenPage(title string) (tokenPage, error) {
 	p.Undoable = p.Restorable && p.Token.BlockedBy == v.operator.Actor() && v.start.Before(p.UndoUntil)
 	pushes, err := v.Desk.PushStatus(v.ctx, v.query())
 	for _, at := range pushes {
+		p.Waiting = p.Waiting || !at.Settled()
 		p.Targets = append(p.Targets, targetRow{at.Target.Name, at.Wanted, at.Done, at.Settled(), at.StillValid(), at.Error, at.DoneAt})
 	}
 	return p, err
