@@ -10,5 +10,14 @@
 //	err = v.Note(ctx, r)
 //
 // Outcomes are values; an error means that the store did not answer. What is said outside (Outcome) is less than what staff and
-// the audit chain see (Reason). HOTP and TOTP are computed in validate/oath and not yet matched here.
+// the audit chain see (Reason).
+//
+// A Checker takes whatever a person presents besides the password: an OTP, a HOTP or TOTP code (computed in validate/oath,
+// found by MatchHOTP and MatchTOTP), a temporary or recovery code, a trusted browser. Guessing is throttled: the store reads the
+// failures, lets a pure rule decide, and writes what it says, in one transaction.
+//
+//	c := validate.NewChecker(store, v, time.Now)
+//	checked, err := c.Check(ctx, validate.Factor{Account: "anna", Text: typed, Client: client})
+//	// answer with checked.Outcome; then
+//	err = c.Note(ctx, checked)
 package validate

@@ -195,6 +195,22 @@ func TestPairHOTP(t *testing.T) {
 	}
 }
 
+// TestEqualPair: two equal codes show nothing, even where a token really shows them one after the other.
+func TestEqualPair(t *testing.T) {
+	t.Parallel()
+	g := rfcGenerator(t)
+	const twice = 910737 // found by trying
+	if g.Code(twice) != g.Code(twice+1) {
+		t.Fatal("another moving factor is needed")
+	}
+	if _, how := validate.MatchPairHOTP(g, oathRow(twice-5, token.Clock{}), g.Code(twice), g.Code(twice)); how != validate.NoMatch {
+		t.Errorf("HOTP: %s", how)
+	}
+	if _, how := validate.MatchPairTOTP(g, oathRow(-1, token.Clock{}), period, time.Unix(twice*30, 0), g.Code(twice), g.Code(twice)); how != validate.NoMatch {
+		t.Errorf("TOTP: %s", how)
+	}
+}
+
 func TestPairTOTP(t *testing.T) {
 	t.Parallel()
 	g := rfcGenerator(t)

@@ -18,7 +18,7 @@ import (
 // come to: reference validation-protocol.md §15 rule 5.
 func TestAttackOdds(t *testing.T) {
 	t.Parallel()
-	const tokens, attacks = 1000, 3000 // of each
+	const tokens, attacks = 400, 3000 // of each
 	const rounds = tokens * attacks
 	for _, tc := range []struct {
 		name string
