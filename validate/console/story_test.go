@@ -156,6 +156,13 @@ func TestRestoreAsksForProof(t *testing.T) {
 	if a.path != "/console/tokens/1" || !strings.Contains(a.body, "is restored") {
 		t.Errorf("the right code: %s %d", a.path, a.status)
 	}
+	b.post("/console/tokens/1/block", "reason", "forgotten")
+	for range 2 {
+		a = b.post("/console/tokens/1/restore", "code", wrong(phone.at(s.clock.now().Add(time.Hour))))
+	}
+	if a.status != http.StatusTooManyRequests || !strings.Contains(a.body, "Too many wrong codes. Wait until") {
+		t.Errorf("two wrong codes at once: %d", a.status)
+	}
 	if strings.Contains(s.log.String(), phone.at(s.clock.now())) {
 		t.Error("the log holds a code")
 	}
