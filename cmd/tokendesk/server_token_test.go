@@ -89,13 +89,18 @@ func TestHardwareToken(t *testing.T) {
 	}
 	w.everywhere("the same code", "ada", false, code, code)
 	now = w.apart()
-	w.client.expect(t, second, "a later code", "ada", totp.at(t, now), true)
+	d := w.client.expectOf(t, second, "a later code", map[string]any{"person": "ada", "factor": totp.at(t, now), "remember": true, "device": "laptop"}, true)
+	trusted := map[string]any{"person": "ada", "browser": d.Browser}
+	w.client.expectOf(t, first, "trusted browser", trusted, true)
 
 	// Lost: no process takes a code from the moment on at which the command has ended.
 	w.must("token", "lost", "ada")
 	now = w.apart()
 	seen := totp.at(t, now)
 	w.everywhere("lost", "ada", false, seen, seen)
+	for _, s := range w.servers {
+		w.client.expectOf(t, s, "trusted browser, lost", trusted, false)
+	}
 
 	// Working again: a temporary code, so often and so long as it was made for.
 	temp := w.tempCode("ada", "--uses", "2", "--valid", "4h")
@@ -117,6 +122,7 @@ func TestHardwareToken(t *testing.T) {
 	w.client.expect(t, first, "the code that restored", "ada", fresh, false)
 	now = w.apart()
 	w.client.expect(t, second, "back", "ada", totp.at(t, now), true)
+	w.client.expectOf(t, first, "a browser is trusted anew, not again", trusted, false)
 	w.finish()
 }
 

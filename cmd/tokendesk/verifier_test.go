@@ -32,6 +32,7 @@ type decision struct {
 	Type    string
 	Support string `json:"support_code"`
 	Left    *int   `json:"codes_left"`
+	Browser string // the value of a browser that is trusted from now on
 	status  int
 	header  http.Header
 	body    string
@@ -39,11 +40,16 @@ type decision struct {
 
 func (d decision) accepted() bool { return d.Result == "accepted" }
 
-// verify asks about what a person typed. The error is errSilent, or says what is wrong with the answer.
+// verify asks about what a person typed.
 func (c *factorClient) verify(ctx context.Context, s *server, account, factor string) (decision, error) {
+	return c.ask(ctx, s, map[string]any{"person": account, "factor": factor})
+}
+
+// ask asks any question. The error is errSilent, or says what is wrong with the answer.
+func (c *factorClient) ask(ctx context.Context, s *server, fields map[string]any) (decision, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	question, err := json.Marshal(map[string]string{"person": account, "factor": factor})
+	question, err := json.Marshal(fields)
 	if err != nil {
 		return decision{}, err
 	}
@@ -88,7 +94,13 @@ func (c *factorClient) post(ctx context.Context, s *server, question []byte) (de
 // expect asks and fails the test unless the answer is as wanted.
 func (c *factorClient) expect(t *testing.T, s *server, what, account, factor string, accepted bool) decision {
 	t.Helper()
-	d, err := c.verify(t.Context(), s, account, factor)
+	return c.expectOf(t, s, what, map[string]any{"person": account, "factor": factor}, accepted)
+}
+
+// expectOf is expect of any question.
+func (c *factorClient) expectOf(t *testing.T, s *server, what string, fields map[string]any, accepted bool) decision {
+	t.Helper()
+	d, err := c.ask(t.Context(), s, fields)
 	if err != nil || d.status != http.StatusOK {
 		t.Fatalf("%s: HTTP %d %s, %v", what, d.status, d.body, err)
 	}
