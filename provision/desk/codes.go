@@ -19,10 +19,9 @@ const (
 
 // Code is a temporary or recovery code without its value, of which only a keyed hash is kept.
 //
-// Guessing: a value is one of 2^50. Failures of a person count together whatever was tried, and 10 in a row lock it until 24 hours
-// after the last (validate.Throttle): 10 tries a day, so that against a temporary code of 72 hours the odds are 30 / 2^50 = 3e-14, and
-// against a sheet of 10 recovery codes 3,650 × 10 / 2^50 = 3e-11 a year. Who guesses between the person's own log-ins, which begin the
-// count anew, has no more than the client's budget of 1,000 an hour: 6e-11 and 8e-8.
+// Guessing: a value is one of 2^50. A person's throttle does not stop these codes, as they help whoever somebody else has locked out;
+// of a client's wrong codes, 1,000 an hour are compared (validate.Budget). In the 72 hours of a temporary code they find it with
+// a chance of 72,000 / 2^50 = 6e-11, and one of a sheet of 10 recovery codes in a year with 8,760,000 × 10 / 2^50 = 8e-8.
 type Code struct {
 	ID       int64
 	Kind     CodeKind
