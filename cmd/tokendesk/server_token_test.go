@@ -20,13 +20,14 @@ type walker struct {
 	servers []*server
 }
 
-// newWalker imports a vendor's box of two TOTP tokens and a HOTP token, and starts the servers.
+// newWalker imports a vendor's box of two TOTP tokens and a HOTP token, and starts the servers. Codes have eight digits, so that none is
+// right by chance.
 func newWalker(t *testing.T) (w walker, totp, slow, hotp seeded) {
 	t.Helper()
 	needJudges(t, "oathtool", "pskctool")
 	w = walker{rig: newRig(t, 2), t: t}
 	w.setTime(time.Date(2026, 3, 2, 9, 0, 10, 0, time.UTC))
-	totp, slow, hotp = randomToken("4711-0023", token.TOTP, 6), randomToken("4711-0032", token.TOTP, 8), randomToken("4711-0099", token.HOTP, 6)
+	totp, slow, hotp = randomToken("4711-0023", token.TOTP, 8), randomToken("4711-0032", token.TOTP, 8), randomToken("4711-0099", token.HOTP, 8)
 	slow.hash, slow.period = "sha256", time.Minute
 	w.must("init")
 	w.must("person", "add", "ada", "--name", "Ada Lovelace", "--mail", "ada@example.org")
