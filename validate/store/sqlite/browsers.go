@@ -85,7 +85,13 @@ func (s *Store) RevokeBrowsers(ctx context.Context, account string, id int64) (i
 	return n, nil
 }
 
-// dropBrowsers ends the trust in a live browser of a person, or in all for 0, and counts them. The caller writes the event.
+// dropBrowsers ends the trust in a live browser of a person, or in all for 0, and counts them. Expired ones do not come back when the
+// clock does. The caller writes the event.
 func (t *tx) dropBrowsers(person token.PersonID, id int64) (int, error) {
-	return t.count(`UPDATE browser SET revoked = ?1 WHERE person = ?2 AND (?3 = 0 OR id = ?3) AND revoked = 0 AND expires > ?1`, micros(t.now), person, id)
+	n, err := t.count(`UPDATE browser SET revoked = ?1 WHERE person = ?2 AND (?3 = 0 OR id = ?3) AND revoked = 0 AND expires > ?1`, micros(t.now), person, id)
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.Exec(`UPDATE browser SET revoked = ?1 WHERE person = ?2 AND (?3 = 0 OR id = ?3) AND revoked = 0`, micros(t.now), person, id)
+	return n, err
 }

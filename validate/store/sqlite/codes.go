@@ -108,10 +108,15 @@ func (t *tx) addCode(p token.PersonID, c *desk.Code, value secret.Bytes) error {
 	return err
 }
 
-// revokeCodes revokes the live codes of a kind and counts them.
+// revokeCodes revokes the codes of a kind and counts those that were live. Expired ones do not come back when the clock does.
 func (t *tx) revokeCodes(p token.PersonID, kind desk.CodeKind) (int, error) {
-	return t.count(`UPDATE code SET revoked = ?1 WHERE person = ?2 AND kind = ?3 AND revoked = 0 AND uses_left > 0 AND (expires = 0 OR expires > ?1)`,
+	n, err := t.count(`UPDATE code SET revoked = ?1 WHERE person = ?2 AND kind = ?3 AND revoked = 0 AND uses_left > 0 AND (expires = 0 OR expires > ?1)`,
 		micros(t.now), p, string(kind))
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.Exec(`UPDATE code SET revoked = ?1 WHERE person = ?2 AND kind = ?3 AND revoked = 0 AND uses_left > 0`, micros(t.now), p, string(kind))
+	return n, err
 }
 
 // count runs a statement and says how many rows it changed.

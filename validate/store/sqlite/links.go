@@ -59,11 +59,11 @@ func (l link) at(now time.Time) desk.LinkState {
 	switch {
 	case l.done || l.tokenState.Validates():
 		return desk.LinkDone
-	case l.cancelled || l.tokenState.Blocked():
+	case l.cancelled || l.tokenState.Blocked() || l.tokenState == token.Revoked: // the last not by the link: see endSecret
 		return desk.LinkCancelled
 	case l.TriesLeft == 0:
 		return desk.LinkLocked
-	case out && l.wrong < desk.MaxLinkCodes && now.Before(l.opened.Add(desk.SecretTime)):
+	case out && l.wrong < desk.MaxLinkCodes && now.Sub(l.opened).Abs() < desk.SecretTime: // also after a clock that was ahead
 		return desk.LinkShown
 	case !now.Before(l.Expires):
 		return desk.LinkExpired
@@ -159,7 +159,8 @@ func (t *tx) cancelLink(l link, cause string) error {
 	return t.desk("link.cancel", linkObject(l.ID), linkDetail{Account: l.Person.Account, Token: l.token, Cause: cause})
 }
 
-// cancelLinks cancels the links of a person that are open, and counts them. cause is for the audit chain.
+// cancelLinks cancels the links of a person that are open, and counts them. cause is for the audit chain. Those that expired are
+// cancelled too: the clock may be wrong now.
 func (t *tx) cancelLinks(ctx context.Context, person token.PersonID, cause string) (int, error) {
 	list, err := collect(ctx, t, scanLink, linkColumns+`WHERE a.person = ? AND a.done = 0 AND a.cancelled = 0 ORDER BY a.id`, person)
 	if err != nil {
@@ -167,13 +168,16 @@ func (t *tx) cancelLinks(ctx context.Context, person token.PersonID, cause strin
 	}
 	n := 0
 	for _, l := range list {
-		if st := l.at(t.now); st != desk.LinkOpen && st != desk.LinkShown {
+		st := l.at(t.now)
+		if st != desk.LinkOpen && st != desk.LinkShown && st != desk.LinkExpired {
 			continue
 		}
 		if err := t.cancelLink(l, cause); err != nil {
 			return 0, err
 		}
-		n++
+		if st != desk.LinkExpired {
+			n++
+		}
 	}
 	return n, nil
 }
@@ -197,7 +201,8 @@ func (t *tx) expireSecrets(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// endSecret revokes the pending token that a link drew, if there is one, and deletes its secret.
+// endSecret revokes the pending token that a link drew, if there is one, and deletes its secret. The link forgets the token: what it
+// remembers as revoked was taken away by somebody, and the link with it.
 func (t *tx) endSecret(l link) error {
 	if l.token == 0 || l.tokenState != token.Pending {
 		return nil
@@ -217,6 +222,9 @@ func (t *tx) endSecret(l link) error {
 		return err
 	}
 	if err := t.enable(l.token); err != nil {
+		return err
+	}
+	if err := t.one(token.ErrNotFound, `UPDATE activation SET token = NULL WHERE id = ?`, l.ID); err != nil {
 		return err
 	}
 	return t.desk("token.revoke", tokenObject(l.token), linkDetail{Account: l.Person.Account, Cause: linkObject(l.ID)})

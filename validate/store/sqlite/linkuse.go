@@ -201,6 +201,6 @@ func (t *tx) wrongCode(l link) (desk.LinkState, error) {
 	if err := t.endSecret(l); err != nil {
 		return "", err
 	}
-	l.tokenState = token.Revoked
+	l.token, l.tokenState = 0, ""
 	return l.at(t.now), nil
 }
