@@ -63,7 +63,7 @@ func blockDetail(k token.Token, b desk.Block, out desk.Effects) tokenDetail {
 }
 
 // blockAgain is another block of a token that is blocked already: it gets harder or longer, or stays as it is. Whoever else made
-// the first one cannot undo it any more.
+// the first one cannot undo it any more, also if both said the same: the second one may be no slip.
 func (t *tx) blockAgain(k token.Token, event token.Event, b desk.Block, out desk.Effects) error {
 	was, _ := k.Reason.Event()
 	now := k
@@ -76,11 +76,11 @@ func (t *tx) blockAgain(k token.Token, event token.Event, b desk.Block, out desk
 			now.Until = b.Until
 		}
 	}
-	if now == k && k.Reason == b.Reason && b.Note == "" && out == (desk.Effects{}) {
-		return errUnchanged
-	}
 	if k.BlockedBy != t.actor {
 		now.BlockedBy = ""
+	}
+	if now == k && k.Reason == b.Reason && b.Note == "" && out == (desk.Effects{}) {
+		return errUnchanged
 	}
 	err := t.one(token.ErrConflict, `UPDATE token SET state = ?, reason = ?, until = ?, blocked_by = ? WHERE id = ? AND state = ?`,
 		string(now.State), string(now.Reason), micros(now.Until), now.BlockedBy, k.ID, string(k.State))

@@ -73,6 +73,10 @@ func testUndoRefusals(t *testing.T, s *lifeSuite) {
 			_, _, _, err := s.there.Block(ctx, label, desk.Block{Reason: token.ReasonForgotten, Note: "seen in the canteen"})
 			s.a.must(t, err)
 		},
+		"somebody else blocked it in the same words": func(label string) {
+			_, _, _, err := s.there.Block(ctx, label, desk.Block{Reason: token.ReasonLost})
+			s.a.must(t, err)
+		},
 	} {
 		label := fresh()
 		s.block(t, label, desk.Block{Reason: token.ReasonLost})
