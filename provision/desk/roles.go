@@ -8,7 +8,7 @@ type Right string
 // The rights.
 const (
 	RightFind          Right = "find"           // persons and tokens, with their history
-	RightDiagnose      Right = "diagnose"       // why a code was refused, by support code too
+	RightDiagnose      Right = "diagnose"       // why a code was refused, by support code; of what is typed for a person, only with resync
 	RightBlock         Right = "block"          // as lost or suspended, with trusted browsers and links; the ten-minute undo
 	RightRestore       Right = "restore"        // with a fresh code
 	RightTempCode      Right = "temp-code"      // make and end
@@ -16,10 +16,10 @@ const (
 	RightEnroll        Right = "enroll"         // open a link for an app
 	RightStock         Right = "stock"          // register tokens, import key files
 	RightIssue         Right = "issue"          // to a person
-	RightConfirm       Right = "confirm"        // a token by its code
+	RightConfirm       Right = "confirm"        // a token by its code; without find, one of the stock
 	RightResync        Right = "resync"         // by two codes
 	RightReturn        Right = "return"         // back into the stock
-	RightRetire        Right = "retire"         // for good
+	RightRetire        Right = "retire"         // for good; without find, one of the stock
 	RightPersons       Right = "persons"        // register, and put into groups
 	RightAudit         Right = "audit"          // read and verify
 	RightClients       Right = "clients"        // relying servers, their keys and rights

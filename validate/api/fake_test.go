@@ -37,6 +37,7 @@ var (
 		ID: 17, Model: token.Hardware, Label: "C200-1", StockNumber: "4711", State: token.Active, Holder: &fakePerson, Name: "grey",
 		IssuedAt: fakeTime, Created: fakeTime,
 	}
+	fakeStock   = token.Token{ID: 19, Model: token.Hardware, Label: "C200-3", State: token.InStock, Created: fakeTime}
 	fakeBlocked = token.Token{
 		ID: 18, Model: token.YubiKey, Serial: 7654321, Firmware: "5.4.3", State: token.Suspended, Holder: &fakePerson, Reason: token.ReasonForgotten,
 		BlockedAt: fakeTime, BlockedFrom: token.Active, BlockedBy: "operator helpdesk", Until: fakeTime.Add(time.Hour), Created: fakeTime,
@@ -92,16 +93,20 @@ func (d *fakeDesk) Person(ctx context.Context, _ string) (token.Person, []token.
 }
 
 func (d *fakeDesk) Show(ctx context.Context, query string) (token.Token, []token.Credential, error) {
-	return fakeToken, []token.Credential{fakeCredential}, errors.Join(d.did(ctx), known(query))
+	t := fakeToken
+	if query == desk.ByID(fakeStock.ID) {
+		t = fakeStock
+	}
+	return t, []token.Credential{fakeCredential}, errors.Join(d.did(ctx), known(query))
 }
 
 func (d *fakeDesk) History(ctx context.Context, query string, _ int) ([]desk.Happened, error) {
 	return []desk.Happened{{At: fakeTime, Actor: "anna", Action: "token.block", Detail: "{}"}}, errors.Join(d.did(ctx), known(query))
 }
 
-// known is nil for the one token that there is.
+// known is nil for the tokens that there are: one in somebody's hands, and one in stock.
 func known(query string) error {
-	if query != desk.ByID(17) {
+	if query != desk.ByID(fakeToken.ID) && query != desk.ByID(fakeStock.ID) {
 		return token.ErrNotFound
 	}
 	return nil
@@ -165,7 +170,7 @@ func (d *fakeDesk) Codes(ctx context.Context, _ string) ([]desk.Code, error) {
 	}, d.did(ctx)
 }
 
-func (d *fakeDesk) Trust(ctx context.Context, _ token.PersonID, _ int64, _ string) (secret.Bytes, error) {
+func (d *fakeDesk) Trust(ctx context.Context, _ token.PersonID, _ token.ID, _ int64, _ string) (secret.Bytes, error) {
 	return secret.New([]byte("cookie")), d.did(ctx)
 }
 

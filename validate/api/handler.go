@@ -44,8 +44,9 @@ const patience = 8 * time.Second
 // Handler answers /api/ and /validate/check. Make it with New.
 type Handler struct {
 	Config
-	mux   *http.ServeMux
-	wrong wrongs
+	mux     *http.ServeMux
+	wrong   wrongs
+	guesses guesses
 }
 
 // Config is what a Handler works with. All but Log and Limit must be set.

@@ -136,8 +136,25 @@ func (c *call) diagnose() (any, error) {
 		}
 		return diagnoseAnswer{a.Findings, a}, nil
 	}
+	if err := c.guess(q); err != nil {
+		return nil, err
+	}
 	list, err := c.Doctor.Diagnose(c.ctx, diagnose.Question{Account: q.Person, Serial: q.Serial, Text: q.Text})
 	return diagnoseAnswer{Findings: findings(list)}, err
+}
+
+// guess bounds what the diagnosis tells about the codes of a person or token: to operators who may work with such codes, and of not
+// many. A Yubico OTP is never guessed. Who only reads has the support codes, and what a text shows by itself.
+func (c *call) guess(q diagnoseRequest) error {
+	switch {
+	case q.Person+q.Serial == "":
+	case !c.operator.May(desk.RightResync):
+		return errNoRight
+	case q.Text == "" || len(validate.Readings(q.Text)) > 0:
+	case c.guesses.tooMany(c.operator.ID, c.start):
+		return errGuesses
+	}
+	return nil
 }
 
 type personAnswer struct {

@@ -22,7 +22,7 @@ func sample(r route) (query, body string) {
 	case "POST /api/v1/search":
 		return "", `{"q":"7KM4-Q2X9"}`
 	case "POST /api/v1/diagnose":
-		return "", `{"person":"ada","text":"123456"}`
+		return "", `{"text":"123456"}` // for a person: TestDiagnosisIsNoOracle
 	case "POST /api/v1/tokens/{id}/block":
 		return "", `{"reason":"forgotten","note":"n","until":"2026-03-05T00:00:00Z"}`
 	case "POST /api/v1/tokens/{id}/lost", "POST /api/v1/tokens/{id}/retire":
@@ -68,7 +68,11 @@ func TestMatrix(t *testing.T) {
 		query, body := sample(r)
 		for _, who := range callers {
 			s := newSite(t)
-			w := ask(s, r.method, filled(r.path)+query, who, body)
+			path := filled(r.path)
+			if who == "td_provisioner" { // in somebody's hands: TestStockIsWhatProvisionersHave
+				path = strings.ReplaceAll(path, "17", "19")
+			}
+			w := ask(s, r.method, path+query, who, body)
 			want := http.StatusUnauthorized
 			if role, ok := strings.CutPrefix(who, "td_"); r.who == staff && ok && slices.Contains(desk.Roles(), desk.Role(role)) {
 				if want = http.StatusForbidden; desk.Role(role).Grants(r.right) {

@@ -43,6 +43,7 @@ var (
 	errNoRight      = refuse(http.StatusForbidden, "no_right", "The operator's roles do not include this.")
 	errTooOften     = refuse(http.StatusTooManyRequests, "too_often", "This address asks too often.")
 	errWrongTokens  = refuse(http.StatusTooManyRequests, "too_many_wrong_tokens", "This address sent too many wrong API tokens: wait a minute.")
+	errGuesses      = refuse(http.StatusTooManyRequests, "too_many_codes", "Too many codes were looked at for you: ask for support codes, or wait an hour.")
 	errPersonSerial = refuse(http.StatusBadRequest, "person_or_serial", "Name either a person or a serial.")
 	errNotFound     = refuse(http.StatusNotFound, "not_found", "There is none of that name or number.")
 	errUsesOTP      = refuse(http.StatusBadRequest, "otp_in_url", "A one-time password belongs in a body: POST /api/v1/search.")

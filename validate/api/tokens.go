@@ -119,6 +119,9 @@ func (c *call) confirm() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.stocked(); err != nil {
+		return nil, err
+	}
 	return proofOf(c.Desk.Confirm(c.ctx, c.id(), q.Codes, q.Name))
 }
 
@@ -154,6 +157,22 @@ func (c *call) retire() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.stocked(); err != nil {
+		return nil, err
+	}
 	t, err := c.Desk.Retire(c.ctx, c.id(), q.Note)
 	return changedAnswer{viewToken(t)}, err
+}
+
+// stocked is token.ErrNotFound for a token in somebody's hands, if the operator may not look for those: who keeps the stock has the
+// tokens that nobody holds, and those that were written for a person and wait for their first proof. Source: PRODUCT.md §5.3.
+func (c *call) stocked() error {
+	if c.operator.May(desk.RightFind) {
+		return nil
+	}
+	t, _, err := c.Desk.Show(c.ctx, c.id())
+	if err == nil && t.Holder != nil && t.State != token.Programmed {
+		err = token.ErrNotFound
+	}
+	return err
 }
