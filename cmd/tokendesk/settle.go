@@ -87,9 +87,20 @@ func settleProblem(t token.Token, list []desk.Push) error {
 	where := strings.Join(names, ", ")
 	p := problemf(exitPartly, "%s is back here, and not yet at %s", desk.Name(t), where)
 	if valid {
-		p = problemf(exitPartly, "%s is blocked here, and still valid at %s", desk.Name(t), where)
+		p = problemf(exitPartly, "%s %s here, and still valid at %s", desk.Name(t), ended(t.State), where)
 	}
 	return p.hint("go on with it: tokendesk keyfile push --retry").hint("see: tokendesk keyfile push --status")
+}
+
+// ended is what became of a token that must not be valid anywhere.
+func ended(s token.State) string {
+	switch s {
+	case token.Revoked:
+		return "is given up"
+	case token.InStock, token.Pending:
+		return "is taken back"
+	}
+	return "is blocked"
 }
 
 // explainTarget: a server that tokens are pushed to.

@@ -58,6 +58,15 @@ func (a *app) issue(ctx context.Context, query string, i desk.Issue) error {
 		if err != nil {
 			return queryProblem(err)
 		}
+		old := token.Token{} // that it replaces
+		if i.Replace != "" {
+			if old, err = d.Find(ctx, i.Replace); errors.Is(err, token.ErrNotFound) {
+				return problemf(exitNotFound, "no token fits --replace").hint("see: tokendesk token list")
+			} else if err != nil {
+				return err
+			}
+			i.Replace = desk.ByID(old.ID)
+		}
 		t, err := a.proven(ctx, "is not issued", func(codes []string) (token.Token, desk.Proof, error) {
 			i.Codes = codes
 			t, proof, err := d.Issue(ctx, desk.ByID(named.ID), i)
@@ -71,6 +80,11 @@ func (a *app) issue(ctx context.Context, query string, i desk.Issue) error {
 			return err
 		}
 		a.say("%s is handed over", desk.Name(t))
-		return a.showSettled(ctx, d, t)
+		err = a.showSettled(ctx, d, t)
+		if old.ID == 0 {
+			return err
+		}
+		old.State = token.Revoked // with the issue
+		return errors.Join(a.settleTargets(ctx, d, old), err)
 	})
 }
