@@ -200,14 +200,17 @@ func TestConsoleShowsHostileText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Trust(t.Context(), who.ID, client.ID, evil("browser")); err != nil {
-		t.Fatal(err)
-	}
 	if _, _, err := d.TempCode(t.Context(), "eve", desk.TempCode{Client: client.ID}); err != nil {
 		t.Fatal(err)
 	}
 	phone, _, err := d.AddApp(t.Context(), desk.App{Kind: token.TOTP, Holder: "eve", Issuer: evil("issuer")[:60]})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, proof, err := d.Confirm(t.Context(), desk.ByID(phone.ID), []string{r.appCode(0)}, ""); err != nil || proof != desk.Proven {
+		t.Fatal(proof, err)
+	}
+	if _, err := d.Trust(t.Context(), who.ID, phone.ID, client.ID, evil("browser")); err != nil {
 		t.Fatal(err)
 	}
 	r.execute(`UPDATE token SET name = ?1, stock_number = ?2, label = ?3, firmware = ?4 WHERE id = ?5`, evil("token"), evil("stock"), evil("label"), evil("firmware"), phone.ID)

@@ -146,11 +146,11 @@ func TestNoHandOverInStore(t *testing.T) {
 	if state, proof, err := d.FinishLink(t.Context(), value, link.Link.PIN, code, "my phone"); err != nil || state != desk.LinkDone || proof != desk.Proven {
 		t.Fatalf("%q, %q, %v", state, proof, err)
 	}
-	ada, err := d.Store.Person(t.Context(), "ada")
-	if err != nil {
+	ada, phones, err := d.Person(t.Context(), "ada")
+	if err != nil || len(phones) != 1 {
 		t.Fatal(err)
 	}
-	cookie, err := d.Trust(t.Context(), ada.ID, 1, "Firefox")
+	cookie, err := d.Trust(t.Context(), ada.ID, phones[0].ID, 1, "Firefox")
 	if err != nil {
 		t.Fatal(err)
 	}

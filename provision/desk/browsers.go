@@ -30,8 +30,9 @@ func (b Browser) Live(now time.Time) bool { return b.Revoked.IsZero() && now.Bef
 
 // Browsers keeps trusted browsers.
 type Browsers interface {
-	// AddBrowser trusts a browser for BrowserTime. token.ErrNotFound for the person or the client.
-	AddBrowser(ctx context.Context, person token.PersonID, client int64, name string, value secret.Bytes) error
+	// AddBrowser trusts a browser for BrowserTime, if the person holds the token by, which must not be blocked meanwhile: otherwise
+	// token.ErrConflict. token.ErrNotFound for the person, the token or the client.
+	AddBrowser(ctx context.Context, person token.PersonID, by token.ID, client int64, name string, value secret.Bytes) error
 	// Browsers are all of a person, also dead ones, by number; token.ErrNotFound for the account.
 	Browsers(ctx context.Context, account string) ([]Browser, error)
 	// RevokeBrowsers ends the trust in the live one of this number, or in all for 0, and says how many there were;
@@ -39,9 +40,9 @@ type Browsers interface {
 	RevokeBrowsers(ctx context.Context, account string, id int64) (int, error)
 }
 
-// Trust makes a browser trusted that just gave a factor: person is not asked for one there by this client for BrowserTime. The
-// value is text for a cookie; the caller hands it over once and destroys it.
-func (d *Desk) Trust(ctx context.Context, person token.PersonID, client int64, name string) (secret.Bytes, error) {
+// Trust makes a browser trusted that just gave a code of a token: person is not asked for one there by this client for BrowserTime. The
+// value is text for a cookie; the caller hands it over once and destroys it. token.ErrConflict if the token was blocked since.
+func (d *Desk) Trust(ctx context.Context, person token.PersonID, by token.ID, client int64, name string) (secret.Bytes, error) {
 	if err := checkText("name", name, false); err != nil {
 		return secret.Bytes{}, err
 	}
@@ -49,7 +50,7 @@ func (d *Desk) Trust(ctx context.Context, person token.PersonID, client int64, n
 	if err != nil {
 		return value, err
 	}
-	if err := d.Store.AddBrowser(ctx, person, client, name, value); err != nil {
+	if err := d.Store.AddBrowser(ctx, person, by, client, name, value); err != nil {
 		value.Destroy()
 		return secret.Bytes{}, err
 	}

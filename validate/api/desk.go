@@ -64,7 +64,7 @@ type Codes interface {
 	TempCode(ctx context.Context, account string, c desk.TempCode) (secret.Bytes, desk.Code, error)
 	RecoveryCodes(ctx context.Context, account string, n int) ([]secret.Bytes, error)
 	Codes(ctx context.Context, account string) ([]desk.Code, error)
-	Trust(ctx context.Context, person token.PersonID, client int64, name string) (secret.Bytes, error)
+	Trust(ctx context.Context, person token.PersonID, by token.ID, client int64, name string) (secret.Bytes, error)
 	Browsers(ctx context.Context, account string) ([]desk.Browser, error)
 	RevokeBrowser(ctx context.Context, account string, id int64) error
 	RevokeBrowsers(ctx context.Context, account string) (int, error)

@@ -88,7 +88,7 @@ func (c *call) trust(checked validate.Checked, name string) string {
 	if checked.Person == 0 {
 		return ""
 	}
-	value, err := c.Desk.Trust(c.ctx, checked.Person, c.client.ID, name)
+	value, err := c.Desk.Trust(c.ctx, checked.Person, checked.Token, c.client.ID, name)
 	if err != nil {
 		c.failed = fmt.Errorf("trust: %w", err)
 		return ""

@@ -50,7 +50,7 @@ func crowd(t *testing.T) (s *site, replace *strings.Replacer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.desk.Trust(t.Context(), ada.ID, c.ID, "Firefox"); err != nil {
+	if _, err := s.desk.Trust(t.Context(), ada.ID, key.ID, c.ID, "Firefox"); err != nil {
 		t.Fatal(err)
 	}
 	s.doctor["7KM4Q2X9"] = diagnose.Attempt{Code: "7KM4Q2X9", At: s.clock.now(), Person: &ada, Token: key.ID, Client: c.ID}

@@ -19,11 +19,18 @@ type browserDetail struct {
 }
 
 // AddBrowser implements desk.Browsers.
-func (s *Store) AddBrowser(ctx context.Context, person token.PersonID, client int64, name string, value secret.Bytes) error {
+func (s *Store) AddBrowser(ctx context.Context, person token.PersonID, by token.ID, client int64, name string, value secret.Bytes) error {
 	err := s.change(ctx, func(tx *tx) error {
 		p, err := scanPerson(tx.QueryRowContext(ctx, `SELECT `+personColumns+` FROM person p WHERE p.id = ?`, person))
 		if err != nil {
 			return err
+		}
+		k, err := oneToken(ctx, tx, `WHERE t.id = ?`, by)
+		if err != nil {
+			return err
+		}
+		if k.Holder == nil || k.Holder.ID != person || !k.State.Validates() {
+			return token.ErrConflict
 		}
 		r, err := tx.Exec(`INSERT INTO browser (person, client, hash, name, created, expires) VALUES (?, ?, ?, ?, ?, ?)`,
 			person, client, s.handle(value), name, micros(tx.now), micros(tx.now.Add(desk.BrowserTime)))

@@ -224,9 +224,8 @@ func testRecoveryCodes(t *testing.T, s *staffSuite) {
 	vpn := s.relying(t, "vpn")
 	temp, _, err := s.here.TempCode(t.Context(), "ada", desk.TempCode{})
 	s.a.must(t, err)
-	ada, err := s.a.Person(t.Context(), "ada")
-	s.a.must(t, err)
-	_, err = s.here.Trust(t.Context(), ada.ID, vpn.ID, "")
+	app := s.enroll(t, "ada", desk.App{})
+	_, err = s.here.Trust(t.Context(), app.link.Person.ID, app.finishNow(t, "Phone"), vpn.ID, "")
 	s.a.must(t, err)
 	former, err := s.here.RecoveryCodes(t.Context(), "ada", 3)
 	s.a.must(t, err)
@@ -278,8 +277,8 @@ func testSheetRace(t *testing.T, s *staffSuite) {
 func testBrowsers(t *testing.T, s *staffSuite) {
 	s.accounts(t, "ada", "bob")
 	vpn, mail := s.relying(t, "vpn"), s.relying(t, "mail")
-	ada, err := s.a.Person(t.Context(), "ada")
-	s.a.must(t, err)
+	app := s.enroll(t, "ada", desk.App{})
+	ada, phone := app.link.Person, app.finishNow(t, "Phone")
 	browser := func(account string, value secret.Bytes, c validate.Client) bool {
 		t.Helper()
 		got, err := validate.NewChecker(s.b.(validate.Factors), validate.New(s.b, s.now), s.now).Check(t.Context(),
@@ -289,7 +288,7 @@ func testBrowsers(t *testing.T, s *staffSuite) {
 	}
 	var values []secret.Bytes
 	for _, name := range []string{"Firefox", "", "Chromium"} {
-		v, err := s.here.Trust(t.Context(), ada.ID, vpn.ID, name)
+		v, err := s.here.Trust(t.Context(), ada.ID, phone, vpn.ID, name)
 		s.a.must(t, err)
 		values = append(values, v)
 	}
@@ -314,18 +313,18 @@ func testBrowsers(t *testing.T, s *staffSuite) {
 			t.Errorf("revoked %d, %v", n, err)
 		}
 	}
-	v, err := s.here.Trust(t.Context(), ada.ID, vpn.ID, "")
+	v, err := s.here.Trust(t.Context(), ada.ID, phone, vpn.ID, "")
 	s.a.must(t, err)
 	if s.pass(desk.BrowserTime); browser("ada", v, vpn) || browser("ada", values[2], vpn) {
 		t.Error("trusted for ever")
 	}
 	for person, client := range map[token.PersonID]int64{4711: vpn.ID, ada.ID: 4711} {
-		if _, err := s.here.Trust(t.Context(), person, client, ""); !errors.Is(err, token.ErrNotFound) {
+		if _, err := s.here.Trust(t.Context(), person, phone, client, ""); !errors.Is(err, token.ErrNotFound) {
 			t.Errorf("person %d, client %d: %v", person, client, err)
 		}
 	}
 	var text *desk.TextError
-	if _, err := s.here.Trust(t.Context(), ada.ID, vpn.ID, "a\nb"); !errors.As(err, &text) {
+	if _, err := s.here.Trust(t.Context(), ada.ID, phone, vpn.ID, "a\nb"); !errors.As(err, &text) {
 		t.Errorf("name: %v", err)
 	}
 }

@@ -196,12 +196,12 @@ func testUntil(t *testing.T, s *lifeSuite) {
 
 func testEffects(t *testing.T, s *lifeSuite) {
 	v := totpToken("T1", 1)
-	anna := s.issued(t, v, "anna").Holder
-	bert := s.issued(t, totpToken("T2", 2), "bert").Holder
+	anna, bert, other := s.issued(t, v, "anna"), s.issued(t, totpToken("T2", 2), "bert"), s.issued(t, totpToken("T4", 4), "anna")
+	s.pass(time.Minute)
 	c, err := s.here.AddClient(t.Context(), "portal", desk.ClientRights{})
 	s.a.must(t, err)
-	trust := func(id token.PersonID) {
-		_, err := s.here.Trust(t.Context(), id, c.ID, "Firefox")
+	trust := func(by token.Token) {
+		_, err := s.here.Trust(t.Context(), by.Holder.ID, by.ID, c.ID, "Firefox")
 		s.a.must(t, err)
 	}
 	link := func(account string) desk.Link {
@@ -209,9 +209,9 @@ func testEffects(t *testing.T, s *lifeSuite) {
 		s.a.must(t, err)
 		return l
 	}
-	trust(anna.ID)
-	trust(anna.ID)
-	trust(bert.ID)
+	trust(anna)
+	trust(anna)
+	trust(bert)
 	l := link("anna")
 	link("bert")
 	_, _, effects, err := s.here.Block(t.Context(), "T1", desk.Block{Reason: token.ReasonLost})
@@ -224,7 +224,12 @@ func testEffects(t *testing.T, s *lifeSuite) {
 	if _, _, effects, err = s.here.Block(t.Context(), "T1", desk.Block{Reason: token.ReasonLost}); err != nil || effects != (desk.Effects{}) {
 		t.Errorf("again: %+v, %v", effects, err)
 	}
-	trust(anna.ID)
+	for _, by := range []token.Token{anna, bert} { // its code was accepted before the block; somebody else's
+		if _, err := s.there.Trust(t.Context(), anna.Holder.ID, by.ID, c.ID, ""); !errors.Is(err, token.ErrConflict) {
+			t.Errorf("trusted by %s: %v", by.Label, err)
+		}
+	}
+	trust(other)
 	if _, _, effects, err = s.here.Block(t.Context(), "T1", desk.Block{Reason: token.ReasonLost}); err != nil || effects.Browsers != 1 {
 		t.Errorf("trusted since: %+v, %v", effects, err)
 	}

@@ -45,7 +45,7 @@ func testClockBack(t *testing.T, staff *staffSuite) {
 	vpn := staff.relying(t, "vpn")
 	first := staff.enroll(t, "ada", desk.App{})
 	id := first.finishNow(t, "Phone")
-	cookie, err := staff.here.Trust(t.Context(), first.link.Person.ID, vpn.ID, "")
+	cookie, err := staff.here.Trust(t.Context(), first.link.Person.ID, id, vpn.ID, "")
 	staff.a.must(t, err)
 	former, _, err := staff.here.TempCode(t.Context(), "ada", desk.TempCode{})
 	staff.a.must(t, err)
