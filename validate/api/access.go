@@ -115,9 +115,6 @@ func narrowest(networks []netip.Prefix, source string) int {
 
 // knowOperator finds the operator of a request by the API token, and asks for the right. Who acts is in the context from then on.
 func (c *call) knowOperator(right desk.Right) error {
-	if c.wrong.full(c.source, c.start) {
-		return errWrongTokens
-	}
 	kind, text, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(kind, "Bearer") || text == "" {
 		return errNoToken
@@ -125,7 +122,9 @@ func (c *call) knowOperator(right desk.Right) error {
 	o, err := c.Desk.Authenticate(c.ctx, text)
 	switch {
 	case errors.Is(err, token.ErrNotFound):
-		c.wrong.add(c.source, c.start)
+		if c.wrong.tooMany(c.source, c.start) {
+			return errWrongTokens
+		}
 		return errNoToken
 	case err != nil:
 		return err

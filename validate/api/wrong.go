@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// How many wrong API tokens one address may send. They have 256 bits, so this is not what keeps them from being guessed; it keeps
-// the store and the log from the noise.
+// How many wrong API tokens one address may send before it is told to wait. They have 256 bits, so this is not what keeps them from
+// being guessed, and a right one counts whatever others sent from the address, which may be a proxy's.
 const (
 	wrongMost     = 10
 	wrongEvery    = time.Minute
@@ -16,7 +16,7 @@ const (
 )
 
 // wrongs counts wrong API tokens by address; IPv6 addresses count by their /64. The zero value is ready; it is safe for concurrent
-// use. Requests that run at once may each find the last place free: that many more are looked up.
+// use.
 type wrongs struct {
 	mu      sync.Mutex
 	sources map[string]wrong
@@ -29,18 +29,9 @@ type wrong struct {
 	count int
 }
 
-// full reports whether the address has had its share.
-func (w *wrongs) full(source string, now time.Time) bool {
+// tooMany counts one more, and reports whether that is too many.
+func (w *wrongs) tooMany(source string, now time.Time) bool {
 	key, most := share(source)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.sources[key]
-	return s.count >= most && !s.over(now)
-}
-
-// add counts one.
-func (w *wrongs) add(source string, now time.Time) {
-	key, _ := share(source)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sources == nil {
@@ -58,6 +49,7 @@ func (w *wrongs) add(source string, now time.Time) {
 	}
 	s.count++
 	w.sources[key] = s
+	return s.count > most
 }
 
 // forget drops the addresses whose minute has passed, once a second at most.

@@ -156,7 +156,8 @@ func TestSessionEnds(t *testing.T) {
 	}
 }
 
-// TestLogInIsThrottled: ten a minute from one address, right ones too, and the same answer to every wrong one.
+// TestLogInIsThrottled: ten wrong ones a minute from one address, with the same answer to each; a right one counts nowhere, so that
+// nobody keeps staff out from the address of their proxy.
 func TestLogInIsThrottled(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -175,11 +176,16 @@ func TestLogInIsThrottled(t *testing.T) {
 			t.Errorf("wrong token %d: %d", i, a.status)
 		}
 	}
-	if a := b.post("/console/login", "token", apiToken); a.status != http.StatusTooManyRequests {
+	if a := b.post("/console/login", "token", "x"); a.status != http.StatusTooManyRequests {
 		t.Errorf("the eleventh: %d", a.status)
 	}
+	for range 20 {
+		if a := s.browser().post("/console/login", "token", apiToken); a.status != http.StatusOK || a.path != "/console/" {
+			t.Fatalf("the right one: %d", a.status)
+		}
+	}
 	s.clock.add(time.Minute)
-	if a := b.post("/console/login", "token", apiToken); a.status != http.StatusOK || a.path != "/console/" {
+	if a := b.post("/console/login", "token", "x"); a.status != http.StatusUnauthorized {
 		t.Errorf("a minute later: %d", a.status)
 	}
 }

@@ -22,12 +22,12 @@ func (v *visit) loginPage(status int, problem string) {
 
 // logIn exchanges an API token for a session. Whatever is wrong with the token, the answer is the same.
 func (v *visit) logIn() error {
-	if v.logins.tooMany(v.source, v.start) {
-		v.loginPage(http.StatusTooManyRequests, "Too many tries from your address. Please wait a minute.")
-		return nil
-	}
 	s, _, err := v.Desk.LogIn(v.ctx, strings.TrimSpace(v.r.PostForm.Get("token")))
 	if errors.Is(err, token.ErrNotFound) {
+		if v.logins.tooMany(v.source, v.start) {
+			v.loginPage(http.StatusTooManyRequests, "Too many tries from your address. Please wait a minute.")
+			return nil
+		}
 		v.loginPage(http.StatusUnauthorized, "This is not an API token that is valid here.")
 		return nil
 	}

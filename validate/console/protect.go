@@ -49,13 +49,14 @@ func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	http.SetCookie(w, c)
 }
 
-// The bounds of logging in. An API token has 256 bits: this is against load, not against guessing.
+// How many wrong API tokens an address may send before it is told to wait. They have 256 bits, so this is not what keeps them from
+// being guessed, and a right one is let in whatever others sent from the address, which may be a proxy's.
 const (
 	loginsPerMinute = 10
 	maxSources      = 10_000
 )
 
-// throttle counts log-ins by address within a minute. The zero value is ready; it is safe for concurrent use.
+// throttle counts wrong log-ins by address within a minute. The zero value is ready; it is safe for concurrent use.
 type throttle struct {
 	mu     sync.Mutex
 	minute time.Time
