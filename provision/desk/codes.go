@@ -40,7 +40,7 @@ func (c Code) Live(now time.Time) bool {
 // Codes keeps what stands in for a token. Accounts that do not exist are token.ErrNotFound.
 type Codes interface {
 	// AddTempCode revokes the person's temporary codes and adds one with this normalised value. token.ErrNotFound also for the
-	// client.
+	// client; token.ErrConflict if c.After is not the newest when it is written.
 	AddTempCode(ctx context.Context, account string, c TempCode, value secret.Bytes) (Code, error)
 	// ReplaceRecoveryCodes revokes the person's recovery codes and trusted browsers, and adds these.
 	ReplaceRecoveryCodes(ctx context.Context, account string, values []secret.Bytes) error
@@ -56,6 +56,9 @@ type TempCode struct {
 	Uses   int           // 0: DefaultTempUses
 	Client int64         // the only one that may use it; 0: any
 	Note   string        // kept in the audit chain
+	// After is the number of the person's newest temporary code as far as is known, dead ones too, 0: none. It keeps a request that
+	// comes twice from making two. nil: whatever there is.
+	After *int64
 }
 
 // The bounds of temporary codes.
@@ -73,8 +76,8 @@ const (
 )
 
 // TempCode makes a code that a person may use instead of a token for a while. The former one is revoked: there is one at a time.
-// The value is normalised, see token.ShowSpoken; it is shown once, and the caller destroys it. The errors are *TextError and
-// token.ErrNotFound for the account or the client.
+// The value is normalised, see token.ShowSpoken; it is shown once, and the caller destroys it. The errors are *TextError,
+// token.ErrNotFound for the account or the client, and token.ErrConflict if there is a newer code than c.After.
 func (d *Desk) TempCode(ctx context.Context, account string, c TempCode) (secret.Bytes, Code, error) {
 	c.Valid, c.Uses = orDefault(c.Valid, DefaultTempTime), orDefault(c.Uses, DefaultTempUses)
 	switch {

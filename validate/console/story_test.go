@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -217,6 +219,34 @@ func TestTempCodeIsShownOnce(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), code) {
 		t.Error("the log holds the code")
+	}
+}
+
+// TestTempCodeOfADoubleClick: one of the answers to the same form holds a code, and that one works.
+func TestTempCodeOfADoubleClick(t *testing.T) {
+	t.Parallel()
+	s, _ := crowd(t)
+	b := s.loggedIn("grace", desk.RoleHelpdesk)
+	b.get("/console/persons/ada/temp")
+	var shown atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		r := b.form("/console/persons/ada/temp", "valid", "1h", "uses", "1", "client", "0", "newest", "0")
+		wg.Go(func() {
+			resp, err := b.client.Do(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				shown.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if list, err := s.desk.Codes(t.Context(), "ada"); err != nil || len(list) != 1 || shown.Load() != 1 {
+		t.Errorf("%d shown, %d made, %v", shown.Load(), len(list), err)
 	}
 }
 

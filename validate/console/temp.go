@@ -16,7 +16,7 @@ import (
 type tempPage struct {
 	page
 	Person   token.Person
-	Newest   int64 // the person's newest code when the form was made
+	Newest   int64 // the person's newest temporary code when the form was made
 	Valids   []choice
 	Valid    string
 	Uses     int
@@ -94,18 +94,20 @@ func (v *visit) tempPage(status int, c desk.TempCode, valid, problem string) err
 	return nil
 }
 
-// newestCode is the number of a person's newest code; 0: there is none.
+// newestCode is the number of a person's newest temporary code; 0: there is none.
 func (v *visit) newestCode(account string) (int64, error) {
 	codes, err := v.Desk.Codes(v.ctx, account)
 	var newest int64
 	for _, c := range codes {
-		newest = max(newest, c.ID)
+		if c.Kind == desk.TempCodes {
+			newest = max(newest, c.ID)
+		}
 	}
 	return newest, err
 }
 
 // temp makes a code and shows it in the answer, this once. The form holds the number of the person's newest code: sent again, by a
-// reload or a second click, it finds a newer one and makes none.
+// reload or a second click at the same instant, it finds a newer one and makes none.
 func (v *visit) temp() error {
 	form, account := v.r.PostForm, v.r.PathValue("account")
 	uses, usesErr := strconv.Atoi(form.Get("uses"))
@@ -114,20 +116,20 @@ func (v *visit) temp() error {
 	if usesErr != nil || clientErr != nil || uses < 1 || c.Valid == 0 {
 		return v.tempPage(http.StatusBadRequest, c, form.Get("valid"), "Choose how long it is valid, and for how many log-ins.")
 	}
-	newest, err := v.newestCode(account)
+	newest, err := strconv.ParseInt(form.Get("newest"), 10, 64)
 	if err != nil {
-		return err
+		return errForm
 	}
-	if form.Get("newest") != strconv.FormatInt(newest, 10) {
-		return v.tempPage(http.StatusConflict, c, form.Get("valid"),
-			"A code was made with this form, or by somebody else, meanwhile. It is not shown again. Making another one ends it.")
-	}
+	c.After = &newest
 	value, made, err := v.Desk.TempCode(v.ctx, account, c)
 	var text *desk.TextError
-	if errors.As(err, &text) {
+	switch {
+	case errors.As(err, &text):
 		return v.tempPage(http.StatusBadRequest, c, form.Get("valid"), "The field “"+text.Field+"”: "+text.Cause+".")
-	}
-	if err != nil {
+	case errors.Is(err, token.ErrConflict):
+		return v.tempPage(http.StatusConflict, c, form.Get("valid"),
+			"A code was made with this form, or by somebody else, meanwhile. It is not shown again. Making another one ends it.")
+	case err != nil:
 		return err
 	}
 	defer value.Destroy()

@@ -45,6 +45,9 @@ func (s *Store) AddTempCode(ctx context.Context, account string, c desk.TempCode
 		if err != nil {
 			return err
 		}
+		if err := tx.newestCode(p.ID, desk.TempCodes, c.After); err != nil {
+			return err
+		}
 		former, err := tx.revokeCodes(p.ID, desk.TempCodes)
 		if err != nil {
 			return err
@@ -63,6 +66,19 @@ func (s *Store) AddTempCode(ctx context.Context, account string, c desk.TempCode
 		return desk.Code{}, fmt.Errorf("add code: %w", translate(err))
 	}
 	return code, nil
+}
+
+// newestCode is token.ErrConflict if the person's newest code of the kind, 0 for none, is not the one wanted; nil wants any.
+func (t *tx) newestCode(p token.PersonID, kind desk.CodeKind, want *int64) error {
+	if want == nil {
+		return nil
+	}
+	var newest int64
+	err := t.QueryRow(`SELECT COALESCE(MAX(id), 0) FROM code WHERE person = ? AND kind = ?`, p, string(kind)).Scan(&newest)
+	if err == nil && newest != *want {
+		err = token.ErrConflict
+	}
+	return err
 }
 
 // ReplaceRecoveryCodes implements desk.Codes.

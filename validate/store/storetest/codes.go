@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func RunCodes(t *testing.T, open func(t *testing.T, now func() time.Time) (here,
 		{"temporary code", testTempCode},
 		{"temporary code refusals", testTempCodeRefusals},
 		{"one of 64 temporary codes", testTempCodeRace},
+		{"one temporary code for 64 that saw the same", testTempCodeAfter},
 		{"recovery codes", testRecoveryCodes},
 		{"one of 64 sheets", testSheetRace},
 		{"browsers", testBrowsers},
@@ -40,6 +42,8 @@ func RunCodes(t *testing.T, open func(t *testing.T, now func() time.Time) (here,
 		{"link and block", testLinkBlock},
 		{"link and its token", testLinkTokenGone},
 		{"clock that goes back", testClockBack},
+		{"codes of a leaver", testLeaver},
+		{"end of browsers", testBrowsersEnd},
 		{"notices", testNotices},
 		{"notice after a kill", testNoticeKill},
 		{"notice that fails", testNoticeFails},
@@ -217,6 +221,37 @@ func testTempCodeRace(t *testing.T, s *staffSuite) {
 	if live := s.live(t, "ada", desk.TempCodes); len(live) != 1 {
 		t.Errorf("%d codes live", len(live))
 	}
+}
+
+// testTempCodeAfter: of those that saw the same newest code, one makes the next; the others change nothing.
+func testTempCodeAfter(t *testing.T, s *staffSuite) {
+	s.accounts(t, "ada", "bob")
+	_, of, err := s.here.TempCode(t.Context(), "bob", desk.TempCode{}) // another person's does not count
+	s.a.must(t, err)
+	newest := int64(0)
+	for range 3 {
+		var made atomic.Int64
+		s.both(32, func(d *desk.Desk) {
+			_, c, err := d.TempCode(t.Context(), "ada", desk.TempCode{After: &newest})
+			switch {
+			case err == nil && !made.CompareAndSwap(0, c.ID):
+				t.Errorf("codes %d and %d", made.Load(), c.ID)
+			case err != nil && !errors.Is(err, token.ErrConflict):
+				t.Error(err)
+			}
+		})
+		if live := s.live(t, "ada", desk.TempCodes); len(live) != 1 || live[0].ID != made.Load() {
+			t.Fatalf("%v live, made %d", live, made.Load())
+		}
+		newest = made.Load()
+	}
+	if _, _, err := s.here.TempCode(t.Context(), "ada", desk.TempCode{After: &of.ID}); !errors.Is(err, token.ErrConflict) {
+		t.Errorf("after another person's: %v", err)
+	}
+	_, err = s.here.RecoveryCodes(t.Context(), "ada", 1) // codes of another kind do not count
+	s.a.must(t, err)
+	_, _, err = s.here.TempCode(t.Context(), "ada", desk.TempCode{After: &newest})
+	s.a.must(t, err)
 }
 
 func testRecoveryCodes(t *testing.T, s *staffSuite) {
