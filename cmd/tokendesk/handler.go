@@ -19,6 +19,7 @@ func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layout
 	yubico := &wsapi.Handler{Verifier: verifier, Clients: st, Now: a.now, Log: log}
 	programs := api.Config{
 		Checker: validate.NewChecker(st, verifier, a.now), Clients: st, Desk: d, Doctor: doctor, Now: a.now, Rand: a.rand, Log: log,
+		Settle: a.settling(d, log),
 	}
 	if limit != nil {
 		yubico.Limit, programs.Limit = limit.tooOften, limit.often

@@ -49,7 +49,7 @@ type Handler struct {
 	guesses guesses
 }
 
-// Config is what a Handler works with. All but Log and Limit must be set.
+// Config is what a Handler works with. All but Log, Limit and Settle must be set.
 type Config struct {
 	Checker Checker
 	Clients Clients
@@ -60,6 +60,8 @@ type Config struct {
 	Log     *slog.Logger // one event per request; nil: none
 	// Limit reports whether an address asks too often; nil: never.
 	Limit func(source string) bool
+	// Settle asks the servers that a token was given to for what is wanted there, until all is done or ctx ends; nil: there are none.
+	Settle func(ctx context.Context, id token.ID) error
 }
 
 // New returns the handler. It is safe for concurrent use.

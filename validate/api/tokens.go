@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -24,6 +26,31 @@ func proofOf(t token.Token, p desk.Proof, err error) (any, error) {
 		a.Result = "done"
 	}
 	return a, nil
+}
+
+// moved is proofOf where what is wanted at other servers changes with it.
+func (c *call) moved(t token.Token, p desk.Proof, err error) (any, error) {
+	if err == nil && p == desk.Proven {
+		c.settle(t.ID)
+	}
+	return proofOf(t, p, err)
+}
+
+// settle has the servers asked that tokens were given to, after the answer; 0 is none. What they do not confirm then waits for
+// keyfile push --retry.
+func (c *call) settle(list ...token.ID) {
+	if c.Settle == nil {
+		return
+	}
+	c.after = func(ctx context.Context) error {
+		var failed []error
+		for _, id := range list {
+			if id != 0 {
+				failed = append(failed, c.Settle(ctx, id))
+			}
+		}
+		return errors.Join(failed...)
+	}
 }
 
 type blockRequest struct {
@@ -60,7 +87,11 @@ func (c *call) lost() (any, error) {
 
 func (c *call) blockAs(b desk.Block) (any, error) {
 	was, now, effects, err := c.Desk.Block(c.ctx, c.id(), b)
-	return blockAnswer{was.State, effects, viewToken(now)}, err
+	if err != nil {
+		return nil, err
+	}
+	c.settle(now.ID)
+	return blockAnswer{was.State, effects, viewToken(now)}, nil
 }
 
 type nothing struct{}
@@ -69,12 +100,19 @@ type changedAnswer struct {
 	Token tokenView `json:"token"`
 }
 
+func (c *call) changed(t token.Token, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	c.settle(t.ID)
+	return changedAnswer{viewToken(t)}, nil
+}
+
 func (c *call) undo() (any, error) {
 	if _, err := read[nothing](c); err != nil {
 		return nil, err
 	}
-	t, err := c.Desk.Undo(c.ctx, c.id())
-	return changedAnswer{viewToken(t)}, err
+	return c.changed(c.Desk.Undo(c.ctx, c.id()))
 }
 
 type codesRequest struct {
@@ -86,7 +124,7 @@ func (c *call) restore() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return proofOf(c.Desk.Restore(c.ctx, c.id(), q.Codes))
+	return c.moved(c.Desk.Restore(c.ctx, c.id(), q.Codes))
 }
 
 type issueRequest struct {
@@ -106,7 +144,11 @@ func (c *call) issue() (any, error) {
 	if q.Replace != 0 {
 		i.Replace = desk.ByID(q.Replace)
 	}
-	return proofOf(c.Desk.Issue(c.ctx, c.id(), i))
+	t, proof, err := c.Desk.Issue(c.ctx, c.id(), i)
+	if err == nil && proof == desk.Proven {
+		c.settle(t.ID, q.Replace)
+	}
+	return proofOf(t, proof, err)
 }
 
 type confirmRequest struct {
@@ -149,7 +191,7 @@ func (c *call) giveBack() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return proofOf(c.Desk.Return(c.ctx, c.id(), q.Codes, q.Note))
+	return c.moved(c.Desk.Return(c.ctx, c.id(), q.Codes, q.Note))
 }
 
 func (c *call) retire() (any, error) {
@@ -160,8 +202,7 @@ func (c *call) retire() (any, error) {
 	if err := c.stocked(); err != nil {
 		return nil, err
 	}
-	t, err := c.Desk.Retire(c.ctx, c.id(), q.Note)
-	return changedAnswer{viewToken(t)}, err
+	return c.changed(c.Desk.Retire(c.ctx, c.id(), q.Note))
 }
 
 // stocked is token.ErrNotFound for a token in somebody's hands, if the operator may not look for those: who keeps the stock has the
