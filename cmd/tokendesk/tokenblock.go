@@ -99,6 +99,9 @@ func (a *app) block(ctx context.Context, query string, b desk.Block) error {
 		if effects.Browsers > 0 || effects.Links > 0 {
 			a.say("%s and %s are gone", count(effects.Browsers, "trusted browser"), count(effects.Links, "open link"))
 		}
+		if effects.Codes > 0 {
+			a.say("%s that stood in for a token: withdrawn", count(effects.Codes, "code"))
+		}
 		return a.showSettled(ctx, d, t)
 	})
 }

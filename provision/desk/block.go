@@ -23,10 +23,11 @@ type Block struct {
 type Effects struct {
 	Browsers int `json:"browsers"` // that were trusted
 	Links    int `json:"links"`    // that were open
+	Codes    int `json:"codes"`    // temporary and recovery codes: only for token.ReasonLeft, as the others need them now
 }
 
 // Block blocks a token and everything on it. When it returns, no server process accepts a code of it, and its holder's trusted
-// browsers and open links are gone. It needs no proof. was is the token before. One that is blocked already stays blocked at
+// browsers and open links are gone, and the codes of one who left. It needs no proof. was is the token before. One that is blocked already stays blocked at
 // least as hard and at least as long, and a new reason is kept in the audit chain; see Life.Block. A revoked token is a
 // *token.TransitionError; the others are ErrReason and *TextError.
 func (d *Desk) Block(ctx context.Context, query string, b Block) (was, now token.Token, effects Effects, err error) {

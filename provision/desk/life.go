@@ -15,7 +15,7 @@ import (
 // changed. A change that the state forbids is a *token.TransitionError, one while a write of a slot is open token.ErrUnsettled.
 type Life interface {
 	// Block moves the token as the reason says; from then on no process accepts a code of it. Its holder's trusted browsers and
-	// open links end with it. A blocked token never becomes less blocked: a reason as hard as the former replaces it, a softer one is
+	// open links end with it, and the codes of one who left. A blocked token never becomes less blocked: a reason as hard as the former replaces it, a softer one is
 	// only written to the audit chain, a suspension gets no shorter, and the same again by the same actor without a note changes nothing.
 	Block(ctx context.Context, id token.ID, b Block) (Effects, error)
 	// Restore takes the block away. A token that was in stock is in stock again, any other active.

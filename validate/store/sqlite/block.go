@@ -21,7 +21,7 @@ func (s *Store) Block(ctx context.Context, id token.ID, b desk.Block) (desk.Effe
 			return refused
 		}
 		if k.State.Blocked() {
-			if out, err = tx.dropAccess(ctx, k); err != nil {
+			if out, err = tx.dropAccess(ctx, k, b.Reason); err != nil {
 				return err
 			}
 			return tx.blockAgain(k, event, b, out)
@@ -34,7 +34,7 @@ func (s *Store) Block(ctx context.Context, id token.ID, b desk.Block) (desk.Effe
 		if err := tx.enable(id); err != nil {
 			return err
 		}
-		if out, err = tx.dropAccess(ctx, k); err != nil { // after the block: a link must not revoke this token
+		if out, err = tx.dropAccess(ctx, k, b.Reason); err != nil { // after the block: a link must not revoke this token
 			return err
 		}
 		detail := blockDetail(k, b, out)
@@ -55,7 +55,7 @@ func (s *Store) Block(ctx context.Context, id token.ID, b desk.Block) (desk.Effe
 
 func blockDetail(k token.Token, b desk.Block, out desk.Effects) tokenDetail {
 	detail := detailOf(k)
-	detail.Reason, detail.Note, detail.Browsers, detail.Links = b.Reason, b.Note, out.Browsers, out.Links
+	detail.Reason, detail.Note, detail.Browsers, detail.Links, detail.Codes = b.Reason, b.Note, out.Browsers, out.Links, out.Codes
 	if !b.Until.IsZero() {
 		detail.Until = b.Until.UTC().Format(time.RFC3339)
 	}
@@ -92,14 +92,24 @@ func (t *tx) blockAgain(k token.Token, event token.Event, b desk.Block, out desk
 	return t.desk("token.block", tokenObject(k.ID), detail)
 }
 
-// dropAccess ends what lets somebody in for the holder of a blocked token: trusted browsers, and links by which an app gets a secret.
-func (t *tx) dropAccess(ctx context.Context, k token.Token) (out desk.Effects, err error) {
+// dropAccess ends what lets somebody in for the holder of a blocked token: trusted browsers, and links by which an app gets a secret;
+// for one who left also the codes that stand in for a token.
+func (t *tx) dropAccess(ctx context.Context, k token.Token, why token.Reason) (out desk.Effects, err error) {
 	if k.Holder == nil {
 		return out, nil
 	}
 	if out.Browsers, err = t.dropBrowsers(k.Holder.ID, 0); err != nil {
 		return out, err
 	}
-	out.Links, err = t.cancelLinks(ctx, k.Holder.ID, "block of "+tokenObject(k.ID))
-	return out, err
+	if out.Links, err = t.cancelLinks(ctx, k.Holder.ID, "block of "+tokenObject(k.ID)); err != nil || why != token.ReasonLeft {
+		return out, err
+	}
+	for _, kind := range []desk.CodeKind{desk.TempCodes, desk.RecoveryCodes} {
+		n, err := t.revokeCodes(k.Holder.ID, kind)
+		if err != nil {
+			return out, err
+		}
+		out.Codes += n
+	}
+	return out, nil
 }

@@ -91,6 +91,11 @@ func (t *tx) revoke(ctx context.Context, k token.Token, action, note string) err
 	}
 	detail := detailOf(k)
 	detail.To, detail.Note = next, note
+	if k.Holder != nil && k.State != token.Pending { // which proved nothing yet
+		if detail.Browsers, err = t.dropBrowsers(k.Holder.ID, 0); err != nil {
+			return err
+		}
+	}
 	if detail.Pushed, err = t.unwant(k.ID, 0); err != nil {
 		return err
 	}
@@ -165,6 +170,12 @@ func (s *Store) Empty(ctx context.Context, id token.ID, note string) error {
 func (t *tx) takeBack(k token.Token, to token.State, action string, detail tokenDetail) error {
 	if err := t.unblock(k, to); err != nil {
 		return err
+	}
+	if k.Holder != nil {
+		var err error
+		if detail.Browsers, err = t.dropBrowsers(k.Holder.ID, 0); err != nil {
+			return err
+		}
 	}
 	if err := t.one(token.ErrNotFound, `UPDATE token SET holder = NULL, issued_at = 0, name = '' WHERE id = ?`, k.ID); err != nil {
 		return err

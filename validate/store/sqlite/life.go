@@ -31,6 +31,7 @@ type tokenDetail struct {
 	Pushed     int64              `json:"pushed,omitempty"` // credentials at targets that are to be disabled there
 	Browsers   int                `json:"browsers,omitempty"`
 	Links      int                `json:"links,omitempty"`
+	Codes      int                `json:"codes,omitempty"` // temporary and recovery codes
 }
 
 func detailOf(k token.Token) tokenDetail {
@@ -123,6 +124,9 @@ func (s *Store) Restore(ctx context.Context, id token.ID, e desk.Evidence) (bool
 		detail := detailOf(k).proved(e)
 		detail.To = next
 		if k.Holder != nil {
+			if detail.Browsers, err = tx.dropBrowsers(k.Holder.ID, 0); err != nil {
+				return err
+			}
 			if err := tx.notify(k.Holder.ID, desk.NoticeRestored, desk.Facts{Token: desk.Name(k), Reason: k.Reason}); err != nil {
 				return err
 			}

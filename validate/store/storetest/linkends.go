@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
@@ -83,4 +84,80 @@ func (s linkSuite) finishNow(t *testing.T, name string) token.ID {
 	t.Helper()
 	s.finish(t, s.codeOf(t, s.show(t, s.pin, desk.LinkShown), 0), name, desk.LinkDone, desk.Proven)
 	return tokenNamed(t, s, s.link.Person.Account, name)
+}
+
+// testLeaver: codes stand in for a token that is lost, not for that of somebody who left.
+func testLeaver(t *testing.T, staff *staffSuite) {
+	staff.accounts(t, "ada")
+	vpn := staff.relying(t, "vpn")
+	id := staff.enroll(t, "ada", desk.App{}).finishNow(t, "Phone")
+	temp, _, err := staff.here.TempCode(t.Context(), "ada", desk.TempCode{})
+	staff.a.must(t, err)
+	sheet, err := staff.here.RecoveryCodes(t.Context(), "ada", 3)
+	staff.a.must(t, err)
+	if _, err := staff.a.Block(t.Context(), id, desk.Block{Reason: token.ReasonForgotten}); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{shown(temp), shown(sheet[0])} {
+		if got := staff.check(t, "ada", code, vpn); got.Outcome != validate.Accepted {
+			t.Errorf("forgotten: %+v", got)
+		}
+	}
+	if effects, err := staff.a.Block(t.Context(), id, desk.Block{Reason: token.ReasonLeft}); err != nil || effects != (desk.Effects{Codes: 3}) {
+		t.Errorf("%+v, %v", effects, err)
+	}
+	for _, code := range []string{shown(temp), shown(sheet[1])} {
+		if got := staff.check(t, "ada", code, vpn); got.Outcome == validate.Accepted {
+			t.Errorf("left: %+v", got)
+		}
+	}
+}
+
+// testBrowsersEnd: a browser is not trusted longer than the token stays as it was.
+func testBrowsersEnd(t *testing.T, staff *staffSuite) {
+	staff.accounts(t, "ada")
+	vpn := staff.relying(t, "vpn")
+	phone := staff.enroll(t, "ada", desk.App{})
+	tablet := staff.enroll(t, "ada", desk.App{})
+	first, second := phone.finishNow(t, "Phone"), tablet.finishNow(t, "Tablet")
+	trusted := func(by token.ID, want int) {
+		t.Helper()
+		if want > 0 {
+			_, err := staff.here.Trust(t.Context(), phone.link.Person.ID, by, vpn.ID, "")
+			staff.a.must(t, err)
+		}
+		list, err := staff.there.Browsers(t.Context(), "ada")
+		staff.a.must(t, err)
+		n := 0
+		for _, b := range list {
+			if b.Live(staff.now()) {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%d browsers are trusted, want %d", n, want)
+		}
+	}
+	restored := func(id token.ID) {
+		t.Helper()
+		staff.pass(time.Minute)
+		key, err := staff.a.OATH(t.Context(), id)
+		staff.a.must(t, err)
+		code := staff.codeOf(t, keyfile.Record{Kind: token.TOTP, Key: key[0].Secrets.Key, Hash: "sha1", Digits: 6, Period: 30 * time.Second}, 0)
+		if _, proof, err := staff.here.Restore(t.Context(), desk.ByID(id), []string{code}); err != nil || proof != desk.Proven {
+			t.Fatal(proof, err)
+		}
+	}
+	_, err := staff.a.Block(t.Context(), first, desk.Block{Reason: token.ReasonLost})
+	staff.a.must(t, err)
+	trusted(second, 1)
+	restored(first)
+	trusted(0, 0)
+	trusted(first, 1)
+	drawn, _, err := staff.here.AddApp(t.Context(), desk.App{Kind: token.TOTP, Holder: "ada"})
+	staff.a.must(t, err)
+	staff.a.must(t, staff.a.Retire(t.Context(), drawn.ID, "")) // it never was anybody's factor
+	trusted(first, 2)
+	staff.a.must(t, staff.a.Retire(t.Context(), first, ""))
+	trusted(0, 0)
 }
