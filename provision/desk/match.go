@@ -58,6 +58,16 @@ func (c candidate) far(code string) bool {
 	return how == validate.Fresh
 }
 
+// before reports whether a step was over by since, for a clock as far off as a single code's may be.
+func (c candidate) before(step int64, since time.Time) bool {
+	if c.Kind != token.TOTP || since.IsZero() {
+		return false
+	}
+	period := c.Settings.Period
+	window := int64(validate.Window(c.model, c.Counters, c.now))
+	return step < oath.Step(since, period)+validate.Offset(c.Counters.Clock, period, since)-window
+}
+
 // counters are what one or two codes of these digits raise the stored ones to, if they are Proven.
 func (c candidate) counters(codes []string, p purpose) (token.Counters, Proof) {
 	n := token.Counters{Use: -1, Session: -1, Moving: -1, At: c.now, Clock: c.Counters.Clock}
@@ -77,7 +87,7 @@ func (c candidate) counters(codes []string, p purpose) (token.Counters, Proof) {
 		n.Moving, how = c.one(codes[0])
 	}
 	switch {
-	case how == validate.Spent:
+	case how == validate.Spent, how == validate.Fresh && c.before(n.Moving, p.since):
 		return n, NotNewer
 	case how == validate.NoMatch && !pair && c.far(codes[0]):
 		return n, NeedSecond
@@ -101,6 +111,9 @@ func (d *Desk) whose(ctx context.Context, t token.Token, codes []string) (token.
 		}
 		if err != nil {
 			return t, "", err
+		}
+		if c.Token == t.ID { // it says so, and does not open
+			return t, WrongCode, nil
 		}
 		other, err := d.again(ctx, token.Token{ID: c.Token})
 		return other, OtherToken, err

@@ -39,6 +39,8 @@ type purpose struct {
 	pair    bool // two codes, and no Yubico OTP
 	pending bool // a credential that waits for its first proof counts
 	measure bool // the clock of a TOTP token is taken as one code shows it
+
+	since time.Time // a TOTP code of before, by the clock that is believed, proves nothing: set while the token is blocked
 }
 
 // The purposes.
@@ -67,6 +69,9 @@ func (d *Desk) prove(ctx context.Context, t token.Token, codes []string, p purpo
 		}
 	}
 	digits = digits[:min(len(digits), 2)]
+	if t.State.Blocked() {
+		p.since = t.BlockedAt
+	}
 	return d.proveCodes(ctx, t, digits, p)
 }
 

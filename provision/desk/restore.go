@@ -8,8 +8,8 @@ import (
 )
 
 // Restore gives a blocked token back to its holder, who types a code or an OTP of it now: it must be newer than anything stored or
-// seen while the token was blocked, and is spent by this. The errors are *LockedError, and *token.TransitionError for a token that is
-// not blocked.
+// seen while the token was blocked, and is spent by this. Two TOTP codes of before the block, which somebody may have noted, are
+// NotNewer. The errors are *LockedError, and *token.TransitionError for a token that is not blocked.
 func (d *Desk) Restore(ctx context.Context, query string, codes []string) (token.Token, Proof, error) {
 	t, err := d.Find(ctx, query)
 	if err != nil {

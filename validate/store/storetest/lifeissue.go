@@ -107,6 +107,12 @@ func testIssueOther(t *testing.T, s *lifeSuite) {
 	if k, proof, err := s.here.Issue(t.Context(), "501", handTo("anna", c.Press(t, otpOf(3, 0)))); err != nil || proof != desk.Proven || k.State != token.Active {
 		t.Errorf("the YubiKey itself: %s, %s, %v", k.State, proof, err)
 	}
+	s.pass(time.Minute)
+	garbled := Sample(9, "")
+	garbled.Key = Sample(8, "").Key
+	if k, proof, err := s.here.Issue(t.Context(), "501", handTo("anna", garbled.Press(t, otpOf(4, 0)))); err != nil || proof != desk.WrongCode || k.Serial != 501 {
+		t.Errorf("its public ID with a block that does not open: %d, %s, %v", k.Serial, proof, err)
+	}
 	if got, err := s.b.Find(t.Context(), c.PublicID); err != nil || got.Row.State != token.Active || !got.Row.Enabled || got.Row.Counters.Use != 3 {
 		t.Errorf("%+v, %v", got.Row, err)
 	}

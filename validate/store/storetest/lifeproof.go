@@ -201,6 +201,43 @@ func testRestoreStock(t *testing.T, s *lifeSuite) {
 	}
 }
 
+// testOldPair: two codes that somebody saw before a token was lost prove nothing, though nobody used them, and do not set its clock.
+func testOldPair(t *testing.T, s *lifeSuite) {
+	v, slow := totpToken("T1", 1), totpToken("T2", 2)
+	s.issued(t, v, "anna")
+	s.issued(t, slow, "bert")
+	s.pass(6 * time.Hour)
+	seen := []string{s.shows(t, v, 0), s.shows(t, v, v.period)}
+	s.pass(time.Hour)
+	s.block(t, "T1", desk.Block{Reason: token.ReasonStolen})
+	s.block(t, "T2", desk.Block{Reason: token.ReasonForgotten})
+	for name, verb := range map[string]func() (token.Token, desk.Proof, error){
+		"restore": func() (token.Token, desk.Proof, error) { return s.here.Restore(t.Context(), "T1", seen) },
+		"return":  func() (token.Token, desk.Proof, error) { return s.here.Return(t.Context(), "T1", seen, "") },
+		"resync": func() (token.Token, desk.Proof, error) {
+			k, _, proof, err := s.here.Resync(t.Context(), "T1", seen[0], seen[1])
+			return k, proof, err
+		},
+	} {
+		s.pass(time.Hour)
+		if k, proof, err := verb(); err != nil || proof != desk.NotNewer || k.State != token.Lost {
+			t.Errorf("%s: %s, %s, %v", name, k.State, proof, err)
+		}
+	}
+	if c := s.credential(t, "T1"); c.Counters.Clock.Drift != 0 {
+		t.Errorf("%+v", c.Counters.Clock)
+	}
+	const ahead = -time.Hour // what it shows now it showed after the block by any clock
+	pair := []string{s.shows(t, slow, ahead), s.shows(t, slow, ahead+slow.period)}
+	if k, proof, err := s.here.Restore(t.Context(), "T2", pair); err != nil || proof != desk.Proven || k.State != token.Active {
+		t.Errorf("out of step: %s, %s, %v", k.State, proof, err)
+	}
+	s.pass(time.Hour)
+	if k, proof, err := s.here.Restore(t.Context(), "T1", []string{s.shows(t, v, 0)}); err != nil || proof != desk.Proven || k.State != token.Active {
+		t.Errorf("a fresh code: %s, %s, %v", k.State, proof, err)
+	}
+}
+
 // testProofThrottle: what staff type wrong counts with what is typed wrong at log-ins, for the person.
 func testProofThrottle(t *testing.T, s *lifeSuite) {
 	v, w := totpToken("T1", 1), totpToken("T2", 2)
