@@ -139,6 +139,9 @@ func (a *app) enrollHere(ctx context.Context, o enrollOptions) error {
 			return usagef("no name was typed")
 		}
 	}
+	if err := desk.CheckName(o.name); err != nil { // before a secret is drawn
+		return usagef("%s", err)
+	}
 	return a.withSwept(ctx, func(d *desk.Desk) error {
 		if err := nameTaken(ctx, d, o.app.Holder, o.name); err != nil {
 			return err

@@ -98,6 +98,16 @@ func TestEnrollAtTerminal(t *testing.T) {
 	if list, err = st.Tokens(t.Context(), desk.Match{}); err != nil || len(list) != 2 || list[1].State != token.Pending {
 		t.Errorf("%+v, %v", list, err)
 	}
+	for _, name := range []string{"my \x1b[Dphone", strings.Repeat("x", 1001)} { // an arrow key; before a secret is drawn
+		r.atTerminal(name, func() string { return r.appCode(0) })
+		r.out.Reset()
+		if code := r.run("app", "enroll", "ada", "--by", "terminal"); code != exitUsage || r.out.Len() > 0 {
+			t.Errorf("exit code %d for a name that is not allowed", code)
+		}
+	}
+	if list, err = st.Tokens(t.Context(), desk.Match{}); err != nil || len(list) != 2 {
+		t.Errorf("%d tokens, %v", len(list), err)
+	}
 	r.atTerminal("My Phone", func() string { return r.appCode(0) })
 	if code := r.run("app", "enroll", "ada", "--by", "terminal"); code != exitUsage || !strings.Contains(r.err.String(), "another token of ada is called that") {
 		t.Errorf("exit code %d for a name that is taken: %s", code, r.err.String())

@@ -147,12 +147,15 @@ func (d *Desk) ShowLink(ctx context.Context, value, pin string) (LinkState, keyf
 // In LinkShown the proof says what was wrong with the code. In LinkOpen the secret that was out is not good any more, by its age or
 // by MaxLinkCodes wrong codes: ShowLink gives another one. LinkDone without a proof: it was done before. *TextError for the name.
 func (d *Desk) FinishLink(ctx context.Context, value, pin, code, name string) (LinkState, Proof, error) {
-	if err := checkText("name", name, true); err != nil {
+	if err := CheckName(name); err != nil {
 		return "", "", err
 	}
 	pin, _ = token.NormaliseSpoken(pin)
 	return d.Store.FinishLink(ctx, value, pin, name, d.proveApp(code))
 }
+
+// CheckName is a *TextError for what a person cannot call a device.
+func CheckName(name string) error { return checkText("name", name, true) }
 
 // proveApp says whether a code is one of the pending app.
 func (d *Desk) proveApp(code string) Prove {
