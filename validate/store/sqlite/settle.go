@@ -9,8 +9,8 @@ import (
 
 // Commit ends an entry: the slot holds the new credential. In one transaction the former credential of the slot is revoked, the
 // new one becomes active with the counters of its proof, or programmed without (counters nil, allowed after Written and where
-// the entry asks for no proof), and the holder is bound. A token that was blocked meanwhile stays blocked.
-// token.ErrConflict if the entry's phase or proof does not allow it.
+// the entry asks for no proof), and the holder is bound. A token that was blocked meanwhile stays blocked, and is what the write
+// made of it when it is back. token.ErrConflict if the entry's phase or proof does not allow it.
 func (s *Store) Commit(ctx context.Context, id token.EntryID, counters *token.Counters) error {
 	err := s.change(ctx, func(tx *tx) error {
 		e, err := s.openEntry(ctx, tx, id)
@@ -63,13 +63,8 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 	if err != nil {
 		return err
 	}
-	if !k.State.Blocked() {
-		if k.State, err = written(k.State, counters); err != nil {
-			return err
-		}
-		if err := t.setTokenState(k.ID, k.State); err != nil {
-			return err
-		}
+	if err := t.tokenWritten(k, counters); err != nil {
+		return err
 	}
 	if e.Holder != nil {
 		if _, err := t.Exec(`UPDATE token SET holder = ?, issued_at = ? WHERE id = ?`, e.Holder.ID, micros(t.now), e.Token); err != nil {
@@ -81,6 +76,22 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		return err
 	}
 	return t.enable(e.Token)
+}
+
+// tokenWritten moves the token, or what it will be after the block; "" is a block of before that was kept.
+func (t *tx) tokenWritten(k token.Token, counters *token.Counters) error {
+	was, text := k.State, `UPDATE token SET state = ? WHERE id = ?`
+	if k.State.Blocked() {
+		was, text = k.BlockedFrom, `UPDATE token SET blocked_from = ? WHERE id = ?`
+	}
+	if was == "" {
+		return nil
+	}
+	next, err := written(was, counters)
+	if err != nil {
+		return err
+	}
+	return t.one(token.ErrNotFound, text, string(next), k.ID)
 }
 
 // written is the state after the write and, with counters, the proof.

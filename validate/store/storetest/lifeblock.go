@@ -42,6 +42,51 @@ func testUndo(t *testing.T, s *lifeSuite) {
 	}
 }
 
+// testWrittenWhileBlocked: a key that is blocked in the middle of its write is, when it is back, what the write made of it.
+func testWrittenWhileBlocked(t *testing.T, s *lifeSuite) {
+	p, err := s.b.Person(t.Context(), "anna")
+	s.a.must(t, err)
+	n := 0
+	for name, back := range map[string]func(query string) error{
+		"undo": func(query string) error {
+			_, err := s.here.Undo(t.Context(), query)
+			return err
+		},
+		"until": func(string) error {
+			s.pass(time.Hour)
+			_, err := s.here.Sweep(t.Context())
+			return err
+		},
+		"restore": func(query string) error {
+			_, _, err := s.here.Restore(t.Context(), query, []string{otp(t, n, 9, 0)})
+			return err
+		},
+	} {
+		for _, boxed := range []bool{false, true} { // a new key, and one of the stock
+			n++
+			s.pass(time.Hour)
+			r := reservation(token.Serial(100 + n))
+			query := r.Serial.String()
+			if boxed {
+				s.a.issue(t, r, n)
+				if _, proof, err := s.here.Return(t.Context(), query, []string{otp(t, n, 9, 0)}, ""); err != nil || proof != desk.Proven {
+					t.Fatal(proof, err)
+				}
+			}
+			r.Holder = p.ID
+			e := s.a.reach(t, r, token.Written, n)
+			s.block(t, query, desk.Block{Reason: token.ReasonForgotten, Until: s.now().Add(time.Hour)})
+			s.a.must(t, s.a.Commit(t.Context(), e.ID, counters(1, 0)))
+			s.is(t, query, token.Suspended, "anna")
+			s.a.must(t, back(query))
+			s.is(t, query, token.Active, "anna")
+			if !s.a.press(t, r.PublicID, 10, 0) {
+				t.Errorf("%s, boxed %v: its one-time password was refused", name, boxed)
+			}
+		}
+	}
+}
+
 func testUndoRefusals(t *testing.T, s *lifeSuite) {
 	ctx := token.WithActor(t.Context(), "operator hopper")
 	n := byte(0)
