@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -113,7 +114,7 @@ func (d *Desk) SendNotices(ctx context.Context, s Sender, language string) (Send
 		if sendErr != nil {
 			done.Failed++
 			failure = sendErr.Error()
-			failure = failure[:min(len(failure), maxFailure)]
+			failure = strings.ToValidUTF8(failure[:min(len(failure), maxFailure)], "") // a relay says what it likes
 		} else {
 			done.Sent++
 		}

@@ -52,19 +52,23 @@ func (s *Store) Notices(ctx context.Context, waiting bool) ([]desk.Notice, error
 	return list, nil
 }
 
+// mostHeld is longer than a notice is ever held: what is held until later was so by a clock that was wrong.
+const mostHeld = 24 * time.Hour
+
 // HoldNotice implements desk.Notices. The guarded statement decides who has it.
 func (s *Store) HoldNotice(ctx context.Context, after int64, since, until time.Time) (desk.Notice, error) {
 	for {
 		var n desk.Notice
 		err := s.change(ctx, func(tx *tx) (err error) {
-			const free = `sent = 0 AND held <= ?`
+			const free = `sent = 0 AND (held <= ? OR held > ?)`
+			now, wrong := micros(tx.now), micros(tx.now.Add(mostHeld))
 			n, err = scanNotice(tx.QueryRowContext(ctx, noticeColumns+`WHERE `+free+` AND n.id > ? AND n.created >= ? AND p.mail <> '' ORDER BY n.id LIMIT 1`,
-				micros(tx.now), after, micros(since)))
+				now, wrong, after, micros(since)))
 			if err != nil {
 				return err
 			}
 			n.Attempts++
-			return tx.one(errUnchanged, `UPDATE notice SET held = ?, attempts = ? WHERE id = ? AND `+free, micros(until), n.Attempts, n.ID, micros(tx.now))
+			return tx.one(errUnchanged, `UPDATE notice SET held = ?, attempts = ? WHERE id = ? AND `+free, micros(until), n.Attempts, n.ID, now, wrong)
 		})
 		if errors.Is(err, errUnchanged) { // somebody else was faster
 			continue

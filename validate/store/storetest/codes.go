@@ -47,6 +47,7 @@ func RunCodes(t *testing.T, open func(t *testing.T, now func() time.Time) (here,
 		{"notices", testNotices},
 		{"notice after a kill", testNoticeKill},
 		{"notice that fails", testNoticeFails},
+		{"notice and a wrong clock", testNoticeClock},
 		{"each notice once", testNoticeRace},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

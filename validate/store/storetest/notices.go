@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -158,6 +159,20 @@ func testNoticeFails(t *testing.T, s *staffSuite) {
 	s.send(t, p, desk.Sending{Sent: 1}) // the other one was not tried
 	s.pass(7 * 24 * time.Hour)
 	s.send(t, p, desk.Sending{}) // nobody is told any more
+}
+
+// testNoticeClock: what failed while the clock was ahead is not held until then; an error in any bytes is kept as text.
+func testNoticeClock(t *testing.T, s *staffSuite) {
+	s.tell(t, 1)
+	p := &post{fail: func(desk.Message) error { return errors.New("a" + strings.Repeat("ü", 400) + "\xff\x00") }}
+	s.pass(6 * 24 * time.Hour)
+	s.send(t, p, desk.Sending{Failed: 1})
+	if list, err := s.here.Notices(t.Context(), true); err != nil || !utf8.ValidString(list[0].Error) || !strings.HasPrefix(list[0].Error, "aüü") {
+		t.Errorf("%+v, %v", list, err)
+	}
+	s.pass(-6 * 24 * time.Hour)
+	p.fail = nil
+	s.send(t, p, desk.Sending{Sent: 1})
 }
 
 // testNoticeRace: two processes that send at once send each notice once.
