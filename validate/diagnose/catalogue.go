@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"slices"
-	"strings"
 )
 
 // entry is one cause of the catalogue.
@@ -12,7 +11,8 @@ type entry struct {
 	sign                                     func(*Evidence) sign
 }
 
-// catalogue is the table of PRODUCT.md §3.h. In an action, QUERY and ACCOUNT stand for the token and the person.
+// catalogue is the table of PRODUCT.md §3.h. In an action, QUERY, SLOT and ACCOUNT stand for the token, its slot and the person; KIND and
+// URL are for who runs it to fill in.
 func catalogue() []entry {
 	return []entry{
 		{"D01", "nothing arrived", "The field was empty.", "Click into the field, then touch the key.", "The field had no focus, or a remote session swallows the keys.", "", 4, empty},
@@ -33,10 +33,10 @@ func catalogue() []entry {
 		{"D11", "wrong touch", "The slot that was touched is not the one in use.", "Touch the key for three seconds.", "Slot 1 often still holds the factory's credential.", "tokendesk device list", 30, factory},
 		{"D12", "other slot", "The other slot of the same key was touched.", "Touch the key briefly.", "The slot is not in use any more.", "tokendesk token show QUERY", 31, otherSlot},
 		{"D13", "key of somebody else", "The token belongs to another person.", "This is not your key. Ask the helpdesk.", "Swapped keys or a theft: ask both persons.", "tokendesk token show QUERY", 26, otherPerson},
-		{"D14", "key in stock", "The token was not issued to anybody.", "This key was not handed out. Bring it to the helpdesk.", "Found, or taken from the shelf.", "tokendesk token issue QUERY --to ACCOUNT", 27, inStock},
+		{"D14", "key in stock", "The token was not issued to anybody.", "This key was not handed out. Bring it to the helpdesk.", "Found, or taken from the shelf.", "tokendesk token issue QUERY --to ACCOUNT --id-check KIND", 27, inStock},
 		{"D15", "replaced", "The token was replaced by a newer one.", "Use your newer key.", "Take the old one back.", "tokendesk token show QUERY", 28, replaced},
 		{"D16", "does not decrypt", "The public ID is known, the rest is of another key or was changed on its way.", "Touch the key again. If it fails twice, ask the helpdesk.",
-			"Programmed again elsewhere, or a character was changed. After two tries, write the key again.", "tokendesk provision --serial QUERY", 54, undecryptable},
+			"Programmed again elsewhere, or a character was changed. After two tries, write the key again.", "tokendesk provision --serial QUERY --slot SLOT", 54, undecryptable},
 		{"D17", "wrong private ID", "Key and record do not match.", "Ask the helpdesk.", "The record differs from the key, or somebody has the secret: a security event.", "tokendesk token block QUERY --reason stolen", 24, foreign},
 		{"D18", "another entry", "The code is of another entry or token of the same person.", "You opened another entry of the app, or took another token. Delete entries that are not in use.",
 			"Tell which one is in use.", "tokendesk person show ACCOUNT", 42, otherEntry},
@@ -48,8 +48,8 @@ func catalogue() []entry {
 		{"D24", "time zone", "The clock is off by whole quarters of an hour.", "Set date, time and time zone of the phone to automatic.", "Somebody set the time by hand, but not the zone.", "", 38, wholeHours},
 		{"D25", "used in this step", "The code of this step was used already.", "Wait for the next code.", "Each code counts once.", "", 35, sameStep},
 		{"D26", "parameters ignored", "The app makes codes with other parameters than were asked for.", "Ask the helpdesk for a new entry.", "The app ignores hash, digits or period: enrol it with SHA-1, 6 digits, 30 seconds.",
-			"tokendesk app enroll ACCOUNT", 40, parameters},
-		{"D27", "set-up expired", "The entry was never confirmed, and its set-up has ended.", "Delete the entry in the app and begin again.", "Send a new link.", "tokendesk app enroll ACCOUNT", 18, expiredSetup},
+			"tokendesk app enroll ACCOUNT --by link --url URL", 40, parameters},
+		{"D27", "set-up expired", "The entry was never confirmed, and its set-up has ended.", "Delete the entry in the app and begin again.", "Send a new link.", "tokendesk app enroll ACCOUNT --by link --url URL", 18, expiredSetup},
 		{"D28", "nothing fits", "No explanation was found.", "Check that you opened the right entry, and type the next code.", "Most often another account or a typing error. Ask for two codes.", "tokendesk token resync QUERY", 60, nothingFits},
 		{"D29", "blocked", "The token is blocked.", "Ask the helpdesk.", "Found again: restore it with a fresh one-time password.", "tokendesk token restore QUERY", 12, blocked},
 		{"D30", "locked", "Too many wrong codes.", "Wait; it ends by itself. A touch of a key works meanwhile.", "It ends by itself; a temporary code helps meanwhile.", "tokendesk code temp ACCOUNT", 20, locked},
@@ -70,7 +70,7 @@ func recognise(e *Evidence) []Finding {
 		rank int
 	}
 	var all []ranked
-	held, known := e.held()
+	names := e.names()
 	for _, row := range catalogue() {
 		s := row.sign(e)
 		if s.evidence == "" && s.public == "" {
@@ -80,17 +80,18 @@ func recognise(e *Evidence) []Finding {
 		if f.Evidence == "" {
 			f.Evidence = s.public
 		}
-		if known {
-			f.Action = strings.Replace(f.Action, "QUERY", query(held.Token), 1)
+		if s.helper != "" {
+			f.Helper, f.Action = s.helper, s.action
 		}
-		if p := e.Subject.Person; p != nil {
-			f.Action = strings.Replace(f.Action, "ACCOUNT", p.Account, 1)
-		}
+		f.Action = names.Replace(f.Action)
 		rank := row.rank
 		if s.weak {
 			rank += 100
 		}
 		all = append(all, ranked{f, rank})
+	}
+	if last := catalogue()[27]; len(all) == 0 && e.Reason != "" && !e.Accepted { // D28
+		all = append(all, ranked{Finding{Code: last.code, Title: last.title, Cause: last.cause, Evidence: string(e.Reason), User: last.user, Helper: last.helper}, 0})
 	}
 	slices.SortStableFunc(all, func(a, b ranked) int { return a.rank - b.rank })
 	var out []Finding

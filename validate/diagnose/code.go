@@ -42,7 +42,7 @@ const (
 type Code struct {
 	Tried  int    // credentials with a secret
 	Layout string // the digits were found by another layout's digit row
-	Glued  bool   // the digits stand at the end of something else
+	Glued  bool   // the digits stand at the end of something else, or before it
 	Fits   []Fit  // best first
 }
 
@@ -58,8 +58,8 @@ type Fit struct {
 // readCode tries all hypotheses on all HOTP and TOTP credentials of the subject, in any state.
 func (d *Doctor) readCode(ctx context.Context, typed string, s Subject) (Code, error) {
 	var c Code
-	codes, rest := codesIn(typed)
-	if len(codes) == 0 && rest == "" {
+	codes, ends := codesIn(typed)
+	if len(codes) == 0 && len(ends) == 0 {
 		return c, nil
 	}
 	for _, h := range s.Held {
@@ -74,7 +74,7 @@ func (d *Doctor) readCode(ctx context.Context, typed string, s Subject) (Code, e
 			continue
 		}
 		c.Tried++
-		c.try(trial{h, secrets, d.Now()}, codes, rest)
+		c.try(trial{h, secrets, d.Now()}, codes, ends)
 		secrets.Destroy()
 	}
 	slices.SortStableFunc(c.Fits, func(a, b Fit) int { return a.rank() - b.rank() })
@@ -84,38 +84,58 @@ func (d *Doctor) readCode(ctx context.Context, typed string, s Subject) (Code, e
 // candidate is digits that a text may mean, and on which layouts.
 type candidate struct{ digits, layout string }
 
-// codesIn are the codes that a text may be; rest are the digits at the end of a text that is none.
-func codesIn(typed string) (codes []candidate, rest string) {
+// codesIn are the codes that a text may be; ends are the digits at its end and at its beginning, if there is more than a code.
+func codesIn(typed string) (codes []candidate, ends []end) {
 	clean, _ := modhex.Clean(typed[:min(len(typed), maxText)])
 	t := Text{Chars: len([]rune(clean))}
 	if only(clean, "0123456789") {
 		if t.isCode() {
 			codes = append(codes, candidate{digits: clean})
 		}
-		return codes, ""
-	}
-	if t.isCode() {
+	} else if t.isCode() {
 		for _, v := range modhex.DigitVariants(clean) {
 			codes = append(codes, candidate{v.Text, modhex.Names(v.Layouts)})
 		}
 	}
 	if n := len(clean) - len(strings.TrimRight(clean, "0123456789")); n >= oath.MinDigits {
-		rest = clean[len(clean)-n:]
+		ends = append(ends, end{clean[len(clean)-n:], false})
 	}
-	return codes, rest
+	if n := len(clean) - len(strings.TrimLeft(clean, "0123456789")); n >= oath.MinDigits {
+		ends = append(ends, end{clean[:n], true})
+	}
+	return codes, ends
+}
+
+// end is digits at one end of a text.
+type end struct {
+	digits string
+	first  bool // at its beginning
+}
+
+// code is the n outermost of them.
+func (e end) code(n int) string {
+	if e.first {
+		return e.digits[:n]
+	}
+	return e.digits[len(e.digits)-n:]
 }
 
 // try adds the best fit of a credential.
-func (c *Code) try(t trial, codes []candidate, rest string) {
+func (c *Code) try(t trial, codes []candidate, ends []end) {
 	for _, code := range codes {
 		if f, ok := t.fit(code.digits); ok {
 			c.Fits, c.Layout = append(c.Fits, f), code.layout
 			return
 		}
 	}
-	if n := t.h.Credential.Settings.Digits; rest != "" && len(rest) >= n {
-		if f, ok := t.fit(rest[len(rest)-n:]); ok && f.How == right { // not more: too much would fit
+	n := t.h.Credential.Settings.Digits
+	for _, e := range ends {
+		if len(e.digits) < n {
+			continue
+		}
+		if f, ok := t.fit(e.code(n)); ok && f.How == right { // not more: too much would fit
 			c.Fits, c.Glued = append(c.Fits, f), true
+			return
 		}
 	}
 }
@@ -200,7 +220,7 @@ func (t trial) totp(g oath.Generator, period time.Duration, code string) (Fit, b
 	for q := int64(1); q <= int64(zones); q++ {
 		for _, sign := range []int64{1, -1} {
 			for i := -int64(around); i <= around; i++ {
-				if f, ok := fit(expected+sign*q*int64(quarter/period)+i, zone); ok {
+				if f, ok := fit(expected+sign*int64(time.Duration(q)*quarter/period)+i, zone); ok {
 					return f, true
 				}
 			}
@@ -238,8 +258,20 @@ func (t trial) otherParams(code string) (Fit, bool) {
 // rank puts credentials that count before dead ones, and likely hypotheses before others.
 func (f Fit) rank() int {
 	n := slices.Index([]how{right, last, behind, ahead, off, zone, params}, f.How)
-	if f.Held.Credential.State == token.Revoked || f.Held.Token.State == token.Revoked {
+	if f.Held.revoked() {
 		n += 100
 	}
 	return n
+}
+
+// before undoes for a blocked token's code, which is spent without being accepted, what the check has done to its counter.
+func (c *Code) before(checked *validate.Checked) {
+	if checked == nil || checked.Credential == 0 || checked.Reason == validate.ReasonSame {
+		return
+	}
+	for i, f := range c.Fits {
+		if f.Held.Credential.ID == checked.Credential && (f.How == last || f.How == behind) {
+			c.Fits[i].How = right
+		}
+	}
 }

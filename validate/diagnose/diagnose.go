@@ -85,6 +85,11 @@ type Held struct {
 	Credential token.Credential // without secrets
 }
 
+// revoked reports whether the credential or its token is out of use for good.
+func (h Held) revoked() bool {
+	return h.Credential.State == token.Revoked || h.Token.State == token.Revoked
+}
+
 // Subject is a person or a token with everything of it.
 type Subject struct {
 	Person *token.Person // nil: nobody holds the token, or it is unknown

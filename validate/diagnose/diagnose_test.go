@@ -289,7 +289,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// FuzzDiagnose: no text makes the Doctor fail or repeat it, and what may be shown before a first factor is the same whether the store knows
+// FuzzDiagnose: no text makes the Doctor fail or repeat it, for one that was refused something is said, and what may be shown before a first factor is the same whether the store knows
 // anybody or not.
 func FuzzDiagnose(f *testing.F) {
 	w := newWorld()
@@ -305,6 +305,9 @@ func FuzzDiagnose(f *testing.F) {
 		}
 		if got, want := lines(diagnose.Public(list)), lines(diagnose.Public(diagnosed(t, &world{}, diagnose.Question{Text: text}))); got != want {
 			t.Fatalf("public findings tell of more than the text: %s and %s", got, want)
+		}
+		if len(diagnosed(t, w, diagnose.Question{Account: "anna", Text: text, Checked: refused(validate.ReasonMalformed)})) == 0 {
+			t.Fatal("it was refused, and nothing is said")
 		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -21,12 +23,12 @@ type Evidence struct {
 	Reason   validate.Reason // of the check; "": nothing was checked
 	Accepted bool
 	Status   string // what the client's side was told, or says of its request
-	InName   bool   // the account's name has the form of an OTP
+	InName   bool   // the account's name has the form of an OTP, or one is glued to it
 }
 
 // gather asks the store for all of it.
 func (d *Doctor) gather(ctx context.Context, q Question) (*Evidence, error) {
-	e := &Evidence{Now: d.Now(), Text: look(q.Text), Status: q.Status, InName: isModHex(q.Account) && len(q.Account) >= blockChars}
+	e := &Evidence{Now: d.Now(), Text: look(q.Text), Status: q.Status, InName: isModHex(q.Account) && len(q.Account) >= blockChars || glued(q.Account)}
 	var err error
 	if e.Health, err = d.Store.Health(ctx); err != nil {
 		return nil, fmt.Errorf("health: %w", err)
@@ -48,6 +50,7 @@ func (d *Doctor) gather(ctx context.Context, q Question) (*Evidence, error) {
 	}
 	if !e.OTP.Opened && !e.Accepted {
 		e.Code, err = d.readCode(ctx, q.Text, e.Subject)
+		e.Code.before(q.Checked)
 	}
 	return e, err
 }
@@ -90,6 +93,20 @@ func (e *Evidence) held() (Held, bool) {
 	return Held{}, false
 }
 
+// names puts what is known into actions.
+func (e *Evidence) names() *strings.Replacer {
+	var pairs []string
+	if h, ok := e.held(); ok {
+		pairs = append(pairs, "QUERY", query(h.Token), "SLOT", strconv.Itoa(int(h.Credential.Slot)))
+	} else if i := slices.IndexFunc(e.Subject.Held, func(h Held) bool { return h.Token.ID == e.Subject.Token }); i >= 0 {
+		pairs = append(pairs, "QUERY", query(e.Subject.Held[i].Token))
+	}
+	if p := e.Subject.Person; p != nil {
+		pairs = append(pairs, "ACCOUNT", shellWord(p.Account, "ACCOUNT"))
+	}
+	return strings.NewReplacer(pairs...)
+}
+
 // throttle is the subject's.
 func (e *Evidence) throttle() validate.Throttle {
 	return validate.Throttle{Failures: e.Subject.Failures, At: e.Subject.FailedAt}
@@ -112,7 +129,20 @@ func query(t token.Token) string {
 	case t.Serial != 0:
 		return t.Serial.String()
 	case t.Label != "":
-		return t.Label
+		return shellWord(t.Label, "QUERY")
 	}
 	return "QUERY"
+}
+
+// shellWord writes a name so that a shell takes it for one word and runs nothing of it: labels come from vendors' files. A name
+// that would be taken for a flag is not written.
+func shellWord(name, otherwise string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-"
+	switch {
+	case name == "" || name[0] == '-':
+		return otherwise
+	case strings.Trim(name, plain) == "":
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }

@@ -20,6 +20,8 @@ type OTP struct {
 	Held    Held   // the credential with its public ID; none: Held.Credential.ID is 0
 	Opened  bool   // CRC and private ID are right
 	Foreign bool   // the CRC is right, the private ID is not
+	Gone    bool   // the secrets of the credential were deleted: nobody can tell more
+	Tail    bool   // only its last otpChars characters are one of a known credential
 	Layout  string // it opened as typed on one of these; "": as typed, with US Dvorak among them
 	Row     validate.Row
 	Order   validate.Reason // what the counters say: ReasonAccepted, ReasonSame or ReasonOlder
@@ -28,7 +30,7 @@ type OTP struct {
 	// About the credential's token and the subject:
 	Mine    bool         // the subject holds the token, or it is the one
 	Live    token.Slot   // another slot of the same token whose Yubico OTP is accepted; 0: none
-	Instead *token.Token // another token of the holder that is active
+	Instead *token.Token // another token of its holder that is active
 }
 
 // known reports whether some credential has the public ID.
@@ -40,8 +42,22 @@ const factoryPrefix = "cc"
 // readOTP tries every reading of the text against every credential with its public ID, live ones first. The best is kept: what
 // opens, then what has the right CRC, then what is known.
 func (d *Doctor) readOTP(ctx context.Context, typed string, s Subject) (OTP, error) {
+	best, err := d.readOne(ctx, lastOTP(typed), s)
+	clean, _ := modhex.Clean(typed)
+	if err != nil || best.known() || len(clean) <= otpChars || !isModHex(clean) {
+		return best, err
+	}
+	tail, err := d.readOne(ctx, clean[len(clean)-otpChars:], s)
+	if err == nil && tail.known() {
+		tail.Tail = true
+		return tail, nil
+	}
+	return best, err
+}
+
+func (d *Doctor) readOne(ctx context.Context, typed string, s Subject) (OTP, error) {
 	var best OTP
-	readings := validate.LayoutReadings(lastOTP(typed))
+	readings := validate.LayoutReadings(typed)
 	if len(readings) == 0 {
 		return best, nil
 	}
@@ -85,6 +101,7 @@ func (d *Doctor) open(ctx context.Context, r validate.Reading, h Held) (OTP, err
 	o := OTP{Held: h, Row: validate.Row{Enabled: h.Credential.Enabled, State: h.Credential.State, Token: h.Token.State, Counters: h.Credential.Counters}}
 	secrets, err := d.Store.CredentialSecrets(ctx, h.Credential.ID)
 	if errors.Is(err, token.ErrNotFound) {
+		o.Gone = true
 		return o, nil
 	}
 	if err != nil {
@@ -93,6 +110,7 @@ func (d *Doctor) open(ctx context.Context, r validate.Reading, h Held) (OTP, err
 	defer secrets.Destroy()
 	cipher, err := yubiotp.NewCipher(secrets.Key, secrets.PrivateID)
 	if err != nil { // they were deleted
+		o.Gone = true
 		return o, nil
 	}
 	defer cipher.Destroy()
@@ -125,7 +143,8 @@ func (o *OTP) relate(s Subject, held []Held) {
 		if h.Token.ID == t.ID && c.ID != o.Held.Credential.ID && live && c.Slot != o.Held.Credential.Slot {
 			o.Live = c.Slot
 		}
-		if h.Token.ID != t.ID && c.Kind == token.YubicoOTP && live {
+		same := t.Holder == nil || h.Token.Holder != nil && h.Token.Holder.ID == t.Holder.ID
+		if h.Token.ID != t.ID && c.Kind == token.YubicoOTP && live && same {
 			instead := h.Token
 			o.Instead = &instead
 		}

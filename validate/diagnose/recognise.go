@@ -14,6 +14,8 @@ type sign struct {
 	evidence string // for staff
 	public   string // what may be shown before a first factor: a function of the text alone; "": nothing
 	weak     bool   // likelier causes come first
+	helper   string // instead of the row's helper and action; "": those
+	action   string
 }
 
 // both is evidence that anybody may see.
@@ -42,10 +44,15 @@ func missing(e *Evidence) sign {
 }
 
 func several(e *Evidence) sign {
-	if e.Text.OTPs < 2 {
-		return sign{}
+	switch {
+	case e.Text.OTPs >= 2:
+		return both(fmt.Sprintf("%d one-time passwords in one text", e.Text.OTPs))
+	case e.Text.TooLong:
+		return both(fmt.Sprintf("%d characters, a key types %d", e.Text.Chars, otpChars))
+	case e.OTP.Tail:
+		return sign{evidence: fmt.Sprintf("%d characters, of which the last %d are a one-time password", e.Text.Chars, otpChars)}
 	}
-	return both(fmt.Sprintf("%d one-time passwords in one text", e.Text.OTPs))
+	return sign{}
 }
 
 func upper(e *Evidence) sign {
@@ -125,7 +132,7 @@ func wrongField(e *Evidence) sign {
 	case e.Text.Glued:
 		return both("a one-time password is glued to something else")
 	case e.Code.Glued:
-		return sign{evidence: "the digits at the end are a code of " + nameOf(e.Code.Fits[0].Held.Token)}
+		return sign{evidence: "the digits at one end are a code of " + nameOf(e.Code.Fits[0].Held.Token)}
 	case e.InName:
 		return sign{evidence: "the user name has the form of a one-time password"}
 	}

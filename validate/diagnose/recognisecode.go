@@ -17,7 +17,7 @@ func otherEntry(e *Evidence) sign {
 	}
 	f, ok := e.fit(right, last, behind, ahead, off, zone)
 	proven := !f.Held.Credential.ProvenAt.IsZero()
-	dead := f.Held.Credential.State == token.Revoked || f.Held.Token.State == token.Revoked
+	dead := f.Held.revoked()
 	if !ok || f.Held.Token.State.Blocked() || !(dead && proven) && !(e.other(f) && !dead && f.Held.Credential.State != token.Pending) {
 		return sign{}
 	}
@@ -79,7 +79,7 @@ func parameters(e *Evidence) sign {
 
 func expiredSetup(e *Evidence) sign {
 	f, ok := e.fit(right, last, behind, ahead, off, zone, params)
-	dead := f.Held.Credential.State == token.Revoked || f.Held.Token.State == token.Revoked
+	dead := f.Held.revoked()
 	if !ok || !dead || !f.Held.Credential.ProvenAt.IsZero() {
 		return sign{}
 	}
@@ -92,22 +92,34 @@ func nothingFits(e *Evidence) sign {
 		return sign{}
 	case e.Code.Tried > 0:
 		return sign{evidence: fmt.Sprintf("%d credentials tried, in wide windows and with other parameters", e.Code.Tried), weak: true}
+	case e.Reason == validate.ReasonNobody || e.Text.Digits && e.Text.isCode() && !e.Subject.Known():
+		return sign{evidence: "no person or token was named, or none has that name", weak: true,
+			helper: "Ask for the account, or for the number on the token.", action: "tokendesk person list"}
 	case e.Text.Digits && e.Text.isCode() && !e.has(token.YubicoOTP):
-		return sign{evidence: "there is no credential that it could be of", weak: true}
+		return sign{evidence: "there is no credential that it could be of", weak: true, helper: "See which tokens the person has.", action: "tokendesk person show ACCOUNT"}
+	case e.Text.Spoken && e.Reason == validate.ReasonWrong:
+		return sign{evidence: "no temporary or recovery code of theirs is that one", weak: true, helper: "Have it read out letter by letter, or give a new one.", action: "tokendesk code temp ACCOUNT"}
 	case e.Reason == validate.ReasonNotAllowed || e.Reason == validate.ReasonBudget:
-	case e.OTP.Opened && e.OTP.Row.Enabled && e.OTP.Order == validate.ReasonAccepted && e.Reason != "":
-		return sign{evidence: "nothing speaks against it now", weak: true}
+	case e.OTP.Opened && e.OTP.Row.Enabled && e.OTP.Order == validate.ReasonAccepted && e.Reason != "" && !e.OTP.Tail:
+		return sign{evidence: "nothing speaks against it now", weak: true, helper: "Have the key touched again."}
 	}
 	return sign{}
 }
 
+// locked does not hold for the short delay that a wrong code just began: it is what comes of the cause.
 func locked(e *Evidence) sign {
 	t := e.throttle()
-	ok, until := t.Permits(e.Now)
-	if ok || e.OTP.known() || e.Accepted || !e.Text.isCode() {
-		return sign{}
+	permitted, until := t.Permits(e.Now)
+	stopped := e.Reason == validate.ReasonLocked || e.Reason == validate.ReasonThrottled
+	switch {
+	case e.OTP.known() || e.Accepted || !e.Text.isCode():
+	case permitted && stopped: // it has ended since
+		return sign{evidence: string(e.Reason)}
+	case permitted || e.Reason != "" && !stopped && !t.Locked(e.Now):
+	default:
+		return sign{evidence: fmt.Sprintf("%d wrong codes in a row; the next counts from %s on", t.Failures, when(until)), weak: e.Reason != "" && !stopped}
 	}
-	return sign{evidence: fmt.Sprintf("%d wrong codes in a row; the next counts from %s on", t.Failures, when(until))}
+	return sign{}
 }
 
 func validity(e *Evidence) sign {

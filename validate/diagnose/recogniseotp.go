@@ -10,7 +10,7 @@ import (
 // The recognisers of Yubico OTPs and of tokens.
 
 func unknownID(e *Evidence) sign {
-	if !e.OTP.Parsed || e.OTP.known() || e.Text.OTPs > 1 {
+	if !e.OTP.Parsed || e.OTP.known() || e.Text.OTPs > 1 || e.Text.TooLong {
 		return sign{}
 	}
 	return sign{evidence: "no credential has this public ID", weak: e.Text.Chars != otpChars}
@@ -68,10 +68,15 @@ func replaced(e *Evidence) sign {
 }
 
 func undecryptable(e *Evidence) sign {
-	if !e.OTP.known() || e.OTP.Opened || e.OTP.Foreign {
+	h := e.OTP.Held
+	if !e.OTP.known() || e.OTP.Opened || e.OTP.Foreign || e.OTP.Gone && h.revoked() {
 		return sign{}
 	}
-	return sign{evidence: nameOf(e.OTP.Held.Token) + " has this public ID, but the rest does not decrypt with its key"}
+	s := sign{evidence: nameOf(h.Token) + " has this public ID, but the rest does not decrypt with its key"}
+	if h.Token.Serial == 0 || h.Credential.Slot == 0 { // nobody can write it by that
+		s.helper, s.action = "Programmed again elsewhere, or a character was changed.", "tokendesk token show QUERY"
+	}
+	return s
 }
 
 func foreign(e *Evidence) sign {
@@ -104,9 +109,11 @@ func older(e *Evidence) sign {
 func blocked(e *Evidence) sign {
 	h, ok := e.held()
 	t := h.Token
-	if !ok || e.OTP.known() && !e.OTP.Opened {
+	if !ok || e.OTP.known() && !e.OTP.Opened && !e.OTP.Gone {
 		return sign{}
 	}
+	opened := e.OTP.known()
+	gone := sign{helper: "Revoked for good: it is not restored. Give another one.", action: "tokendesk token show QUERY"}
 	switch {
 	case t.State.Blocked():
 		text := fmt.Sprintf("%s is %s (%s) since %s", nameOf(t), t.State, t.Reason, when(t.BlockedAt))
@@ -114,12 +121,12 @@ func blocked(e *Evidence) sign {
 			text += ", until " + when(t.Until)
 		}
 		return sign{evidence: text}
-	case e.OTP.Opened && t.State == token.Revoked:
-		return sign{evidence: nameOf(t) + " was revoked", weak: e.OTP.Instead != nil}
-	case e.OTP.Opened && h.Credential.State == token.Revoked && e.OTP.Live == 0:
-		return sign{evidence: "its credential on " + nameOf(t) + " was revoked"}
+	case opened && t.State == token.Revoked:
+		gone.evidence, gone.weak = nameOf(t)+" was revoked", e.OTP.Instead != nil
+	case opened && h.Credential.State == token.Revoked && e.OTP.Live == 0:
+		gone.evidence = "its credential on " + nameOf(t) + " was revoked"
 	}
-	return sign{}
+	return gone
 }
 
 func notProven(e *Evidence) sign {

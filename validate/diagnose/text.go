@@ -28,6 +28,7 @@ type Text struct {
 	Upper     bool     // ModHex, with a capital letter
 	Digits    bool     // nothing but digits
 	OTPs      int      // whole OTPs of the usual length, one after the other, and nothing else
+	TooLong   bool     // ModHex, longer than one OTP of the usual length, and no one OTP of another nor several whole ones
 	Glued     bool     // an OTP of the usual length after or before something else
 	Layouts   string   // of an OTP's length, not ModHex, but what it may have become on these layouts
 	Unclear   bool     // on which nobody can tell what it was
@@ -50,6 +51,7 @@ func look(typed string) Text {
 	if t.ModHex && t.Chars >= 2*otpChars && t.Chars%otpChars == 0 {
 		t.OTPs = t.Chars / otpChars
 	}
+	t.TooLong = t.ModHex && t.OTPs == 0 && t.Chars > otpChars && (t.Chars > maxChars || t.Chars%2 == 1)
 	t.Glued = glued(clean)
 	if !t.ModHex && !t.Digits && t.Chars >= blockChars && t.Chars <= maxChars {
 		t.Layouts, t.Unclear = layouts(typed, clean)
@@ -58,6 +60,9 @@ func look(typed string) Text {
 		t.DigitRows = modhex.Names(first(modhex.DigitVariants(clean)))
 	}
 	t.Spoken = isSpoken(typed)
+	if t.Spoken || t.Digits && t.isCode() && strings.ReplaceAll(strings.Trim(typed, validate.Space), " ", "") == clean { // as people type them
+		t.Changes = nil
+	}
 	return t
 }
 

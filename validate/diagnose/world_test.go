@@ -22,6 +22,7 @@ type world struct {
 	held     []diagnose.Held
 	secrets  map[token.CredentialID]token.Secrets
 	failures map[string]int
+	failedAt time.Time // zero: a minute ago
 	health   diagnose.Health
 	kept     map[string]diagnose.Attempt
 }
@@ -47,6 +48,9 @@ func (w *world) Subject(_ context.Context, account, serial string) (diagnose.Sub
 	}
 	if s.Failures = w.failures[account]; s.Failures > 0 {
 		s.FailedAt = now.Add(-time.Minute)
+		if !w.failedAt.IsZero() {
+			s.FailedAt = w.failedAt
+		}
 	}
 	return s, nil
 }
