@@ -20,7 +20,9 @@ func (d *Desk) Confirm(ctx context.Context, query string, codes []string, name s
 	if err := allowed("verify", t, token.Prove); err != nil {
 		return t, "", err
 	}
-	e, proof, err := d.prove(ctx, t, codes, confirming)
+	p := confirming
+	p.measure = t.State == token.Pending // the clock of one that is in use is learned in small steps, or measured by a resync
+	e, proof, err := d.prove(ctx, t, codes, p)
 	if err != nil || proof != Proven {
 		return t, proof, err
 	}

@@ -60,6 +60,17 @@ func testConfirm(t *testing.T, s *lifeSuite) {
 	if _, proof, err := s.here.Confirm(t.Context(), label, []string{code}, ""); err != nil || proof != desk.NotNewer {
 		t.Errorf("the same code: %s, %v", proof, err)
 	}
+	drift := s.credential(t, label).Counters.Clock.Drift
+	for n := range 5 { // a code that is held back by one step more each time
+		s.pass(time.Minute)
+		if _, _, err := s.here.Confirm(t.Context(), label, []string{shows(-time.Duration(n+1) * 30 * time.Second)}, ""); err != nil && !isLocked(err) {
+			t.Error(err)
+		}
+	}
+	if now := s.credential(t, label).Counters.Clock.Drift; now < drift-1 {
+		t.Errorf("proofs of an active app moved its clock from %d to %d", drift, now)
+	}
+	s.pass(time.Hour)
 	s.box(t, totpToken("T1", 1))
 	if _, _, err := s.here.Confirm(t.Context(), "T1", []string{s.shows(t, totpToken("T1", 1), 0)}, ""); !isTransition(err) {
 		t.Errorf("in stock: %v", err)
