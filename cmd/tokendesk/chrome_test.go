@@ -54,7 +54,9 @@ func chromiumPath(t *testing.T) string {
 func (r *rig) newChrome(t *testing.T) *chrome {
 	t.Helper()
 	path := chromiumPath(t)
-	server := httptest.NewServer((&app{env: &r.env, store: r.dataDir}).handler(r.open(), slog.New(slog.NewTextHandler(io.Discard, nil)), nil, false))
+	h, wait := (&app{env: &r.env, store: r.dataDir}).handler(r.open(), slog.New(slog.NewTextHandler(io.Discard, nil)), nil, false)
+	t.Cleanup(wait)
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1200, 900))
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)

@@ -12,8 +12,9 @@ import (
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
-// handler is everything that serve answers; limit is nil for none, layouts is the Verifier's.
-func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layouts bool) http.Handler {
+// handler is everything that serve answers; limit is nil for none, layouts is the Verifier's. What is left to do after answers is done
+// when wait returns.
+func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layouts bool) (h http.Handler, wait func()) {
 	verifier, d, doctor := validate.New(st, a.now), a.desk(st), &diagnose.Doctor{Store: st, Now: a.now}
 	verifier.Layouts = layouts
 	yubico := &wsapi.Handler{Verifier: verifier, Clients: st, Now: a.now, Log: log}
@@ -37,5 +38,8 @@ func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layout
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = io.WriteString(w, "ok\n")
 	})
-	return mux
+	return mux, func() {
+		yubico.Wait()
+		json.Wait()
+	}
 }

@@ -95,7 +95,9 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 		a.listening(l.Addr())
 	}
 	defer a.sweeping(ctx, a.desk(st).Sweep, log)()
-	s := newServer(a.handler(st, log, newLimiter(o.limit, a.now), o.layouts))
+	h, wait := a.handler(st, log, newLimiter(o.limit, a.now), o.layouts)
+	defer wait()
+	s := newServer(h)
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	return serveUntil(ctx, s, l, log)
 }

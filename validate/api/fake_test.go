@@ -324,6 +324,9 @@ func do(h http.Handler, req *http.Request, who string) *httptest.ResponseRecorde
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, req)
+	if l, ok := h.(interface{ Wait() }); ok { // with what is left to do after the answer
+		l.Wait()
+	}
 	return w
 }
 

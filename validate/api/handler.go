@@ -47,6 +47,7 @@ type Handler struct {
 	mux     *http.ServeMux
 	wrong   wrongs
 	guesses guesses
+	later   validate.Later
 }
 
 // Config is what a Handler works with. All but Log, Limit and Settle must be set.
@@ -113,17 +114,24 @@ func (h *Handler) serve(r route) http.HandlerFunc {
 		c := &call{Handler: h, w: w, r: req, ctx: ctx, start: h.Now(), source: source(req.RemoteAddr)}
 		answer, err := c.run(r)
 		status, code := c.answer(r, answer, err)
-		if c.after != nil {
-			_ = http.NewResponseController(w).Flush() // the client must not feel what follows
-			later, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), patience)
+		if c.after == nil {
+			c.log(r, status, code, err)
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		h.later.Do(func() { // neither the client nor its next request on the connection must feel what follows
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), patience)
 			defer cancel()
-			if err := c.after(later); err != nil {
+			if err := c.after(ctx); err != nil {
 				c.failed = err
 			}
-		}
-		c.log(r, status, code, err)
+			c.log(r, status, code, err)
+		})
 	}
 }
+
+// Wait returns when all is done that was left to do after answers: after the server was shut down, before the store is closed.
+func (h *Handler) Wait() { h.later.Wait() }
 
 // run does what the route is for, if the caller may.
 func (c *call) run(r route) (any, error) {

@@ -65,7 +65,8 @@ func TestKeptUnderItsCode(t *testing.T) {
 	}
 }
 
-// TestAnswerBeforeCause: the answer is there before the cause is looked for, and shutting down waits until it is kept.
+// TestAnswerBeforeCause: the answer is there before the cause is looked for, and so is the next one on the connection; Wait waits until
+// it is kept.
 func TestAnswerBeforeCause(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -80,7 +81,8 @@ func TestAnswerBeforeCause(t *testing.T) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", basic(newerKey))
-	res, err := http.DefaultClient.Do(req)
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	res, err := client.Do(req)
 	if err != nil {
 		close(s.doctor.wait)
 		t.Fatal(err)
@@ -90,8 +92,21 @@ func TestAnswerBeforeCause(t *testing.T) {
 		t.Fatalf("%+v, %v", a, err)
 	}
 	_ = res.Body.Close()
+	next, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err = client.Do(next); err != nil {
+		close(s.doctor.wait)
+		t.Fatalf("the next request is held up: %v", err)
+	}
+	_ = res.Body.Close()
 	down := make(chan error, 1)
-	go func() { down <- server.Config.Shutdown(t.Context()) }()
+	go func() {
+		err := server.Config.Shutdown(t.Context())
+		s.Wait()
+		down <- err
+	}()
 	select {
 	case err := <-down:
 		t.Fatalf("did not wait: %v", err)

@@ -43,7 +43,12 @@ type Handler struct {
 	Allow1x  bool         // also answer versions 1.0 and 1.1, whose answers are bound to no OTP
 	// Limit reports whether a proven client asks too often; nil: never.
 	Limit func(c validate.Client, source string) bool
+
+	later validate.Later
 }
+
+// Wait returns when everything is noted that was answered: after the server was shut down, before the store is closed.
+func (h *Handler) Wait() { h.later.Wait() }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +62,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use GET or POST", http.StatusMethodNotAllowed)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
+	whole := context.WithoutCancel(r.Context())
+	ctx, cancel := context.WithTimeout(whole, patience)
 	defer cancel()
 	e := event{start: h.Now(), source: source(r.RemoteAddr)}
 	text, read := paramText(r)
@@ -65,9 +71,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.request.broken = e.request.broken || !read
 	a := h.answer(ctx, &e)
 	a.write(w)
-	_ = http.NewResponseController(w).Flush() // the client must not feel the note
-	e.noteErr = h.Verifier.Note(ctx, e.result)
-	h.log(ctx, &e, a.status)
+	_ = http.NewResponseController(w).Flush()
+	h.later.Do(func() { // neither the client nor its next request on the connection must feel the note
+		ctx, cancel := context.WithTimeout(whole, patience)
+		defer cancel()
+		e.noteErr = h.Verifier.Note(ctx, e.result)
+		h.log(ctx, &e, a.status)
+	})
 }
 
 // version reads the path. Source: reference validation-protocol.md §1.

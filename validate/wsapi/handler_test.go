@@ -7,7 +7,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
@@ -28,6 +30,7 @@ func TestLog(t *testing.T) {
 		target := "/wsapi/2.0/verify?" + fill(t, r.query)
 		s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, target, nil))
 	}
+	s.handler.Wait()
 	log := s.log.String()
 	if lines := strings.Count(log, "\n"); lines != n {
 		t.Errorf("%d events for %d requests", lines, n)
@@ -69,6 +72,7 @@ func TestLogEvent(t *testing.T) {
 				tc.setup(s)
 			}
 			s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce="+nonce+"&otp="+tc.otp, nil))
+			s.handler.Wait()
 			got := make(map[string]any)
 			if err := json.Unmarshal([]byte(s.log.String()), &got); err != nil {
 				t.Fatal(err)
@@ -91,6 +95,7 @@ func TestLogDeadStore(t *testing.T) {
 	s := newSite(t)
 	s.faults.client = errors.New("disk on fire")
 	s.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce=short", nil))
+	s.handler.Wait()
 	if log := s.log.String(); !strings.Contains(log, "disk on fire") || !strings.Contains(log, "ERROR") {
 		t.Error(log)
 	}
@@ -107,7 +112,41 @@ func TestNoteAfterAnswer(t *testing.T) {
 		}
 	}
 	s.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce="+nonce+"&otp="+flip(press(t, 1, 0)), nil))
+	s.handler.Wait()
 	if e := s.store.Events(); len(e) != 1 || e[0].Result != bad || e[0].Reason != validate.ReasonCRC {
+		t.Errorf("events %+v", e)
+	}
+}
+
+// TestNoteHoldsUpNothing: while a refusal is noted, the next request on the same connection is answered. Otherwise its time would tell
+// which public IDs are known. Nothing is lost when the server goes down meanwhile.
+func TestNoteHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	hold := make(chan struct{})
+	s.faults.noting = func() { <-hold }
+	server := httptest.NewServer(s.handler)
+	release := sync.OnceFunc(func() { close(hold) })
+	defer func() {
+		release()
+		server.Close()
+	}()
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 10 * time.Second}
+	for _, otp := range []string{flip(press(t, 1, 0)), "cccccccccccc" + press(t, 1, 0)[12:]} {
+		resp, err := client.Get(server.URL + "/wsapi/2.0/verify?id=1&nonce=" + nonce + "&otp=" + otp)
+		if err != nil {
+			t.Fatal("held up")
+		}
+		if got := read(t, resp); got.value["status"] != bad {
+			t.Errorf("%v", got.value)
+		}
+	}
+	if err := server.Config.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	s.handler.Wait()
+	if e := s.store.Events(); len(e) != 1 {
 		t.Errorf("events %+v", e)
 	}
 }
@@ -120,6 +159,7 @@ func TestSource(t *testing.T) {
 		req := httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce="+nonce+"&otp="+press(t, 1, 0), nil)
 		req.RemoteAddr = remote
 		s.handler.ServeHTTP(httptest.NewRecorder(), req)
+		s.handler.Wait()
 		if e := s.store.Events(); len(e) != 1 || e[0].Source != want || e[0].Client != 1 {
 			t.Errorf("%s: %+v", remote, e)
 		}
