@@ -62,7 +62,7 @@ func TestConsole(t *testing.T) {
 	c := r.newChrome(t)
 	s := &server{address: strings.TrimPrefix(c.url, "http://")}
 	c.open("/console/tokens/1")
-	if c.path() != "/console/login" {
+	if !strings.HasPrefix(c.path(), "/console/login?to=") {
 		t.Fatalf("without a session: %s", c.path())
 	}
 	c.send(chromedp.SendKeys("#token", "td_wrong\r"))
@@ -102,15 +102,33 @@ func TestConsole(t *testing.T) {
 	if got := p.verify(s, r.typed(2)); got != "accepted" {
 		t.Errorf("after the undo: %s", got)
 	}
+	c.narrow(tokenPath, "/console/persons/ada", "/console/search?q=mueller", tokenPath+"/block")
 	if c.send(chromedp.Click(`form[action="/console/logout"] button`)); c.path() != "/console/login?said=out" {
 		t.Errorf("log out: %s", c.path())
 	}
 	c.open(tokenPath)
-	if c.path() != "/console/login" {
+	if !strings.HasPrefix(c.path(), "/console/login?to=") {
 		t.Errorf("after the log-out: %s", c.path())
 	}
 	c.quiet()
 	r.must("audit", "verify")
+}
+
+// narrow looks at pages on a telephone: none is wider than its screen, and nothing sticks out of its box.
+func (c *chrome) narrow(paths ...string) {
+	c.t.Helper()
+	c.do(chromedp.EmulateViewport(360, 740))
+	for _, p := range paths {
+		c.open(p)
+		if w := value[int](c, `document.documentElement.scrollWidth`); w > 360 {
+			c.t.Errorf("%s is %d pixels wide", p, w)
+		}
+		out := value[string](c, `[...document.querySelectorAll("dd, dd *")].filter(e =>
+			e.getBoundingClientRect().right > e.closest(".card").getBoundingClientRect().right).map(e => e.innerText).join()`)
+		if out != "" {
+			c.t.Errorf("%s: %q sticks out", p, out)
+		}
+	}
 }
 
 // lose presses the red button on the page of ada's token.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -32,7 +33,9 @@ type blockPage struct {
 
 // askBlock names what is about to be blocked.
 func (v *visit) askBlock() error {
-	return v.blockPage(http.StatusOK, desk.Block{Reason: token.ReasonLost}, "", "")
+	form := v.r.PostForm // of before a log-in
+	b := desk.Block{Reason: cmp.Or(token.Reason(form.Get("reason")), token.ReasonLost), Note: form.Get("note")}
+	return v.blockPage(http.StatusOK, b, form.Get("until"), "")
 }
 
 func (v *visit) blockPage(status int, b desk.Block, until, problem string) error {

@@ -3,10 +3,25 @@ package console
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 )
+
+// loginPage asks for an API token, and holds what is to be shown afterwards.
+type loginPage struct {
+	page
+	To   string // an address of ours; "": the search
+	Kept []keptField
+}
+
+// keptField is text of a form that came without a session.
+type keptField struct{ Name, Value string }
+
+// keptNames are the fields that are shown again after log-in: all that the forms have, but what is a code.
+var keptNames = []string{"q", "who", "reason", "note", "until", "valid", "uses", "client"}
 
 // showLogin is the only page of the console for somebody who is not logged in.
 func (v *visit) showLogin() error {
@@ -15,9 +30,51 @@ func (v *visit) showLogin() error {
 }
 
 func (v *visit) loginPage(status int, problem string) {
-	p := v.page("Log in")
+	p := loginPage{page: v.page("Log in"), To: v.wayBack(), Kept: v.kept()}
 	p.Narrow, p.Problem = true, problem
 	v.render(status, "login", p)
+}
+
+// wayBack is the address that the visitor was at before the log-in; "" for none of ours.
+func (v *visit) wayBack() string {
+	to := v.r.PostForm.Get("to")
+	if to == "" {
+		to = v.r.URL.Query().Get("to")
+	}
+	if _, err := url.Parse(to); err != nil || !strings.HasPrefix(to, "/console/") {
+		return ""
+	}
+	return to
+}
+
+// kept are the fields of the form that may be shown again. What was searched for may be a code, by its form.
+func (v *visit) kept() (out []keptField) {
+	for _, name := range keptNames {
+		text := v.r.PostForm.Get(name)
+		if text != "" && (name != "q" && name != "who" || !secretLike(strings.TrimSpace(text))) {
+			out = append(out, keptField{name, text})
+		}
+	}
+	return out
+}
+
+// askLogIn asks somebody who has no session, or not any more. What was read comes back after the log-in; of what was sent, the
+// form, as it was filled in: it was not done, and that is said.
+func (v *visit) askLogIn(rt route) {
+	form, sent := strings.CutPrefix(rt.pattern, "POST ")
+	if !sent {
+		to := ""
+		if path := v.r.URL.EscapedPath(); strings.HasPrefix(rt.pattern, "GET ") && path != "/console/" {
+			to = "?" + url.Values{"to": {path}}.Encode()
+		}
+		v.goTo("/console/login" + to)
+		return
+	}
+	v.r.PostForm.Del("to")
+	if slices.ContainsFunc(routes(), func(r route) bool { return r.pattern == "GET "+form }) {
+		v.r.PostForm.Set("to", v.r.URL.EscapedPath())
+	}
+	v.loginPage(http.StatusUnauthorized, "You were logged out meanwhile: nothing was done. Log in to go on.")
 }
 
 // logIn exchanges an API token for a session. Whatever is wrong with the token, the answer is the same.
@@ -35,9 +92,28 @@ func (v *visit) logIn() error {
 		return err
 	}
 	defer s.Value.Destroy()
-	setCookie(v.w, v.r, string(s.Value.Reveal()))
-	v.goTo("/console/")
+	value, to := string(s.Value.Reveal()), v.wayBack()
+	setCookie(v.w, v.r, value)
+	switch {
+	case to == "":
+		v.goTo("/console/")
+	case len(v.kept()) == 0:
+		v.goTo(to)
+	default:
+		v.showAgain(to, value)
+	}
 	return nil
+}
+
+// showAgain answers with a form as it was filled in: as a GET of it would, which finds the fields in PostForm.
+func (v *visit) showAgain(to, session string) {
+	r := v.r.Clone(v.ctx)
+	r.PostForm.Del("token")
+	r.Method = http.MethodGet
+	r.URL, _ = url.Parse(to) // wayBack knows that it can be
+	r.Header.Set("Cookie", cookieName(r)+"="+session)
+	v.status = http.StatusOK
+	v.mux.ServeHTTP(v.w, r)
 }
 
 // logOut ends the session here and in the browser.

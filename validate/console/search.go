@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -55,7 +56,7 @@ func (v *visit) search() error {
 
 // searchAgain is the list at its address.
 func (v *visit) searchAgain() error {
-	q := strings.TrimSpace(v.r.URL.Query().Get("q"))
+	q := strings.TrimSpace(cmp.Or(v.r.PostForm.Get("q"), v.r.URL.Query().Get("q"))) // typed before a log-in, or in the address
 	switch {
 	case q == "":
 		v.goTo("/console/")

@@ -97,6 +97,9 @@ func TestLostAndUndone(t *testing.T) {
 	if strings.Contains(b.get("/console/tokens/1").body, "Undo the block") {
 		t.Error("an undo is offered that is not possible")
 	}
+	if a := b.post("/console/tokens/1/block", "reason", "lost"); a.path != "/console/tokens/1/blocked" || !strings.Contains(a.body, "Blocked here") {
+		t.Errorf("a second click: %s %d", a.path, a.status)
+	}
 	if a := b.get("/console/tokens/1/block"); a.status != http.StatusConflict {
 		t.Errorf("the question for a lost token: %d", a.status)
 	}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -67,7 +68,11 @@ func validity(value string, now time.Time) time.Duration {
 
 // askTemp is the form.
 func (v *visit) askTemp() error {
-	return v.tempPage(http.StatusOK, desk.TempCode{Uses: desk.DefaultTempUses}, tonight, "")
+	form := v.r.PostForm                                      // of before a log-in
+	uses, _ := strconv.Atoi(form.Get("uses"))                 // 0 for none
+	client, _ := strconv.ParseInt(form.Get("client"), 10, 64) // 0 for none
+	c := desk.TempCode{Uses: cmp.Or(uses, desk.DefaultTempUses), Client: client, Note: form.Get("note")}
+	return v.tempPage(http.StatusOK, c, cmp.Or(form.Get("valid"), tonight), "")
 }
 
 func (v *visit) tempPage(status int, c desk.TempCode, valid, problem string) error {

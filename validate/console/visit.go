@@ -135,7 +135,7 @@ func (v *visit) refuse(rt route, err error) {
 		return
 	}
 	if r == errLoggedOut {
-		v.goTo("/console/login")
+		v.askLogIn(rt)
 		return
 	}
 	v.render(r.status, "error", struct {
