@@ -110,6 +110,7 @@ type diagnoseRequest struct {
 	Text    string `json:"text"`         // as typed,
 	Person  string `json:"person"`       // for nobody in particular, an account
 	Serial  string `json:"serial"`       // or a serial or label
+	Status  string `json:"status"`       // what a relying server was answered: "BAD_SIGNATURE"; without Text, nothing was typed
 }
 
 type diagnoseAnswer struct {
@@ -127,7 +128,7 @@ func (c *call) diagnose() (any, error) {
 		return nil, errPersonSerial
 	}
 	if q.Support != "" {
-		if q.Text+q.Person+q.Serial != "" {
+		if q.Text+q.Person+q.Serial+q.Status != "" {
 			return nil, errBody
 		}
 		a, err := c.attempt(q.Support)
@@ -139,7 +140,7 @@ func (c *call) diagnose() (any, error) {
 	if err := c.guess(q); err != nil {
 		return nil, err
 	}
-	list, err := c.Doctor.Diagnose(c.ctx, diagnose.Question{Account: q.Person, Serial: q.Serial, Text: q.Text})
+	list, err := c.Doctor.Diagnose(c.ctx, diagnose.Question{Account: q.Person, Serial: q.Serial, Text: q.Text, Status: q.Status})
 	return diagnoseAnswer{Findings: findings(list)}, err
 }
 

@@ -73,3 +73,18 @@ func TestDiagnosisIsNoOracle(t *testing.T) {
 		t.Errorf("an hour later: %d", got)
 	}
 }
+
+// TestDiagnoseStatus: what a relying server was answered is explained, also where nothing was typed.
+func TestDiagnoseStatus(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	for body, want := range map[string]string{
+		`{"status":"BAD_SIGNATURE"}`: `"D34"`, `{"status":"BACKEND_ERROR","text":"` + strings.Repeat("c", 44) + `"}`: `"D35"`,
+		`{"support_code":"22222222","status":"OK"}`: `"bad_body"`,
+	} {
+		got := ask(h.servers[0], "POST", "/api/v1/diagnose", h.staff["auditor"], body).Body.String()
+		if !strings.Contains(got, want) || strings.Contains(got, `"D01"`) {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+}
