@@ -61,11 +61,11 @@ func (t *tx) replace(ctx context.Context, h desk.Handing, by token.Token) error 
 	if old.ID == by.ID || old.Holder == nil || old.Holder.ID != h.To {
 		return token.ErrConflict
 	}
-	return t.revoke(ctx, old, "token.replaced", "")
+	return t.revoke(ctx, old, "token.replaced", detailOf(old))
 }
 
 // revoke ends a token and all on it, and the open writes of its slots: whatever they left on the key is dead.
-func (t *tx) revoke(ctx context.Context, k token.Token, action, note string) error {
+func (t *tx) revoke(ctx context.Context, k token.Token, action string, detail tokenDetail) error {
 	next, err := k.State.Next(token.Revoke)
 	if err != nil {
 		return err
@@ -89,8 +89,7 @@ func (t *tx) revoke(ctx context.Context, k token.Token, action, note string) err
 	if err := t.revokeCredentials(k.ID); err != nil {
 		return err
 	}
-	detail := detailOf(k)
-	detail.To, detail.Note = next, note
+	detail.To = next
 	if k.Holder != nil && k.State != token.Pending { // which proved nothing yet
 		if detail.Browsers, err = t.dropBrowsers(k.Holder.ID, 0); err != nil {
 			return err
@@ -113,7 +112,11 @@ func (t *tx) revokeCredentials(id token.ID) error {
 
 // Retire implements desk.Life.
 func (s *Store) Retire(ctx context.Context, id token.ID, note string) error {
-	_, err := s.live(ctx, id, func(tx *tx, k token.Token) error { return tx.revoke(ctx, k, "token.retire", note) })
+	_, err := s.live(ctx, id, func(tx *tx, k token.Token) error {
+		detail := detailOf(k)
+		detail.Note = note
+		return tx.revoke(ctx, k, "token.retire", detail)
+	})
 	return err
 }
 
@@ -130,17 +133,18 @@ func (s *Store) Return(ctx context.Context, id token.ID, note string, e desk.Evi
 		if err := tx.spendProof(ctx, k, e); err != nil {
 			return err
 		}
+		detail := detailOf(k).proved(e)
+		detail.Note = note
 		if k.Model == token.App {
-			return tx.revoke(ctx, k, "token.return", note)
+			return tx.revoke(ctx, k, "token.return", detail)
 		}
 		if err := tx.firstProof(e.Credential); err != nil {
 			return err
 		}
-		detail := detailOf(k).proved(e)
 		if detail.Pushed, err = tx.unwant(id, 0); err != nil { // it must not stay valid for its former holder anywhere
 			return err
 		}
-		detail.To, detail.Note = next, note
+		detail.To = next
 		return tx.takeBack(k, next, "token.return", detail)
 	})
 }

@@ -141,8 +141,10 @@ func (s *Store) Undo(ctx context.Context, id token.ID) error {
 		if _, err := k.State.Next(token.Undo); err != nil {
 			return err
 		}
-		if cause, err := tx.noUndo(k); err != nil || cause != "" {
-			return errors.Join(err, &desk.UndoError{Cause: cause})
+		if cause, err := tx.noUndo(k); err != nil {
+			return err
+		} else if cause != "" {
+			return &desk.UndoError{Cause: cause}
 		}
 		if err := tx.unblock(k, k.BlockedFrom); err != nil {
 			return err

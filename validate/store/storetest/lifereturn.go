@@ -3,6 +3,8 @@ package storetest
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,8 +56,13 @@ func testReturn(t *testing.T, s *lifeSuite) {
 	if k, proof, err := s.here.Return(t.Context(), label, []string{shows(0)}, ""); err != nil || proof != desk.Proven || k.State != token.Revoked {
 		t.Errorf("an app: %s, %s, %v", k.State, proof, err)
 	}
-	if c := s.credential(t, label); c.State != token.Revoked || c.Enabled {
+	c := s.credential(t, label)
+	if c.State != token.Revoked || c.Enabled {
 		t.Errorf("%+v", c)
+	}
+	by := fmt.Sprintf(`"credential":%d`, c.ID) // by which it was known, as for any other token
+	if list, err := s.there.History(t.Context(), label, 1); err != nil || list[0].Action != "token.return" || !strings.Contains(list[0].Detail, by) {
+		t.Errorf("%+v, %v; want %s", list, err, by)
 	}
 }
 
