@@ -54,7 +54,7 @@ func chromiumPath(t *testing.T) string {
 func (r *rig) newChrome(t *testing.T) *chrome {
 	t.Helper()
 	path := chromiumPath(t)
-	h, wait := (&app{env: &r.env, store: r.dataDir}).handler(r.open(), slog.New(slog.NewTextHandler(io.Discard, nil)), nil, false)
+	h, wait := (&app{env: &r.env, store: r.dataDir}).handler(r.open(), slog.New(slog.NewTextHandler(io.Discard, nil)), nil, false, nil)
 	t.Cleanup(wait)
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)

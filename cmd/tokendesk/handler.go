@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/api"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
@@ -12,15 +13,15 @@ import (
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
-// handler is everything that serve answers; limit is nil for none, layouts is the Verifier's. What is left to do after answers is done
-// when wait returns.
-func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layouts bool) (h http.Handler, wait func()) {
+// handler is everything that serve answers; limit is nil for none, layouts is the Verifier's, and settle the API's. What is left to do
+// after answers is done when wait returns.
+func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layouts bool, settle func(token.ID)) (h http.Handler, wait func()) {
 	verifier, d, doctor := validate.New(st, a.now), a.desk(st), &diagnose.Doctor{Store: st, Now: a.now}
 	verifier.Layouts = layouts
 	yubico := &wsapi.Handler{Verifier: verifier, Clients: st, Now: a.now, Log: log}
 	programs := api.Config{
 		Checker: validate.NewChecker(st, verifier, a.now), Clients: st, Desk: d, Doctor: doctor, Now: a.now, Rand: a.rand, Log: log,
-		Settle: a.settling(d, log),
+		Settle: settle,
 	}
 	if limit != nil {
 		yubico.Limit, programs.Limit = limit.tooOften, limit.often

@@ -141,7 +141,7 @@ func TestFloodIsNotAudited(t *testing.T) {
 	r.must("provision", "--slot", "1")
 	r.client("mail")
 	st := r.open()
-	h, wait := (&app{env: &r.env}).handler(st, slog.New(slog.NewTextHandler(io.Discard, nil)), newLimiter(5, func() time.Time { return time.Unix(0, 0) }), false)
+	h, wait := (&app{env: &r.env}).handler(st, slog.New(slog.NewTextHandler(io.Discard, nil)), newLimiter(5, func() time.Time { return time.Unix(0, 0) }), false, nil)
 	defer wait()
 	otp := r.typed(1)
 	garbage := otp[:12] + strings.Repeat("c", 32)

@@ -95,7 +95,9 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 		a.listening(l.Addr())
 	}
 	defer a.sweeping(ctx, a.desk(st).Sweep, log)()
-	h, wait := a.handler(st, log, newLimiter(o.limit, a.now), o.layouts)
+	settle, settled := a.settling(ctx, a.desk(st), log)
+	defer settled()
+	h, wait := a.handler(st, log, newLimiter(o.limit, a.now), o.layouts, settle)
 	defer wait()
 	s := newServer(h)
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)

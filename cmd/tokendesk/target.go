@@ -26,22 +26,24 @@ func newTargetCmd(a *app) *cobra.Command {
 
 // connect implements desk.Connect: it opens a target and sends nothing.
 func (a *app) connect(s push.Server, credential secret.Bytes) (push.Target, error) {
-	var t push.Target
-	var err error
-	switch s.Kind {
-	case push.PrivacyIDEA:
-		t, err = privacyidea.New(s, credential, a.transport)
-	case push.LinOTP:
-		t, err = linotp.New(s, credential, a.transport)
-	case push.Keycloak:
-		t, err = keycloak.New(s, credential, a.transport)
-	default:
-		return nil, usagef("--kind: %s are possible", kindNames())
-	}
+	t, err := a.connectOnce(s, credential)
 	if err != nil {
 		return nil, err
 	}
 	return push.Patient{Target: t, Pause: a.pause}, nil
+}
+
+// connectOnce is connect without patience, for whoever comes again.
+func (a *app) connectOnce(s push.Server, credential secret.Bytes) (push.Target, error) {
+	switch s.Kind {
+	case push.PrivacyIDEA:
+		return privacyidea.New(s, credential, a.transport)
+	case push.LinOTP:
+		return linotp.New(s, credential, a.transport)
+	case push.Keycloak:
+		return keycloak.New(s, credential, a.transport)
+	}
+	return nil, usagef("--kind: %s are possible", kindNames())
 }
 
 func kindNames() string {

@@ -97,6 +97,16 @@ func (s selection) each(d *Desk, connect Connect, do func(r runner, id token.Cre
 // Settle works off what targets have not confirmed: of these tokens, or of all. It may be interrupted, repeated and run by several
 // processes. Tokens that are to be disabled come first. A target that does not answer is asked no more in this run.
 func (d *Desk) Settle(ctx context.Context, connect Connect, tokens ...token.ID) iter.Seq2[Pushed, error] {
+	return d.settle(ctx, connect, tokens, func(Push) bool { return true })
+}
+
+// SettleMoved is Settle without what is to be enrolled: for servers, which follow blocks and restores but leave a push to whoever
+// began it.
+func (d *Desk) SettleMoved(ctx context.Context, connect Connect, tokens ...token.ID) iter.Seq2[Pushed, error] {
+	return d.settle(ctx, connect, tokens, func(p Push) bool { return p.Wanted != WantEnrolled })
+}
+
+func (d *Desk) settle(ctx context.Context, connect Connect, tokens []token.ID, which func(Push) bool) iter.Seq2[Pushed, error] {
 	return func(yield func(Pushed, error) bool) {
 		list, err := d.Store.Pushes(ctx, PushFilter{Tokens: tokens, Pending: true})
 		if err != nil {
@@ -106,6 +116,9 @@ func (d *Desk) Settle(ctx context.Context, connect Connect, tokens ...token.ID) 
 		r := runner{d: d, connect: connect, lines: map[int64]*line{}}
 		defer r.close()
 		for _, p := range list {
+			if !which(p) {
+				continue
+			}
 			out, err := r.try(ctx, p)
 			if !yield(out, err) || err != nil {
 				return

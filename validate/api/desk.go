@@ -57,6 +57,7 @@ type Life interface {
 	Resync(ctx context.Context, query, first, second string) (token.Token, token.Clock, desk.Proof, error)
 	Return(ctx context.Context, query string, codes []string, note string) (token.Token, desk.Proof, error)
 	Retire(ctx context.Context, query, note string) (token.Token, error)
+	PushStatus(ctx context.Context, queries ...string) ([]desk.Push, error)
 }
 
 // Codes makes what stands in for a token, and what makes a token of a phone.

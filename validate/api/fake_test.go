@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile/push"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -23,11 +25,12 @@ import (
 
 // fakeDesk answers every verb with the same things and counts the verbs. An API token is "td_" and the name of a role.
 type fakeDesk struct {
-	mu    sync.Mutex
-	verbs int
-	actor string // of the last verb
-	looks int    // of Authenticate
-	fail  error  // of every verb
+	mu     sync.Mutex
+	verbs  int
+	actor  string // of the last verb
+	looks  int    // of Authenticate
+	fail   error  // of every verb
+	pushes error  // of PushStatus
 }
 
 var (
@@ -125,6 +128,17 @@ func (d *fakeDesk) Undo(ctx context.Context, query string) (token.Token, error) 
 
 func (d *fakeDesk) Retire(ctx context.Context, query, _ string) (token.Token, error) {
 	return fakeToken, errors.Join(d.did(ctx), known(query))
+}
+
+// PushStatus: the blocked token is still valid at one server, by two credentials, and no more at another.
+func (d *fakeDesk) PushStatus(_ context.Context, queries ...string) (out []desk.Push, err error) {
+	at := func(name string, done desk.Wanted) desk.Push {
+		return desk.Push{Target: desk.Target{Server: push.Server{Name: name}}, Wanted: desk.WantDisabled, Done: done}
+	}
+	if slices.Contains(queries, desk.ByID(fakeBlocked.ID)) {
+		out = append(out, at("Keycloak", ""), at("Keycloak", desk.WantEnrolled), at("pi", desk.WantDisabled))
+	}
+	return out, d.pushes
 }
 
 func (d *fakeDesk) prove(ctx context.Context, query string, codes []string) (token.Token, desk.Proof, error) {

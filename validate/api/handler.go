@@ -46,7 +46,7 @@ type Handler struct {
 	Config
 	mux     *http.ServeMux
 	wrong   wrongs
-	guesses guesses
+	guesses diagnose.Guesses
 	later   validate.Later
 }
 
@@ -61,8 +61,9 @@ type Config struct {
 	Log     *slog.Logger // one event per request; nil: none
 	// Limit reports whether an address asks too often; nil: never.
 	Limit func(source string) bool
-	// Settle asks the servers that a token was given to for what is wanted there, until all is done or ctx ends; nil: there are none.
-	Settle func(ctx context.Context, id token.ID) error
+	// Settle has the servers asked that a token was given to for what is wanted there, and does not wait for them; nil: there are none.
+	// It is called after the answer.
+	Settle func(id token.ID)
 }
 
 // New returns the handler. It is safe for concurrent use.

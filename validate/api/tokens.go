@@ -2,7 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -12,45 +13,60 @@ import (
 // proofAnswer is what came of a verb that asks for codes. Refused leaves the token as it was; with another token's code the token may
 // be that one.
 type proofAnswer struct {
-	Result string     `json:"result"` // "done" or "refused"
-	Proof  desk.Proof `json:"proof"`
-	Token  tokenView  `json:"token"`
+	Result     string     `json:"result"` // "done" or "refused"
+	Proof      desk.Proof `json:"proof"`
+	Token      tokenView  `json:"token"`
+	StillValid []string   `json:"still_valid_at,omitempty"`
 }
 
-func proofOf(t token.Token, p desk.Proof, err error) (any, error) {
+func proofOf(t token.Token, p desk.Proof, err error) (any, error) { return answerOf(t, p, nil, err) }
+
+func answerOf(t token.Token, p desk.Proof, stillValid []string, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := proofAnswer{"refused", p, viewToken(t)}
+	a := proofAnswer{"refused", p, viewToken(t), stillValid}
 	if p == desk.Proven {
 		a.Result = "done"
 	}
 	return a, nil
 }
 
-// moved is proofOf where what is wanted at other servers changes with it.
-func (c *call) moved(t token.Token, p desk.Proof, err error) (any, error) {
+// moved is proofOf where what is wanted at other servers changes with it, also of a token that it replaces; 0 is none.
+func (c *call) moved(t token.Token, p desk.Proof, err error, replaced token.ID) (any, error) {
+	var at []string
 	if err == nil && p == desk.Proven {
-		c.settle(t.ID)
+		at = c.settle(t.ID, replaced)
 	}
-	return proofOf(t, p, err)
+	return answerOf(t, p, at, err)
 }
 
-// settle has the servers asked that tokens were given to, after the answer; 0 is none. What they do not confirm then waits for
-// keyfile push --retry.
-func (c *call) settle(list ...token.ID) {
-	if c.Settle == nil {
-		return
+// settle has the servers asked that tokens were given to, after the answer, and names those that may accept one that is blocked or
+// given up here until they have confirmed. What was done here is done: a failure costs only the names.
+func (c *call) settle(list ...token.ID) []string {
+	var names, queries []string
+	list = slices.DeleteFunc(list, func(id token.ID) bool { return id == 0 })
+	for _, id := range list {
+		queries = append(queries, desk.ByID(id))
 	}
-	c.after = func(ctx context.Context) error {
-		var failed []error
-		for _, id := range list {
-			if id != 0 {
-				failed = append(failed, c.Settle(ctx, id))
+	if c.Settle != nil {
+		c.after = func(context.Context) error {
+			for _, id := range list {
+				c.Settle(id)
 			}
+			return nil
 		}
-		return errors.Join(failed...)
 	}
+	pushes, err := c.Desk.PushStatus(c.ctx, queries...)
+	if err != nil {
+		c.failed = fmt.Errorf("read where it is still valid: %w", err)
+	}
+	for _, p := range pushes {
+		if p.StillValid() && !slices.Contains(names, p.Target.Name) {
+			names = append(names, p.Target.Name)
+		}
+	}
+	return names
 }
 
 type blockRequest struct {
@@ -60,9 +76,10 @@ type blockRequest struct {
 }
 
 type blockAnswer struct {
-	Was     token.State  `json:"was"`
-	Effects desk.Effects `json:"effects"`
-	Token   tokenView    `json:"token"`
+	Was        token.State  `json:"was"`
+	Effects    desk.Effects `json:"effects"`
+	Token      tokenView    `json:"token"`
+	StillValid []string     `json:"still_valid_at,omitempty"`
 }
 
 func (c *call) block() (any, error) {
@@ -90,22 +107,21 @@ func (c *call) blockAs(b desk.Block) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.settle(now.ID)
-	return blockAnswer{was.State, effects, viewToken(now)}, nil
+	return blockAnswer{was.State, effects, viewToken(now), c.settle(now.ID)}, nil
 }
 
 type nothing struct{}
 
 type changedAnswer struct {
-	Token tokenView `json:"token"`
+	Token      tokenView `json:"token"`
+	StillValid []string  `json:"still_valid_at,omitempty"`
 }
 
 func (c *call) changed(t token.Token, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.settle(t.ID)
-	return changedAnswer{viewToken(t)}, nil
+	return changedAnswer{viewToken(t), c.settle(t.ID)}, nil
 }
 
 func (c *call) undo() (any, error) {
@@ -124,7 +140,8 @@ func (c *call) restore() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.moved(c.Desk.Restore(c.ctx, c.id(), q.Codes))
+	t, proof, err := c.Desk.Restore(c.ctx, c.id(), q.Codes)
+	return c.moved(t, proof, err, 0)
 }
 
 type issueRequest struct {
@@ -145,10 +162,7 @@ func (c *call) issue() (any, error) {
 		i.Replace = desk.ByID(q.Replace)
 	}
 	t, proof, err := c.Desk.Issue(c.ctx, c.id(), i)
-	if err == nil && proof == desk.Proven {
-		c.settle(t.ID, q.Replace)
-	}
-	return proofOf(t, proof, err)
+	return c.moved(t, proof, err, q.Replace)
 }
 
 type confirmRequest struct {
@@ -191,7 +205,8 @@ func (c *call) giveBack() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.moved(c.Desk.Return(c.ctx, c.id(), q.Codes, q.Note))
+	t, proof, err := c.Desk.Return(c.ctx, c.id(), q.Codes, q.Note)
+	return c.moved(t, proof, err, 0)
 }
 
 func (c *call) retire() (any, error) {
