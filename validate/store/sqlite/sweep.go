@@ -17,6 +17,31 @@ const (
 	keepAttempts = 24 * time.Hour      // what the helpdesk finds under a support code
 )
 
+// dueText are the credentials whose secrets are to go: never proven and revoked until ?1, or revoked until ?2.
+const dueText = `SELECT id FROM credential WHERE revoked_at > 0 AND state = 'revoked' AND (revoked_at <= ?2 OR proven_at = 0 AND revoked_at <= ?1)`
+
+// markDue gives those their marks which a program without marks wrote: the last chance. A secret that does not open gets none, and
+// stays.
+func (t *tx) markDue(ctx context.Context, unproven, revoked int64) error {
+	list, err := collect(ctx, t, func(row scanner) (id token.CredentialID, err error) { return id, row.Scan(&id) },
+		`SELECT DISTINCT credential FROM secret WHERE credential IN (`+dueText+` AND mark = x'')`, unproven, revoked)
+	if err != nil {
+		return err
+	}
+	for _, id := range list {
+		secrets, err := t.s.secrets(ctx, t, id)
+		if err != nil {
+			continue
+		}
+		err = t.putMark(id, secrets)
+		secrets.Destroy()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Sweep implements desk.Life.
 func (s *Store) Sweep(ctx context.Context) (desk.Swept, error) {
 	var out desk.Swept
@@ -28,13 +53,15 @@ func (s *Store) Sweep(ctx context.Context) (desk.Swept, error) {
 			return err
 		}
 		before := func(keep time.Duration) int64 { return micros(tx.now.Add(-keep)) }
+		if err := tx.markDue(ctx, before(keepUnproven), before(keepRevoked)); err != nil {
+			return err
+		}
 		for _, d := range []struct {
 			count *int
 			text  string
 			args  []any
 		}{
-			{&out.Secrets, `DELETE FROM secret WHERE credential IN (SELECT id FROM credential WHERE revoked_at > 0 AND state = 'revoked'
-				AND (revoked_at <= ?2 OR proven_at = 0 AND revoked_at <= ?1))`, []any{before(keepUnproven), before(keepRevoked)}},
+			{&out.Secrets, `DELETE FROM secret WHERE credential IN (` + dueText + ` AND mark <> x'')`, []any{before(keepUnproven), before(keepRevoked)}},
 			{&out.ClientKeys, `UPDATE client SET former_sealed = x'', former_until = 0 WHERE former_until > 0 AND former_until <= ?`, []any{before(0)}},
 			{&out.Attempts, `DELETE FROM attempt WHERE at <= ?`, []any{before(keepAttempts)}},
 			{&out.Sessions, `DELETE FROM session WHERE seen <= ? OR created <= ?`, []any{before(desk.SessionIdle), before(desk.SessionMost)}},
