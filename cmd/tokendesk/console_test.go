@@ -44,7 +44,7 @@ func (r *rig) held(account, name string) {
 	r.must("person", "add", account, "--name", name)
 	r.stdin = strings.NewReader(r.typed(2))
 	r.must("token", "issue", fmt.Sprint(rigSerial), "--to", account, "--id-check", "known")
-	r.execute(`UPDATE token SET stock_number = 'R-0017'`)
+	r.must("token", "set", fmt.Sprint(rigSerial), "--stock-number", "R-0017")
 }
 
 var spokenCode = regexp.MustCompile(`[2-9A-Z]{5}–[2-9A-Z]{5}`)

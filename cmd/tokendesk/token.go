@@ -15,7 +15,7 @@ import (
 
 func newTokenCmd(a *app) *cobra.Command {
 	cmd := group("token", "Find, register, issue, prove, block and take back tokens",
-		newTokenListCmd(a), newTokenFindCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenQRCmd(a), newTokenCalibrateCmd(a), newTokenIssueCmd(a), newTokenVerifyCmd(a),
+		newTokenListCmd(a), newTokenFindCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenSetCmd(a), newTokenQRCmd(a), newTokenCalibrateCmd(a), newTokenIssueCmd(a), newTokenVerifyCmd(a),
 		newTokenResyncCmd(a), newTokenBlockCmd(a), newTokenLostCmd(a), newTokenRestoreCmd(a), newTokenReturnCmd(a), newTokenRetireCmd(a))
 	cmd.Long = `Find, register, issue, prove, block and take back tokens.
 
@@ -59,6 +59,7 @@ func queryProblem(err error) error {
 type tokenRow struct {
 	Serial   token.Serial `json:"serial,omitempty"`
 	Label    string       `json:"label,omitempty"`
+	Stock    string       `json:"stock_number,omitempty"`
 	Model    token.Model  `json:"model"`
 	Firmware string       `json:"firmware,omitempty"`
 	State    token.State  `json:"state"`
@@ -74,7 +75,7 @@ type tokenRow struct {
 
 func tokenOf(t token.Token) tokenRow {
 	r := tokenRow{
-		Serial: t.Serial, Label: t.Label, Model: t.Model, Firmware: t.Firmware, State: t.State, Reason: t.Reason, Name: t.Name,
+		Serial: t.Serial, Label: t.Label, Stock: t.StockNumber, Model: t.Model, Firmware: t.Firmware, State: t.State, Reason: t.Reason, Name: t.Name,
 		Until: orNil(t.Until), Blocked: orNil(t.BlockedAt), By: t.BlockedBy, Issued: orNil(t.IssuedAt), Created: t.Created,
 	}
 	if t.Holder != nil {
@@ -109,6 +110,7 @@ func tokenColumns() []column[tokenRow] {
 		{"Holder", func(r tokenRow) string { return r.Holder }},
 		{"Since", func(r tokenRow) string { return r.Created.Local().Format(time.DateOnly) }},
 		{"Name", func(r tokenRow) string { return r.Name }},
+		{"Stock number", func(r tokenRow) string { return r.Stock }},
 		{"Until", func(r tokenRow) string { return minute(r.Until) }},
 	}
 }

@@ -59,6 +59,8 @@ type Tokens interface {
 	Tokens(ctx context.Context, m Match) ([]token.Token, error)
 	// Credentials are all of a token, also revoked ones, without secrets.
 	Credentials(ctx context.Context, id token.ID) ([]token.Credential, error)
+	// SetNames changes what a token is called; a *TextError for a name that another live token of the holder has.
+	SetNames(ctx context.Context, id token.ID, n Naming) error
 	// Find is validate.Counters' Find.
 	Find(ctx context.Context, id token.PublicID) (validate.Credential, error)
 }
