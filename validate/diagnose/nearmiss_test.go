@@ -1,6 +1,7 @@
 package diagnose_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -23,14 +24,15 @@ func (w *world) of(name string) *diagnose.Held {
 	return &w.held[i]
 }
 
-// TestNearMisses: what looks like another cause, or like none. want are the codes in order; the first has the evidence and the action.
-func TestNearMisses(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		want             []string
-		evidence, action string
-		ask              func(w *world) diagnose.Question
-	}{
+// nearMiss looks like another cause, or like none.
+type nearMiss struct {
+	want             []string // codes in order; the first has the evidence and the action
+	evidence, action string
+	ask              func(w *world) diagnose.Question
+}
+
+func nearCodes(t *testing.T) map[string]nearMiss {
+	return map[string]nearMiss{
 		"the delay that this wrong code began": {[]string{"D23"}, "4 min 30 s behind", "tokendesk token resync APP", func(w *world) diagnose.Question {
 			w.failures["anna"], w.failedAt = 1, now
 			return diagnose.Question{Account: "anna", Text: w.code(t, "app", -9), Checked: refused(validate.ReasonWrong)}
@@ -46,6 +48,45 @@ func TestNearMisses(t *testing.T) {
 		"locked, and over since": {[]string{"D30"}, "locked after too many", "tokendesk code temp anna", func(w *world) diagnose.Question {
 			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0), Checked: refused(validate.ReasonLocked)}
 		}},
+		"a lost app, whose code the check has spent": {[]string{"D29"}, "APP is lost", "tokendesk token restore APP", func(w *world) diagnose.Question {
+			h := w.of("APP")
+			h.Token.State, h.Credential.Counters.Moving = token.Lost, oath.Step(now, 30*time.Second)
+			c := refused(validate.ReasonBlocked)
+			c.Credential = h.Credential.ID
+			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0), Checked: c}
+		}},
+		"a password behind a code": {[]string{"D09", "D08"}, "a code of APP", "", func(w *world) diagnose.Question {
+			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0) + "summer", Checked: refused(validate.ReasonMalformed)}
+		}},
+		"a PIN in front of a code": {[]string{"D09", "D08"}, "a code of APP", "", func(w *world) diagnose.Question {
+			return diagnose.Question{Account: "anna", Text: "4711" + w.code(t, "app", 0), Checked: refused(validate.ReasonMalformed)}
+		}},
+		"a wrong code with a blank, as people type": {[]string{"D28"}, "credentials tried", "tokendesk token resync QUERY", func(*world) diagnose.Question {
+			return diagnose.Question{Account: "dora", Text: "000 000", Checked: refused(validate.ReasonWrong)}
+		}},
+		"a period that no quarter of an hour is a multiple of": {[]string{"D24"}, "5 h 30 min behind", "", func(w *world) diagnose.Question {
+			w.of("APP").Credential.Settings.Period = 40 * time.Second
+			return diagnose.Question{Account: "anna", Text: made(t, "app", oath.SHA1, 6, oath.Step(now.Add(-330*time.Minute), 40*time.Second))}
+		}},
+		"a wrong temporary code": {[]string{"D28"}, "temporary or recovery", "tokendesk code temp anna", func(*world) diagnose.Question {
+			return diagnose.Question{Account: "anna", Text: "7KM4Q-2X9AB", Checked: refused(validate.ReasonWrong)}
+		}},
+		"refused for a reason without a row": {[]string{"D28"}, "unsettled write", "", func(w *world) diagnose.Question {
+			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0), Checked: refused(validate.ReasonUnsettled)}
+		}},
+		"a label that a shell would run": {[]string{"D23"}, "4 min 30 s behind", `tokendesk token resync 'a'\''; reboot ACCOUNT'`, func(w *world) diagnose.Question {
+			w.of("APP").Token.Label = "a'; reboot ACCOUNT"
+			return diagnose.Question{Account: "anna", Text: w.code(t, "app", -9)}
+		}},
+		"a label that looks like a flag": {[]string{"D23"}, "4 min 30 s behind", "tokendesk token resync QUERY", func(w *world) diagnose.Question {
+			w.of("APP").Token.Label = "--help"
+			return diagnose.Question{Account: "anna", Text: w.code(t, "app", -9)}
+		}},
+	}
+}
+
+func nearOTPs(t *testing.T) map[string]nearMiss {
+	return map[string]nearMiss{
 		"revoked, and the secrets are deleted": {[]string{"D29"}, "serial 1004 was revoked", "tokendesk token show 1004", func(w *world) diagnose.Question {
 			h := w.of("1004")
 			h.Token.State, h.Token.Holder = token.Revoked, person("dora")
@@ -59,13 +100,6 @@ func TestNearMisses(t *testing.T) {
 		}},
 		"the retired key of somebody else": {[]string{"D29", "D13"}, "serial 1003 was revoked", "tokendesk token show 1003", func(w *world) diagnose.Question {
 			return diagnose.Question{Account: "berta", Text: w.press(t, "retired", nil)}
-		}},
-		"a lost app, whose code the check has spent": {[]string{"D29"}, "APP is lost", "tokendesk token restore APP", func(w *world) diagnose.Question {
-			h := w.of("APP")
-			h.Token.State, h.Credential.Counters.Moving = token.Lost, oath.Step(now, 30*time.Second)
-			c := refused(validate.ReasonBlocked)
-			c.Credential = h.Credential.ID
-			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0), Checked: c}
 		}},
 		"a key that nobody can write by a serial": {[]string{"D16"}, "does not decrypt", "tokendesk token show 'Box 7'", func(w *world) diagnose.Question {
 			h := w.of("1001")
@@ -81,40 +115,20 @@ func TestNearMisses(t *testing.T) {
 		"a ModHex word in front, which might be a longer public ID": {[]string{"D03"}, "the last 44", "", func(w *world) diagnose.Question {
 			return diagnose.Question{Account: "anna", Text: "hi" + w.press(t, "anna", nil), Checked: refused(validate.ReasonUnknown)}
 		}},
-		"a password behind a code": {[]string{"D09", "D08"}, "a code of APP", "", func(w *world) diagnose.Question {
-			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0) + "summer", Checked: refused(validate.ReasonMalformed)}
-		}},
-		"a PIN in front of a code": {[]string{"D09", "D08"}, "a code of APP", "", func(w *world) diagnose.Question {
-			return diagnose.Question{Account: "anna", Text: "4711" + w.code(t, "app", 0), Checked: refused(validate.ReasonMalformed)}
-		}},
 		"an OTP behind the user name": {[]string{"D09", "D28"}, "the user name", "", func(w *world) diagnose.Question {
 			return diagnose.Question{Account: "anna" + w.press(t, "anna", nil), Text: "123456"}
-		}},
-		"a wrong code with a blank, as people type": {[]string{"D28"}, "credentials tried", "tokendesk token resync QUERY", func(*world) diagnose.Question {
-			return diagnose.Question{Account: "dora", Text: "000 000", Checked: refused(validate.ReasonWrong)}
-		}},
-		"a period that no quarter of an hour is a multiple of": {[]string{"D24"}, "5 h 30 min behind", "", func(w *world) diagnose.Question {
-			w.of("APP").Credential.Settings.Period = 40 * time.Second
-			return diagnose.Question{Account: "anna", Text: made(t, "app", oath.SHA1, 6, oath.Step(now.Add(-330*time.Minute), 40*time.Second))}
-		}},
-		"a wrong temporary code": {[]string{"D28"}, "temporary or recovery", "tokendesk code temp anna", func(*world) diagnose.Question {
-			return diagnose.Question{Account: "anna", Text: "7KM4Q-2X9AB", Checked: refused(validate.ReasonWrong)}
 		}},
 		"an account that nobody has": {[]string{"D28"}, "none has that name", "tokendesk person list", func(w *world) diagnose.Question {
 			return diagnose.Question{Account: "ana", Text: w.press(t, "anna", nil), Checked: refused(validate.ReasonNobody)}
 		}},
-		"refused for a reason without a row": {[]string{"D28"}, "unsettled write", "", func(w *world) diagnose.Question {
-			return diagnose.Question{Account: "anna", Text: w.code(t, "app", 0), Checked: refused(validate.ReasonUnsettled)}
-		}},
-		"a label that a shell would run": {[]string{"D23"}, "4 min 30 s behind", `tokendesk token resync 'a'\''; reboot ACCOUNT'`, func(w *world) diagnose.Question {
-			w.of("APP").Token.Label = "a'; reboot ACCOUNT"
-			return diagnose.Question{Account: "anna", Text: w.code(t, "app", -9)}
-		}},
-		"a label that looks like a flag": {[]string{"D23"}, "4 min 30 s behind", "tokendesk token resync QUERY", func(w *world) diagnose.Question {
-			w.of("APP").Token.Label = "--help"
-			return diagnose.Question{Account: "anna", Text: w.code(t, "app", -9)}
-		}},
-	} {
+	}
+}
+
+func TestNearMisses(t *testing.T) {
+	t.Parallel()
+	all := nearCodes(t)
+	maps.Copy(all, nearOTPs(t))
+	for name, tc := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld()
