@@ -39,7 +39,8 @@ func newVerifyCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Check one one-time password or code as the server does, and say why not", Args: args(0, 0, ""),
 		Long: `Check one one-time password as the server does: an accepted one counts as used afterwards. With --person or --serial it may
-also be a code of an app or a display, a temporary or a recovery code of theirs.
+also be a code of an app or a display, a temporary or a recovery code of theirs; a wrong one then counts as a try of theirs. With
+--dry-run, nothing counts.
 
 It is asked for without echo, or read from the first line of standard input; it is never an argument, so it stays out of
 the shell's history. With --explain, every cause that holds is listed, the likeliest first, with what to do about it. With
