@@ -35,6 +35,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/diagnose"
 )
 
 // patience bounds how long one request waits, whether or not the client still does: a decision that has begun is finished. What is

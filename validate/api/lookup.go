@@ -152,7 +152,7 @@ func (c *call) guess(q diagnoseRequest) error {
 	case !c.operator.May(desk.RightResync):
 		return errNoRight
 	case q.Text == "" || len(validate.Readings(q.Text)) > 0:
-	case c.guesses.tooMany(c.operator.ID, c.start):
+	case c.guesses.TooMany(c.operator.ID, c.start):
 		return errGuesses
 	}
 	return nil

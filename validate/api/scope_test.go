@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/validate/diagnose"
 	"github.com/tokendesk/tokendesk/validate/oath"
 )
 
@@ -40,7 +41,7 @@ func TestDiagnosisIsNoOracle(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t)
 	h.issued()
-	diagnose := func(role, body string) int {
+	explain := func(role, body string) int {
 		return ask(h.servers[0], "POST", "/api/v1/diagnose", h.staff[role], body).Code
 	}
 	typed := `{"person":"ada","text":"` + h.code("C200-1") + `"}`
@@ -48,28 +49,28 @@ func TestDiagnosisIsNoOracle(t *testing.T) {
 		typed: http.StatusForbidden, `{"serial":"C200-1","text":"123456"}`: http.StatusForbidden, `{"text":"123456"}`: http.StatusOK,
 		`{"support_code":"22222222"}`: http.StatusNotFound,
 	} {
-		if got := diagnose("auditor", body); got != want {
+		if got := explain("auditor", body); got != want {
 			t.Errorf("auditor, %s: %d, want %d", body, got, want)
 		}
 	}
 	g, err := oath.New(secret.New([]byte("12345678901234567890")), oath.SHA1, 6)
 	h.check(err)
-	for i := range int64(guessMost) {
-		if got := diagnose("helpdesk", `{"person":"ada","text":"`+g.Code(i)+`"}`); got != http.StatusOK {
+	for i := range int64(diagnose.MaxGuesses) {
+		if got := explain("helpdesk", `{"person":"ada","text":"`+g.Code(i)+`"}`); got != http.StatusOK {
 			t.Fatalf("code %d: %d", i, got)
 		}
 	}
-	if got := diagnose("helpdesk", typed); got != http.StatusTooManyRequests {
+	if got := explain("helpdesk", typed); got != http.StatusTooManyRequests {
 		t.Errorf("one more: %d", got)
 	}
 	otp := `{"person":"ada","text":"` + strings.Repeat("c", 44) + `"}`
 	for body, who := range map[string]string{otp: "helpdesk", `{"person":"ada","text":""}`: "helpdesk", typed: "issuer"} {
-		if got := diagnose(who, body); got != http.StatusOK {
+		if got := explain(who, body); got != http.StatusOK {
 			t.Errorf("%s, %s: %d", who, body, got)
 		}
 	}
 	h.later(time.Hour)
-	if got := diagnose("helpdesk", typed); got != http.StatusOK {
+	if got := explain("helpdesk", typed); got != http.StatusOK {
 		t.Errorf("an hour later: %d", got)
 	}
 }

@@ -84,6 +84,7 @@ type Links interface {
 
 // Doctor is *diagnose.Doctor.
 type Doctor interface {
+	Diagnose(ctx context.Context, q diagnose.Question) ([]diagnose.Finding, error)
 	Attempt(ctx context.Context, code string) (diagnose.Attempt, error)
 }
 
@@ -93,6 +94,7 @@ type Handler struct {
 	mux     *http.ServeMux
 	pages   pages
 	logins  throttle
+	guesses diagnose.Guesses
 	foreign *http.CrossOriginProtection
 	rights  map[string]desk.Right // by the name of a route
 }

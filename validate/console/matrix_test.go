@@ -22,6 +22,9 @@ var mayDo = []struct {
 	{"GET", "/console/search?q=love", "issuer helpdesk auditor", 200},
 	{"POST", "/console/search", "issuer helpdesk auditor", 303},
 	{"POST", "/console/support", "issuer helpdesk auditor", 200},
+	{"GET", "/console/diagnosis", "issuer helpdesk auditor", 200},
+	{"GET", "/console/diagnosis?for=ada", "issuer helpdesk auditor", 200},
+	{"POST", "/console/diagnosis", "issuer helpdesk", 200}, // the auditor: without a person
 	{"GET", "/console/tokens/TOKEN", "issuer helpdesk auditor", 200},
 	{"GET", "/console/tokens/TOKEN/block", "issuer helpdesk", 200},
 	{"POST", "/console/tokens/TOKEN/block", "issuer helpdesk", 303},
@@ -118,7 +121,7 @@ func (b *browser) once(method, path string) answer {
 	if method == http.MethodGet {
 		return b.get(path)
 	}
-	return b.post(path, "q", "lovelace", "code", "7KM4-Q2X9", "reason", "lost", "valid", "1h", "uses", "1", "client", "0", "newest", "0")
+	return b.post(path, "q", "lovelace", "code", "7KM4-Q2X9", "who", "ada", "text", "abc", "reason", "lost", "valid", "1h", "uses", "1", "client", "0", "newest", "0")
 }
 
 // TestWhatIsNotAllowedIsNotShown: a page holds no way to what its reader may not do.

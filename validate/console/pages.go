@@ -40,7 +40,7 @@ func parsePages() pages {
 	}
 	p := pages{
 		console: read("layout.html", "login.html", "search.html", "token.html", "block.html", "blocked.html", "restore.html", "temp.html",
-			"person.html", "support.html", "error.html"),
+			"person.html", "support.html", "diagnosis.html", "error.html"),
 		enroll: map[string]templates{},
 	}
 	for _, l := range languages {
@@ -57,6 +57,8 @@ func functions() template.FuncMap {
 		"stamp":          func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"tokenName":      tokenName,
 		"personPath":     personPath,
+		"diagnosisPath":  diagnosisPath,
+		"whose":          whose,
 		"credentialName": credentialName,
 		"credentialNote": credentialNote,
 	}

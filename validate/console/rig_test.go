@@ -39,6 +39,16 @@ type site struct {
 	config console.Config
 }
 
+// doctor is the real one, but for the kept refusals.
+type doctor struct {
+	attempts
+	real *diagnose.Doctor
+}
+
+func (d doctor) Diagnose(ctx context.Context, q diagnose.Question) ([]diagnose.Finding, error) {
+	return d.real.Diagnose(ctx, q)
+}
+
 // attempts are kept refusals by support code.
 type attempts map[string]diagnose.Attempt
 
@@ -104,7 +114,7 @@ func newSite(t testing.TB) *site {
 	}
 	s.desk = &desk.Desk{Store: s.store, Now: s.clock.now, Rand: rand.Reader}
 	s.doctor = attempts{}
-	s.config = console.Config{Desk: s.desk, Doctor: s.doctor, Now: s.clock.now, Log: slog.New(slog.NewTextHandler(s.log, nil))}
+	s.config = console.Config{Desk: s.desk, Doctor: doctor{s.doctor, &diagnose.Doctor{Store: s.store, Now: s.clock.now}}, Now: s.clock.now, Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	s.server = httptest.NewServer(console.New(s.config))
 	t.Cleanup(func() {
 		s.server.Close()

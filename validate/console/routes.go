@@ -30,6 +30,8 @@ func routes() []route {
 		{"", "GET /console/search", session, desk.RightFind, (*visit).searchAgain},
 		{"search", "POST /console/search", session, desk.RightFind, (*visit).search},
 		{"support", "POST /console/support", session, desk.RightDiagnose, (*visit).support},
+		{"", "GET /console/diagnosis", session, desk.RightDiagnose, (*visit).askDiagnosis},
+		{"diagnosis", "POST /console/diagnosis", session, desk.RightDiagnose, (*visit).diagnose},
 		{"token", "GET /console/tokens/{id}", session, desk.RightFind, (*visit).showToken},
 		{"", "GET /console/tokens/{id}/block", session, desk.RightBlock, (*visit).askBlock},
 		{"block", "POST /console/tokens/{id}/block", session, desk.RightBlock, (*visit).block},
