@@ -2,6 +2,7 @@ package validate
 
 import (
 	"crypto/subtle"
+	"math"
 	"time"
 
 	"github.com/tokendesk/tokendesk/validate/oath"
@@ -41,9 +42,13 @@ func MatchTOTP(g oath.Generator, row Row, period time.Duration, window int, now 
 	return find(g, code, expected-int64(window), expected+int64(window), n.Moving)
 }
 
+// last is the highest moving factor that is looked at, so that counting ends: a damaged or hostile counter may be next to the largest.
+const last = math.MaxInt64 - 1
+
 // find computes all codes from low to high and compares in constant time.
 func find(g oath.Generator, code string, low, high, stored int64) (moving int64, how Match) {
 	fresh, spent := int64(-1), false
+	high = min(high, last)
 	for m := max(0, low); m <= high; m++ {
 		same := subtle.ConstantTimeCompare([]byte(g.Code(m)), []byte(code)) == 1
 		switch {
@@ -77,7 +82,7 @@ func MatchPairTOTP(g oath.Generator, row Row, period time.Duration, now time.Tim
 // findPair looks for the first code from low to high. Two codes that are the same show nothing.
 func findPair(g oath.Generator, first, second string, low, high int64) (moving int64, how Match) {
 	moving, how = low-1, NoMatch
-	low = max(0, low)
+	low, high = max(0, low), min(high, last)
 	before := g.Code(low)
 	for m := low; m <= high; m++ {
 		after := g.Code(m + 1)

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"fmt"
+	"math"
 	mathrand "math/rand/v2"
 	"os/exec"
 	"strings"
@@ -209,6 +210,24 @@ func TestEqualPair(t *testing.T) {
 	if _, how := validate.MatchPairTOTP(g, oathRow(-1, token.Clock{}), period, time.Unix(twice*30, 0), g.Code(twice), g.Code(twice)); how != validate.NoMatch {
 		t.Errorf("TOTP: %s", how)
 	}
+}
+
+// TestEndOfCounters: a counter next to the largest number, of a damaged or hostile file, is looked at in finite time.
+func TestEndOfCounters(t *testing.T) {
+	t.Parallel()
+	g := rfcGenerator(t)
+	for ahead := range int64(validate.ResyncWindow + 20) {
+		r := oathRow(math.MaxInt64-ahead, token.Clock{})
+		moving, how := validate.MatchHOTP(g, r, validate.HOTPWindow, g.Code(math.MaxInt64-1))
+		if how == validate.Fresh && moving <= r.Counters.Moving {
+			t.Errorf("%d after %d", moving, r.Counters.Moving)
+		}
+		if ahead%100 == 3 {
+			validate.MatchPairHOTP(g, r, "000000", "000001")
+		}
+	}
+	r := oathRow(math.MaxInt64-validate.ResyncWindow-1, token.Clock{}) // the last pair would end at the largest number
+	validate.MatchPairHOTP(g, r, "000000", "000001")
 }
 
 func TestPairTOTP(t *testing.T) {

@@ -87,6 +87,8 @@ func (s Seed) check(kind token.Kind) error {
 		return &TextError{"secret", fmt.Sprintf("%d bytes are too long: %d at most", n, maxSeed)}
 	case s.Counter < 0 || s.Counter > 0 && kind != token.HOTP:
 		return &TextError{"counter", "is of a HOTP token, and not below 0"}
+	case s.Counter > keyfile.MaxCounter:
+		return &TextError{"counter", "is larger than any token's"}
 	}
 	return checkText("label", s.Label, false)
 }

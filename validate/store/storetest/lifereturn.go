@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -248,15 +249,16 @@ func testAddSeed(t *testing.T, s *lifeSuite) {
 		seed desk.Seed
 		is   func(error) bool
 	}{
-		"short":           {desk.App{Kind: token.TOTP}, seed(15, 2), isText},
-		"long":            {desk.App{Kind: token.TOTP}, seed(129, 2), isText},
-		"kind":            {desk.App{Kind: token.Static}, seed(20, 2), isText},
-		"counter of TOTP": {desk.App{Kind: token.TOTP}, desk.Seed{Key: seed(20, 2).Key, Counter: 1}, isText},
-		"label":           {desk.App{Kind: token.TOTP}, desk.Seed{Key: seed(20, 2).Key, Label: "a\nb"}, isText},
-		"holder":          {desk.App{Kind: token.TOTP, Holder: "nobody"}, seed(20, 2), func(err error) bool { return errors.Is(err, token.ErrNotFound) }},
-		"label is taken":  {desk.App{Kind: token.TOTP}, seed(20, 2), func(err error) bool { return errors.Is(err, token.ErrDuplicate) }},
-		"seed is taken":   {desk.App{Kind: token.TOTP}, desk.Seed{Key: seed(16, 1).Key}, func(err error) bool { return errors.Is(err, token.ErrDuplicate) }},
-		"the same again":  {desk.App{Kind: token.TOTP}, seed(16, 1), func(err error) bool { return errors.Is(err, token.ErrDuplicate) }},
+		"short":               {desk.App{Kind: token.TOTP}, seed(15, 2), isText},
+		"long":                {desk.App{Kind: token.TOTP}, seed(129, 2), isText},
+		"kind":                {desk.App{Kind: token.Static}, seed(20, 2), isText},
+		"counter of no token": {desk.App{Kind: token.HOTP}, desk.Seed{Key: seed(20, 2).Key, Counter: math.MaxInt64 - 10}, isText},
+		"counter of TOTP":     {desk.App{Kind: token.TOTP}, desk.Seed{Key: seed(20, 2).Key, Counter: 1}, isText},
+		"label":               {desk.App{Kind: token.TOTP}, desk.Seed{Key: seed(20, 2).Key, Label: "a\nb"}, isText},
+		"holder":              {desk.App{Kind: token.TOTP, Holder: "nobody"}, seed(20, 2), func(err error) bool { return errors.Is(err, token.ErrNotFound) }},
+		"label is taken":      {desk.App{Kind: token.TOTP}, seed(20, 2), func(err error) bool { return errors.Is(err, token.ErrDuplicate) }},
+		"seed is taken":       {desk.App{Kind: token.TOTP}, desk.Seed{Key: seed(16, 1).Key}, func(err error) bool { return errors.Is(err, token.ErrDuplicate) }},
+		"the same again":      {desk.App{Kind: token.TOTP}, seed(16, 1), func(err error) bool { return errors.Is(err, token.ErrDuplicate) }},
 	} {
 		if _, _, err := s.here.AddSeed(t.Context(), tc.app, tc.seed); !tc.is(err) {
 			t.Errorf("%s: %v", name, err)
