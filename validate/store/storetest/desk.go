@@ -430,6 +430,11 @@ func testImportOATHTwice(t *testing.T, s deskSuite) {
 	if want := []desk.Outcome{desk.Known, desk.Known, desk.Known, desk.Different, desk.New}; !slices.Equal(got, want) {
 		t.Errorf("in another file: %v, want %v", got, want)
 	}
+	padded := seed(2, "E") // makes the same codes
+	padded.Key = secret.Copy(append(bytes.Repeat([]byte{2}, 20), 0, 0, 0, 0))
+	if got := s.imported(t, padded); !slices.Equal(got, []desk.Outcome{desk.Different}) {
+		t.Errorf("with zeros at the end: %v", got)
+	}
 }
 
 // testOverwriteImport writes a key anew that came in a file which does not tell slots.

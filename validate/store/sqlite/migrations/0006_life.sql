@@ -14,5 +14,5 @@ CREATE INDEX credential_revoked ON credential (revoked_at) WHERE revoked_at > 0;
 
 -- Those of before are kept as long as if they had been given up when something was last done here.
 UPDATE credential SET revoked_at = (SELECT coalesce(max(at), 1) FROM audit) WHERE state = 'revoked';
--- A mark outlives its secret from now on, but not that of a secret that was never on a key.
-UPDATE credential SET mark = x'' WHERE NOT EXISTS (SELECT 1 FROM secret WHERE secret.credential = credential.id);
+-- A mark outlives its secret from now on, but not that of a secret that was never on a key. Those of seeds are made anew.
+UPDATE credential SET mark = x'' WHERE kind IN ('hotp', 'totp') OR NOT EXISTS (SELECT 1 FROM secret WHERE secret.credential = credential.id);
