@@ -17,7 +17,6 @@ import (
 type diagnosisPage struct {
 	page
 	Who      string // account, serial or label of somebody who is known
-	MayName  bool   // somebody
 	Person   *token.Person
 	Token    *token.Token
 	Asked    bool
@@ -46,7 +45,7 @@ func whose(t token.Token) string {
 // askDiagnosis is the form.
 func (v *visit) askDiagnosis() error {
 	p := v.diagnosisPage()
-	if p.MayName {
+	if p.Diagnoses() {
 		_, err := v.name(&p, cmp.Or(v.r.PostForm.Get("who"), v.r.URL.Query().Get("for")))
 		if err != nil && !errors.Is(err, token.ErrNotFound) {
 			return err
@@ -57,7 +56,7 @@ func (v *visit) askDiagnosis() error {
 }
 
 func (v *visit) diagnosisPage() diagnosisPage {
-	p := diagnosisPage{page: v.page("Why is it refused?"), MayName: v.operator.May(desk.RightResync)}
+	p := diagnosisPage{page: v.page("Why is it refused?")}
 	p.Narrow = true
 	return p
 }
@@ -94,7 +93,7 @@ func (v *visit) name(p *diagnosisPage, who string) (q diagnose.Question, err err
 	if who = strings.TrimSpace(who); who == "" {
 		return q, nil
 	}
-	if !p.MayName {
+	if !p.Diagnoses() {
 		return q, errNoRight
 	}
 	person, _, err := v.Desk.Person(v.ctx, who)

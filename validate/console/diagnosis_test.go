@@ -91,6 +91,11 @@ func TestDiagnosisIsNoOracle(t *testing.T) {
 			t.Errorf("the auditor for %q: %d, want %d", who, a.status, want)
 		}
 	}
+	for _, path := range []string{"/console/persons/ada", "/console/tokens/1"} {
+		if strings.Contains(auditor.get(path).body, "/console/diagnosis") {
+			t.Errorf("%s leads the auditor there", path)
+		}
+	}
 	if a := auditor.get("/console/diagnosis?for=ada"); strings.Contains(a.body, `name="who"`) || a.status != http.StatusOK {
 		t.Errorf("the auditor's form: %d", a.status)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -41,7 +42,8 @@ func (v *visit) wayBack() string {
 	if to == "" {
 		to = v.r.URL.Query().Get("to")
 	}
-	if _, err := url.Parse(to); err != nil || !strings.HasPrefix(to, "/console/") {
+	u, err := url.Parse(to)
+	if err != nil || !strings.HasPrefix(to, "/console/") || path.Clean(u.Path) != u.Path {
 		return ""
 	}
 	return to
@@ -64,8 +66,8 @@ func (v *visit) askLogIn(rt route) {
 	form, sent := strings.CutPrefix(rt.pattern, "POST ")
 	if !sent {
 		to := ""
-		if path := v.r.URL.EscapedPath(); strings.HasPrefix(rt.pattern, "GET ") && path != "/console/" {
-			to = "?" + url.Values{"to": {path}}.Encode()
+		if at := v.r.URL.EscapedPath(); strings.HasPrefix(rt.pattern, "GET ") && at != "/console/" {
+			to = "?" + url.Values{"to": {at}}.Encode()
 		}
 		v.goTo("/console/login" + to)
 		return

@@ -73,7 +73,7 @@ func TestWayBackAfterLogIn(t *testing.T) {
 	if a := b.again(b.get("/console/tokens/1"), apiToken); a.path != "/console/tokens/1" {
 		t.Errorf("the page of a token: %s", a.path)
 	}
-	for _, to := range []string{"https://evil.example/", "//evil.example/console/", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "/enroll/x", "/console/\r\nSet-Cookie: x=y", "%2f%2fevil.example", "/console/%zz"} {
+	for _, to := range []string{"https://evil.example/", "//evil.example/console/", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "/enroll/x", "/console/\r\nSet-Cookie: x=y", "%2f%2fevil.example", "/console/%zz", "/console/../enroll/x", "/console/%2e%2e/x", "/console//x", "/console"} {
 		s.clock.add(time.Minute)
 		for _, reason := range []string{"", "lost"} {
 			b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -102,6 +102,11 @@ func (p page) Can(name string) (bool, error) {
 	return p.Operator.May(right), nil
 }
 
+// Diagnoses reports whether the operator may ask why a code of a person or token is refused, not only what a text shows by itself.
+func (p page) Diagnoses() bool {
+	return p.Operator.May(desk.RightDiagnose) && p.Operator.May(desk.RightResync)
+}
+
 // said are the sentences about what was just done, by the word in the address.
 var said = map[string]string{
 	"undone":   "The block was undone: the token is as it was before. Browsers and links that the block ended stay gone.",
