@@ -81,6 +81,7 @@ func (d *Desk) Find(ctx context.Context, query string) (token.Token, error) {
 	if err != nil {
 		return token.Token{}, err
 	}
+	list = withoutFormer(list)
 	switch len(list) {
 	case 0:
 		return token.Token{}, fmt.Errorf("find token: %w", token.ErrNotFound)
@@ -88,6 +89,24 @@ func (d *Desk) Find(ctx context.Context, query string) (token.Token, error) {
 		return list[0], nil
 	}
 	return token.Token{}, &AmbiguousError{list}
+}
+
+// withoutFormer leaves out the revoked tokens of a person who has others: who asks for the tokens that somebody holds means those that
+// can still be lost. Hits that have no holder in common are left alone.
+func withoutFormer(list []token.Token) []token.Token {
+	var live []token.Token
+	for _, t := range list {
+		if t.Holder == nil || t.Holder.ID != list[0].Holder.ID {
+			return list
+		}
+		if t.State != token.Revoked {
+			live = append(live, t)
+		}
+	}
+	if len(live) == 0 {
+		return list
+	}
+	return live
 }
 
 // Tokens lists all tokens.

@@ -165,6 +165,27 @@ func testDeskFind(t *testing.T, s deskSuite) {
 	if _, list, err := s.d.Show(t.Context(), "102"); err != nil || len(list) != 1 || list[0].Secrets.Key.Len() != 0 {
 		t.Errorf("show: %+v, %v", list, err)
 	}
+	s.testFindFormer(t)
+}
+
+// testFindFormer: the person of testDeskFind has two tokens, which are retired one after the other.
+func (s deskSuite) testFindFormer(t *testing.T) {
+	t.Helper()
+	if _, err := s.d.Retire(t.Context(), "103", "shredded"); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]token.Serial{"anna": 104, "Anna Adler": 104, "103": 103} {
+		if k, err := s.d.Find(t.Context(), query); err != nil || k.Serial != want {
+			t.Errorf("%q, one retired: serial %d, %v", query, k.Serial, err)
+		}
+	}
+	if _, err := s.d.Retire(t.Context(), "104", "shredded"); err != nil {
+		t.Fatal(err)
+	}
+	var several *desk.AmbiguousError
+	if _, err := s.d.Find(t.Context(), "anna"); !errors.As(err, &several) {
+		t.Errorf("all retired: %v", err)
+	}
 }
 
 func testDeskBlock(t *testing.T, s deskSuite) {
