@@ -3,6 +3,7 @@ package validate_test
 import (
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -28,10 +29,7 @@ func TestEveryLayoutIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	presses, layouts, each := 0, 0, 100
-	if testing.Short() {
-		each = 3
-	}
+	presses, layouts, each := 0, 0, share(100)
 	for _, l := range modhex.Layouts() {
 		typed, ok := l.Type(modhex.Alphabet)
 		if len(modhex.Unclear(typed)) > 0 || !ok {
@@ -69,6 +67,17 @@ func verifyQuiet(t *testing.T, v *validate.Verifier, typed string) validate.Resu
 	return r
 }
 
+// share is how many of n are done: a fiftieth in a short run, and a tenth under the race detector, which makes all of it ten times slower.
+func share(n int) int {
+	if testing.Short() {
+		return max(1, n/50)
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return n / 10
+	}
+	return n
+}
+
 // randomTexts is how many texts TestRandomTextsAreRefused tries.
 const randomTexts = 10_000_000
 
@@ -76,10 +85,7 @@ const randomTexts = 10_000_000
 // letters typed on some layout, a third random letters of one alphabet, a third of several.
 func TestRandomTextsAreRefused(t *testing.T) {
 	t.Parallel()
-	n := randomTexts
-	if testing.Short() {
-		n /= 100
-	}
+	n := share(randomTexts)
 	d := newDesk(t, token.Active)
 	d.v.Layouts = true
 	credentials := []token.PublicID{d.c.PublicID}
