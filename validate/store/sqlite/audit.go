@@ -38,7 +38,9 @@ type validationDetail struct {
 // validation adds an event to this process's chain, which is announced in the desk chain before its first event and
 // marked there every checkpointEvery events. The first one after a change of the desk chain tells
 // where that stood.
-func (t *tx) validation(a validate.Advance) error { return t.validationOf(a.Event.PublicID.String(), a) }
+func (t *tx) validation(a validate.Advance) error {
+	return t.validationOf(a.Event.PublicID.String(), a)
+}
 
 // validationOf is validation for what is no Yubico OTP: the object is the token, or else the person, or "" if nobody is known by what
 // was typed.
@@ -61,7 +63,7 @@ func (t *tx) validationOf(object string, a validate.Advance) error {
 	if isCode(e.Kind) && a.Moving >= 0 {
 		detail.Moving = &a.Moving
 	}
-	if m := (audit.Mark{Seq: desk.Seq, Hash: desk.Hash}); m != t.s.told {
+	if m := (audit.Mark{Seq: desk.Seq, Hash: desk.Hash}); m != t.told {
 		t.told, detail.Desk = m, &m
 	}
 	err = t.event(t.s.chain, a.At, "validate", object, detail)

@@ -4,7 +4,7 @@
 //
 // Any number of processes may have the file open. What decides is always a statement of the database: a write transaction
 // begins with BEGIN IMMEDIATE, and is durable (write-ahead log, synchronous=FULL) when the method returns. Inside a process
-// one connection writes and callers queue for it; others read.
+// one connection writes and callers queue for it; what waits when it is free shares one transaction (group.go). Others read.
 //
 // A context ends the waiting for the queue and for other processes; a transaction that has begun is finished.
 //
@@ -80,6 +80,7 @@ type Store struct {
 	ciphers unsealed[yubiotp.Cipher]
 	seeds   unsealed[secret.Bytes]
 	clients clientKeys
+	group   group
 	closing sync.Once
 }
 

@@ -5,76 +5,20 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
-	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// tx is one write transaction and the ends of the chains that it adds events to.
+// tx is one change inside a write transaction, and the ends of the chains that it adds events to.
 type tx struct {
 	*sql.Tx
 	s     *Store
 	now   time.Time
 	actor string
+	base  map[string]audit.Head // those that changes before it in the same transaction moved
 	heads map[string]audit.Head // those that it moved
-	told  audit.Mark            // zero: the own chain tells nothing new
-}
-
-// change runs f in one write transaction. Events of f become durable with it, or not at all.
-func (s *Store) change(ctx context.Context, f func(*tx) error) error {
-	conn, err := s.write.Conn(ctx) // the queue; only here and in lock ctx counts
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	t, err := lock(ctx, conn)
-	if err != nil {
-		return err
-	}
-	// Also when f panics, which would otherwise keep this process and all others from writing. It fails where nothing is left to
-	// roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
-	defer func() { _ = t.Rollback() }()
-	x := &tx{Tx: t, s: s, now: s.now(), actor: token.Actor(ctx, s.actor), heads: map[string]audit.Head{}}
-	if err := f(x); err != nil {
-		return err
-	}
-	if _, staff := x.heads[audit.Desk]; staff {
-		if err := x.makeWords(ctx, math.MaxInt32); err != nil {
-			return err
-		}
-	}
-	for _, h := range x.heads {
-		h.Signature = s.keys.Signing.Sign(h.Message())
-		if _, err := x.hot(s.hot.putHead).Exec(h.Chain, h.Seq, h.Hash[:], h.At.UnixMicro(), h.Signature); err != nil {
-			return err
-		}
-	}
-	if err := t.Commit(); err != nil { // the driver rolls back
-		s.own, s.told = audit.Head{}, audit.Mark{} // what is there must be read
-		return err
-	}
-	if h, ok := x.heads[s.chain]; ok {
-		s.own = h
-	}
-	if x.told.Seq > 0 {
-		s.told = x.told
-	}
-	return nil
-}
-
-// lock begins a write transaction, for which it waits until ctx ends or patience is over.
-func lock(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
-	for end := time.Now().Add(patience); ; {
-		t, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
-		if !busy(err) || time.Now().After(end) {
-			return t, err
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-	}
+	told  audit.Mark            // what the own chain tells; the Store's until it tells something new
 }
 
 // QueryContext and QueryRowContext finish what has begun: see change.
@@ -148,6 +92,9 @@ func (t *tx) event(chain string, at time.Time, action, object string, detail any
 // remembered, so that events which somebody cut off leave a gap.
 func (t *tx) head(chain string) (audit.Head, error) {
 	if h, ok := t.heads[chain]; ok {
+		return h, nil
+	}
+	if h, ok := t.base[chain]; ok {
 		return h, nil
 	}
 	if chain == t.s.chain && t.s.own.Seq > 0 {
