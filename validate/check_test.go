@@ -305,6 +305,26 @@ func TestYubicoOTPs(t *testing.T) {
 	}
 }
 
+// TestBlockedYubicoOTP: what is pressed on a blocked key is dead afterwards, whoever is named.
+func TestBlockedYubicoOTP(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, token.Active)
+	f := &fake{Store: d.store, h: validate.Holding{Known: true, Person: 7}}
+	if err := d.store.Change(d.id, token.Suspend); err != nil {
+		t.Fatal(err)
+	}
+	if got := check(t, f.checker(), validate.Factor{Text: d.press(t, 5, 0)}); got.Reason != validate.ReasonOtherHolder || got.Result.Noted() {
+		t.Errorf("%+v", got)
+	}
+	if err := d.store.Change(d.id, token.Restore); err != nil {
+		t.Fatal(err)
+	}
+	f.h = validate.Holding{Known: true, Token: 1}
+	if got := check(t, f.checker(), validate.Factor{Text: d.press(t, 5, 0)}); got.Reason != validate.ReasonSame {
+		t.Errorf("the same OTP later: %q", got.Reason)
+	}
+}
+
 // TestTheSameWork: whether the subject is known, throttled or locked, it takes as many HMACs and as many durable writes.
 func TestTheSameWork(t *testing.T) {
 	t.Parallel()

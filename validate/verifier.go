@@ -90,11 +90,8 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Result, error) {
 	if err != nil || !r.Opened {
 		return r, err
 	}
-	if reason := req.Of.refuses(r); reason != "" { // before anything is spent
-		r.Outcome, r.Reason = BadOTP, reason
-		a := r.advance(req, v.now())
-		r.note = &a
-		return r, nil
+	if reason := req.Of.refuses(r); reason != "" {
+		return v.refuse(ctx, req, r, reason)
 	}
 	for range maxDecisions {
 		d := Decide(r.Row, r.OTP, req.Nonce)
@@ -124,6 +121,21 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Result, error) {
 		}
 	}
 	return Result{PublicID: r.PublicID}, ErrContended
+}
+
+// refuse answers about an OTP of somebody else: it is not spent, unless its token is blocked, as nothing that is pressed meanwhile may
+// count afterwards.
+func (v *Verifier) refuse(ctx context.Context, req Request, r Result, why Reason) (Result, error) {
+	r.Outcome, r.Reason = BadOTP, why
+	a := r.advance(req, v.now())
+	if r.Row.Enabled {
+		r.note = &a
+		return r, nil
+	}
+	if err := v.counters.Spend(ctx, a); err != nil {
+		return Result{PublicID: r.PublicID}, fmt.Errorf("spend: %w", err)
+	}
+	return r, nil
 }
 
 // Note writes the event of a refused OTP of a known credential; it does nothing for other results. It is called after the
