@@ -103,7 +103,7 @@ func runVerify(ctx context.Context, a *app, o verifyOptions) error {
 	if err := a.showChecked(out, o.explain); err != nil || c.Outcome == validate.Accepted {
 		return err
 	}
-	return refusedOTP(c.Reason)
+	return refusedOTP(c.Reason, o.person != "" || o.serial != "")
 }
 
 // check asks the Checker about a subject's code, or the Verifier about anybody's one-time password, and notes what was refused.
@@ -184,8 +184,12 @@ var verifyHints = map[validate.Reason]string{
 	validate.ReasonLocked:    "it ends by itself; meanwhile: tokendesk code temp",
 }
 
-func refusedOTP(r validate.Reason) error {
+// refusedOTP is the refusal with its hint; named: of a person's or a token's codes.
+func refusedOTP(r validate.Reason, named bool) error {
 	p := problemf(exitVerify, "not accepted: %s", r)
+	if r == validate.ReasonMalformed && named {
+		return p.hint("6 to 8 digits, a temporary or recovery code, or a key's one-time password is expected")
+	}
 	if h := verifyHints[r]; h != "" {
 		return p.hint("%s", h)
 	}
