@@ -40,10 +40,13 @@ type Browsers interface {
 	RevokeBrowsers(ctx context.Context, account string, id int64) (int, error)
 }
 
+// CheckDevice is a *TextError for what Trust refuses as the name of a browser, so that it can be refused before a code is spent.
+func CheckDevice(name string) error { return checkText("device", name, false) }
+
 // Trust makes a browser trusted that just gave a code of a token: person is not asked for one there by this client for BrowserTime. The
 // value is text for a cookie; the caller hands it over once and destroys it. token.ErrConflict if the token was blocked since.
 func (d *Desk) Trust(ctx context.Context, person token.PersonID, by token.ID, client int64, name string) (secret.Bytes, error) {
-	if err := checkText("name", name, false); err != nil {
+	if err := CheckDevice(name); err != nil {
 		return secret.Bytes{}, err
 	}
 	value, err := randomText(d.Rand)

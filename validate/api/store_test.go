@@ -37,6 +37,7 @@ type house struct {
 	client  string            // a relying server, for ask
 	staff   map[string]string // API token by role
 	seed    map[string]oath.Generator
+	close   func() error // of the first server's store
 }
 
 // openHouse registers ada and bob, a client and an operator for each role, and imports two TOTP tokens, C200-1 and C200-2.
@@ -57,13 +58,15 @@ func openHouse(t testing.TB) *house {
 		}
 		st, err := open(context.Background(), dir, keys, options)
 		h.check(err)
-		t.Cleanup(func() { h.check(st.Close()) })
+		shut := sync.OnceValue(st.Close)
+		t.Cleanup(func() { h.check(shut()) })
 		d := &desk.Desk{Store: st, Now: h.clock, Rand: rand.Reader}
 		h.servers[i] = New(Config{
 			Checker: validate.NewChecker(st, validate.New(st, h.clock), h.clock), Clients: st, Desk: d, Doctor: &diagnose.Doctor{Store: st, Now: h.clock},
 			Now: h.clock, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		})
 		if i == 0 {
+			h.close = shut
 			h.desk = d
 			h.stock(st)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
@@ -47,6 +48,9 @@ func (c *call) verify() (any, error) {
 	}
 	if (q.Person == "") == (q.Serial == "") {
 		return nil, errPersonSerial
+	}
+	if err := desk.CheckDevice(q.Device); err != nil {
+		return nil, err
 	}
 	checked, err := c.check(validate.Factor{Account: q.Person, Serial: q.Serial, Text: q.Factor, Browser: q.Browser})
 	if err != nil {
