@@ -1,0 +1,54 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestDeviceIsRefusedFirst: a name that no browser can have costs no code.
+func TestDeviceIsRefusedFirst(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.issued()
+	ask := func(device string) (int, string) {
+		w := ask(h.servers[0], "POST", "/api/v1/verify", h.client, `{"person":"ada","factor":"`+h.code("C200-1")+`","remember":true,"device":"`+device+`"}`)
+		return w.Code, w.Body.String()
+	}
+	for _, device := range []string{`a\tb`, `a\u0000`, strings.Repeat("x", 2000)} {
+		if code, body := ask(device); code != http.StatusBadRequest || !strings.Contains(body, `"message":"device: `) {
+			t.Errorf("%d %s", code, body)
+		}
+	}
+	if code, body := ask("laptop"); code != http.StatusOK || !strings.Contains(body, `"browser":`) {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+// TestDeadStore: without its store no address says yes, no, or that somebody is unknown, and the log holds nothing that was typed.
+func TestDeadStore(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	h.issued()
+	var log strings.Builder
+	s := h.servers[0]
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	h.check(h.close())
+	for _, r := range routes() {
+		query, body := sample(r)
+		who := h.staff[strings.TrimPrefix(whoMay(r), "td_")]
+		if r.who == relying {
+			who = h.client
+		}
+		if w := ask(s, r.method, filled(r.path)+query, who, body); w.Code != http.StatusServiceUnavailable || !strings.Contains(strings.ToLower(w.Body.String()), "support") {
+			t.Errorf("%s %s: %d %s", r.method, r.path, w.Code, w.Body)
+		}
+	}
+	s.Wait()
+	for _, typed := range []string{"ada", "good", "123456", "R2D2"} {
+		if strings.Contains(log.String(), typed) {
+			t.Errorf("the log holds %q\n%s", typed, log.String())
+		}
+	}
+}
