@@ -79,9 +79,10 @@ func NewChecker(f Factors, v *Verifier, now func() time.Time) *Checker {
 	return &Checker{factors: f, verifier: v, now: now, dummy: dummy, match: Candidate.match}
 }
 
-// typed is what a text can be: at most one field is not empty.
+// typed is what a text can be: a code of digits, a spoken one, or an OTP.
 type typed struct {
 	oath   string // 6 to 8 digits
+	prefix string // that a YubiKey put before them; ""
 	spoken string // a temporary or recovery code, normalised
 	otp    bool   // a Yubico OTP
 }
@@ -93,6 +94,9 @@ func (c *Checker) understand(text string) typed {
 	text = strings.Trim(text, Space)
 	if code := strings.ReplaceAll(text, " ", ""); isCode(code) {
 		return typed{oath: code}
+	}
+	if prefix, code, ok := cutPrefix(text); ok {
+		return typed{oath: code, prefix: prefix}
 	}
 	if c.verifier.Layouts {
 		clean, _ := modhex.Clean(text)
@@ -112,6 +116,19 @@ func (c *Checker) understand(text string) typed {
 // isCode reports whether s has the form of a HOTP or TOTP code.
 func isCode(s string) bool {
 	return len(s) >= oath.MinDigits && len(s) <= oath.MaxDigits && strings.Trim(s, "0123456789") == ""
+}
+
+// prefixLen is the length of what a YubiKey may type before a HOTP code to name itself: OMP, TT and MUI. Source: reference
+// validation-protocol.md §15.
+const prefixLen = 12
+
+// cutPrefix splits a HOTP code of 6 or 8 digits that has a prefix, which becomes lower case.
+func cutPrefix(s string) (prefix, code string, ok bool) {
+	if len(s) != prefixLen+oath.MinDigits && len(s) != prefixLen+oath.MaxDigits {
+		return "", "", false
+	}
+	prefix, code = strings.ToLower(s[:prefixLen]), s[prefixLen:]
+	return prefix, code, isCode(code) && strings.Trim(prefix, modhex.Alphabet+"0123456789") == ""
 }
 
 // Check decides about one factor and spends it: a trusted browser's value first, then the text. The error is the store's or

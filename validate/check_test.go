@@ -195,6 +195,42 @@ func moving(list []validate.Advance) int64 {
 	return list[0].Moving
 }
 
+// TestPrefix: a YubiKey may name itself before a HOTP code; then no other credential is compared.
+func TestPrefix(t *testing.T) {
+	t.Parallel()
+	byID, byLabel := candidate(t, 1, token.HOTP, token.YubiKey, 3, true), candidate(t, 2, token.HOTP, token.Hardware, 4, true)
+	id, err := token.ParsePublicID("ubhecccccccb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byID.PublicID, byLabel.Label = id, "UBHE00123456"
+	totp := candidate(t, 3, token.TOTP, token.App, -1, true)
+	totp.Label = "ubhe00123457"
+	code := byID.Generator.Code(5)
+	for _, tc := range []struct {
+		text   string
+		reason validate.Reason
+		token  token.ID
+		used   int
+	}{
+		{"ubhecccccccb" + code, validate.ReasonAccepted, 1, 0},
+		{" UBHE00123456" + code + "\n", validate.ReasonAccepted, 2, 0},
+		{"ubhe00123458" + code, validate.ReasonWrong, 0, 1},
+		{"ubhe00123457" + totp.Generator.Code(oath.Step(now, period)), validate.ReasonWrong, 0, 1},
+		{"ubhecccccccb" + "000000", validate.ReasonWrong, 0, 1},
+		{"ubhecccccccb" + byID.Generator.Code(3), validate.ReasonSame, 1, 0},
+		{"ubhecccccccb" + "00" + code, validate.ReasonWrong, 0, 1},
+		{"ubhecccccccb" + "0" + code, validate.ReasonMalformed, 0, 0},
+		{"uzhecccccccb" + code, validate.ReasonMalformed, 0, 0},
+	} {
+		f := holder(byID, byLabel, totp)
+		got := check(t, f.checker(), validate.Factor{Text: tc.text})
+		if got.Reason != tc.reason || got.Token != tc.token || f.ruling.Throttle.Failures != tc.used || f.ruling.Budget.Used != tc.used {
+			t.Errorf("%q: %+v, %+v", tc.text, got, f.ruling)
+		}
+	}
+}
+
 // TestSpokenRule is what becomes of a temporary or recovery code.
 func TestSpokenRule(t *testing.T) {
 	t.Parallel()

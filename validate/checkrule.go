@@ -1,6 +1,8 @@
 package validate
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -18,6 +20,9 @@ func (c *Checker) rule(h Holding, f Factor, text typed, at time.Time) (Checked, 
 	case text.oath != "":
 		if stopped != "" {
 			h.Credentials = nil
+		}
+		if text.prefix != "" {
+			h.Credentials = slices.DeleteFunc(slices.Clone(h.Credentials), func(k Candidate) bool { return !k.types(text.prefix) })
 		}
 		c.ruleOATH(h, text.oath, at, &checked, &ruling)
 	case text.spoken != "":
@@ -117,6 +122,11 @@ func (c *Checker) ruleOATH(h Holding, code string, at time.Time, checked *Checke
 	case blocked != nil:
 		checked.recognise(*blocked, BadOTP, disabled(blocked.Row))
 	}
+}
+
+// types reports whether k is the HOTP credential that a prefix names.
+func (k Candidate) types(prefix string) bool {
+	return k.Kind == token.HOTP && (k.PublicID.Len() > 0 && k.PublicID.String() == prefix || strings.EqualFold(k.Label, prefix))
 }
 
 // match holds a code against one credential.

@@ -52,7 +52,9 @@ type Candidate struct {
 	Token     token.ID
 	Kind      token.Kind
 	Model     token.Model
-	Period    time.Duration // TOTP
+	PublicID  token.PublicID // empty for most
+	Label     string         // of the token; ""
+	Period    time.Duration  // TOTP
 	Generator oath.Generator
 	Row       Row
 }

@@ -182,17 +182,21 @@ func (s *Store) candidates(ctx context.Context, q querier, h validate.Holding) (
 	scan := func(row scanner) (c sealed, err error) {
 		n := &c.Row.Counters
 		var at, driftAt, rate int64
-		err = row.Scan(&c.ID, &c.Token, &c.Kind, &c.Model, &c.version, &c.Period, &c.hash, &c.digits, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
+		var public string
+		err = row.Scan(&c.ID, &c.Token, &c.Kind, &c.Model, &public, &c.Label, &c.version, &c.Period, &c.hash, &c.digits, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
 			&n.Moving, &at, &n.Clock.Drift, &rate, &driftAt)
 		n.Use, n.Session, n.At = -1, -1, fromMicros(at)
 		n.Clock.Rate, n.Clock.At = time.Duration(rate)*time.Millisecond, fromMicros(driftAt)
+		if err == nil {
+			c.PublicID, err = token.ParsePublicID(public)
+		}
 		return c, err
 	}
 	where, id := `t.holder = ?`, int64(h.Person)
 	if h.Token != 0 {
 		where, id = `t.id = ?`, int64(h.Token)
 	}
-	rows, err := collect(ctx, q, scan, `SELECT c.id, c.token, c.kind, t.model, c.version, c.period, c.hash, c.digits, c.state, t.state, n.enabled,
+	rows, err := collect(ctx, q, scan, `SELECT c.id, c.token, c.kind, t.model, c.public_id, t.label, c.version, c.period, c.hash, c.digits, c.state, t.state, n.enabled,
 			n.moving, n.at, n.drift, n.rate, n.drift_at
 		FROM token t JOIN credential c ON c.token = t.id JOIN counter n ON n.credential = c.id
 		WHERE `+where+` AND c.kind IN ('hotp', 'totp') AND c.state NOT IN ('pending', 'revoked') AND t.state NOT IN ('pending', 'revoked') ORDER BY c.id`, id)

@@ -22,6 +22,7 @@ func RunFactors(t *testing.T, open func(t *testing.T, now func() time.Time) (her
 	}{
 		{"TOTP", testCheckTOTP},
 		{"HOTP", testCheckHOTP},
+		{"HOTP with a prefix", testPrefix},
 		{"first use", testFirstUse},
 		{"steps only rise", testStepsRise},
 		{"blocked", testCheckBlocked},
@@ -136,6 +137,19 @@ func testCheckHOTP(t *testing.T, s *factorSuite) {
 			t.Errorf("code %d: stored %d, %+v", tc.of, stored, got)
 		}
 	}
+}
+
+// testPrefix: what a YubiKey types before a HOTP code is its public ID or its label, and gives no code another time.
+func testPrefix(t *testing.T, s *factorSuite) {
+	const label = "ubhe00123456"
+	v := hotpToken(label, 1)
+	s.issued(t, v, "anna")
+	s.wants(t, "anna", label+v.code(t, 1), validate.ReasonAccepted)
+	s.wants(t, "anna", v.code(t, 1), validate.ReasonSame)
+	s.wantsSerial(t, label, v.code(t, 2), validate.ReasonAccepted)
+	s.wants(t, "anna", label+v.code(t, 2), validate.ReasonSame)
+	s.wants(t, "anna", "ubhe00123457"+v.code(t, 3), validate.ReasonWrong)
+	s.wants(t, "anna", label+v.code(t, 3), validate.ReasonThrottled)
 }
 
 // testFirstUse: a token whose clock was eight steps slow on the shelf is known from its first code on.
