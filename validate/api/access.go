@@ -72,8 +72,11 @@ func keyed(client validate.Client, text string) bool {
 }
 
 // knowNetwork finds the client by the source address: the one with the narrowest network that holds it. None if that is not one
-// client alone.
+// client alone, nor for what a page has a browser in that network send, as a form of any site may.
 func (c *call) knowNetwork() error {
+	if c.r.Header.Get("Origin") != "" || c.r.Header.Get("Sec-Fetch-Site") != "" {
+		return errUnknown
+	}
 	list, err := c.Clients.ListClients(c.ctx)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -49,6 +50,23 @@ func TestDeadStore(t *testing.T) {
 	for _, typed := range []string{"ada", "good", "123456", "R2D2"} {
 		if strings.Contains(log.String(), typed) {
 			t.Errorf("the log holds %q\n%s", typed, log.String())
+		}
+	}
+}
+
+// TestBrowserIsNoClient: a page of any site can have a browser send a form; the network that the browser is in proves nothing then.
+func TestBrowserIsNoClient(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]int{"": 200, "Origin: https://evil.example": 401, "Origin: null": 401, "Sec-Fetch-Site: cross-site": 401} {
+		s := newSite(t)
+		req := httptest.NewRequest("POST", "/validate/check", strings.NewReader("user=ada&pass=000000"))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.RemoteAddr = "192.0.2.7:1"
+		if name, value, ok := strings.Cut(header, ": "); ok {
+			req.Header.Set(name, value)
+		}
+		if got := do(s, req, "").Code; got != want {
+			t.Errorf("%s: %d, want %d", header, got, want)
 		}
 	}
 }
