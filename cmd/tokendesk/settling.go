@@ -28,7 +28,7 @@ func (a *app) settling(ctx context.Context, d *desk.Desk, log *slog.Logger) (kic
 			case <-ctx.Done():
 				return
 			case id := <-kicked:
-				s.settle(ctx, id)
+				s.settle(ctx, append(waiting(kicked), id)...)
 			case <-ticks:
 				s.settle(ctx)
 			}
@@ -43,6 +43,18 @@ func (a *app) settling(ctx context.Context, d *desk.Desk, log *slog.Logger) (kic
 	return kick, func() {
 		cancel()
 		<-done
+	}
+}
+
+// waiting takes what is in the channel: in one go, a target that does not answer is waited for once.
+func waiting(kicked <-chan token.ID) (list []token.ID) {
+	for {
+		select {
+		case id := <-kicked:
+			list = append(list, id)
+		default:
+			return list
+		}
 	}
 }
 
