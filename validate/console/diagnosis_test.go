@@ -38,7 +38,7 @@ func TestDiagnosis(t *testing.T) {
 		{"for a serial", "12345678", otp, 200, []string{"does not decrypt", "D16", "Ada Lovelace", "12345678"}},
 		{"for nobody", "", strings.ToUpper(otp), 200, []string{"capital letters", "By the text alone"}},
 		{"a code of an app whose clock is off", "bob", phone.at(s.clock.now().Add(45 * time.Minute)), 200, []string{"D24"}},
-		{"a right code", " bob ", phone.at(s.clock.now()), 200, []string{"Bob"}},
+		{"a right code", " bob ", phone.at(s.clock.now()), 200, []string{"Bob", "would be accepted now"}},
 		{"for somebody unknown", "nobody77", otp, 404, []string{"No person has this account"}},
 		{"in the wrong field", otp + "x", "", 404, []string{"No person has this account"}},
 		{"a script", "<script>", `"><script>alert(1)</script>`, 404, nil},
