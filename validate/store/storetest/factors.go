@@ -25,6 +25,7 @@ func RunFactors(t *testing.T, open func(t *testing.T, now func() time.Time) (her
 		{"HOTP with a prefix", testPrefix},
 		{"first use", testFirstUse},
 		{"steps only rise", testStepsRise},
+		{"no step twice, whatever staff does", testDrunkenWalk},
 		{"blocked", testCheckBlocked},
 		{"in stock", testCheckStock},
 		{"subjects", testSubjects},
@@ -200,6 +201,74 @@ func testStepsRise(t *testing.T, s *factorSuite) {
 	}
 	if accepted == 0 {
 		t.Error("none was accepted")
+	}
+}
+
+// testDrunkenWalk presses keys at random while staff blocks, restores, measures, takes back and issues tokens and clocks go both ways: what was
+// accepted or taken as a proof only rises, and is never accepted again.
+func testDrunkenWalk(t *testing.T, s *factorSuite) {
+	list := []vendor{hotpToken("H1", 1), totpToken("T1", 2), totpToken("T2", 3)}
+	s.box(t, list...)
+	last, pressed, accepted, proven := map[string]int64{"H1": -1, "T1": -1, "T2": -1}, int64(0), 0, 0
+	used := map[string]bool{}
+	for n := range 500 {
+		s.pass(time.Duration(mathrand.IntN(200)-60) * time.Second)
+		switch mathrand.IntN(20) {
+		case 0:
+			s.pass(time.Hour - time.Duration(mathrand.IntN(2))*2*time.Hour)
+		case 1, 2:
+			s.pass(validate.LockTime)
+		}
+		v := list[mathrand.IntN(len(list))]
+		moving := pressed + int64(mathrand.IntN(8)-1)
+		if v.kind == token.TOTP {
+			moving = s.now().Unix()/30 + int64(mathrand.IntN(4)-2)
+		}
+		if moving < 0 {
+			continue
+		}
+		code, next, proof, err := v.code(t, moving), v.code(t, moving+1), desk.Proof(""), error(nil)
+		ctx := t.Context()
+		switch mathrand.IntN(14) {
+		case 0:
+			_, _, _, err = s.here.Block(ctx, v.label, desk.Block{Reason: token.ReasonLost})
+		case 1:
+			_, err = s.there.Undo(ctx, v.label)
+		case 2:
+			_, proof, err = s.there.Restore(ctx, v.label, []string{code})
+		case 3:
+			_, _, proof, err = s.here.Resync(ctx, v.label, code, next)
+			moving++
+		case 4:
+			_, proof, err = s.there.Return(ctx, v.label, []string{code}, "")
+		case 5:
+			_, proof, err = s.here.Issue(ctx, v.label, handTo("anna", code))
+		case 6:
+			_, err = s.here.ResetClock(ctx, v.label)
+		default:
+			if s.ask(t, n, validate.Factor{Serial: v.label, Text: code}).Outcome == validate.Accepted {
+				if used[v.label+code] {
+					t.Fatalf("%s: %s was accepted or proved something before", v.label, code)
+				}
+				used[v.label+code] = true
+				accepted++
+			}
+		}
+		_ = err // most are refused by the state
+		if proof == desk.Proven {
+			used[v.label+v.code(t, moving)] = true
+			proven++
+		}
+		stored := s.credential(t, v.label).Counters.Moving
+		if stored < last[v.label] {
+			t.Fatalf("%s: %d after %d", v.label, stored, last[v.label])
+		}
+		if last[v.label] = stored; v.kind == token.HOTP {
+			pressed = stored + 1
+		}
+	}
+	if accepted < 3 || proven < 3 {
+		t.Errorf("%d accepted, %d proven", accepted, proven)
 	}
 }
 
