@@ -1,13 +1,17 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -168,16 +172,35 @@ func (c *call) piRequest() (piRequest, error) {
 	return piRequest{}, errFormType
 }
 
+// parsePIJSON reads an object; what does not count may be anything, and what counts comes once.
 func parsePIJSON(body []byte) (piRequest, error) {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(body, &all); err != nil || all == nil {
+	var q piRequest
+	fields := map[string]*string{"user": &q.user, "serial": &q.serial, "pass": &q.pass}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if first, err := d.Token(); err != nil || first != json.Delim('{') || !utf8.Valid(body) {
 		return piRequest{}, errForm
 	}
-	var q piRequest
-	for name, field := range map[string]*string{"user": &q.user, "serial": &q.serial, "pass": &q.pass} {
-		if raw, ok := all[name]; ok && json.Unmarshal(raw, field) != nil {
+	for d.More() {
+		var value json.RawMessage
+		name, err := d.Token()
+		if err != nil || d.Decode(&value) != nil {
 			return piRequest{}, errForm
 		}
+		key, _ := name.(string)
+		field, counts := fields[key]
+		switch {
+		case !counts:
+			continue
+		case field == nil, json.Unmarshal(value, field) != nil:
+			return piRequest{}, errForm
+		}
+		fields[key] = nil
+	}
+	if _, err := d.Token(); err != nil {
+		return piRequest{}, errForm
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return piRequest{}, errForm
 	}
 	return q, nil
 }
