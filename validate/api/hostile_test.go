@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -67,6 +68,36 @@ func TestBrowserIsNoClient(t *testing.T) {
 		}
 		if got := do(s, req, "").Code; got != want {
 			t.Errorf("%s: %d, want %d", header, got, want)
+		}
+	}
+}
+
+// TestFieldNames: what is wrong is called as it was sent.
+func TestFieldNames(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	id := h.issued()
+	for body, path := range map[string]string{
+		`{"to":"ada","id_check":"x","codes":["1"]}`:                         fmt.Sprintf("/api/v1/tokens/%d/issue", id+1),
+		`{"to":"bob","id_check":"known","codes":["1"],"replace":1}`:         fmt.Sprintf("/api/v1/tokens/%d/issue", id+1),
+		`{"person":"ada","uses":1,"valid_seconds":-1}`:                      "/api/v1/codes/temp",
+		`{"person":"ada","uses":1000,"valid_seconds":60}`:                   "/api/v1/codes/temp",
+		`{"person":"ada","count":1000}`:                                     "/api/v1/codes/recovery",
+		`{"person":"ada","period_seconds":-1}`:                              "/api/v1/activations",
+		`{"person":"ada","valid_seconds":1}`:                                "/api/v1/activations",
+		`{"person":"ada","type":"x"}`:                                       "/api/v1/activations",
+		`{"q":"` + strings.Repeat("x", 2000) + `"}`:                         "/api/v1/search",
+		`{"reason":"forgotten","until":"1999-01-01T00:00:00Z"}`:             fmt.Sprintf("/api/v1/tokens/%d/block", id),
+		`{"reason":"forgotten","note":"` + strings.Repeat("x", 2000) + `"}`: fmt.Sprintf("/api/v1/tokens/%d/block", id),
+	} {
+		w := ask(h.servers[0], "POST", path, h.staff["issuer"], body)
+		if path == "/api/v1/codes/temp" {
+			w = ask(h.servers[0], "POST", path, h.staff["helpdesk"], body)
+		}
+		_, message, _ := strings.Cut(w.Body.String(), `"message":"`)
+		field, _, _ := strings.Cut(message, ":")
+		if w.Code != http.StatusBadRequest || !strings.Contains(body, `"`+field+`":`) {
+			t.Errorf("%.60s: %d %s", body, w.Code, w.Body)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -49,6 +50,9 @@ var (
 	errUsesOTP      = refuse(http.StatusBadRequest, "otp_in_url", "A one-time password belongs in a body: POST /api/v1/search.")
 )
 
+// fieldNames are the names here of what the verbs call otherwise.
+var fieldNames = map[string]string{"id-check": "id_check", "valid": "valid_seconds", "period": "period_seconds", "query": "q"}
+
 // problemOf says what an error means to the caller. What is not listed is a failure of ours, of which the log tells more.
 func problemOf(err error) *problem {
 	var p *problem
@@ -60,7 +64,9 @@ func problemOf(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &text):
-		p = refuse(http.StatusBadRequest, "bad_field", text.Error()+".")
+		named := *text
+		named.Field = cmp.Or(fieldNames[text.Field], text.Field)
+		p = refuse(http.StatusBadRequest, "bad_field", named.Error()+".")
 	case errors.As(err, &state):
 		p = refuse(http.StatusConflict, "impossible_now", state.Error()+".")
 	case errors.As(err, &locked):
