@@ -41,7 +41,7 @@ const (
 	ReasonWrong       Reason = "wrong code"
 	ReasonThrottled   Reason = "too soon after a wrong code"
 	ReasonLocked      Reason = "locked after too many wrong codes"
-	ReasonBudget      Reason = "too many wrong codes from this client"
+	ReasonBudget      Reason = "too many wrong codes in an hour"
 	ReasonExpired     Reason = "expired code"
 	ReasonUsedUp      Reason = "code was used up"
 	ReasonOtherClient Reason = "code for another client"

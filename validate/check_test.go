@@ -161,12 +161,12 @@ func TestRule(t *testing.T) {
 			totp, validate.ReasonLocked, 0, 0, 0, 10, 0},
 		{"the client's budget", []validate.Candidate{candidate(t, 1, token.TOTP, token.App, -1, true)}, func(h *validate.Holding) { h.Budget = validate.Budget{Used: 1000, At: now} },
 			totp, validate.ReasonBudget, 0, 0, 0, 0, 1000},
-		{"unknown", nil, func(h *validate.Holding) { *h = validate.Holding{Subject: "unknown"} }, totp, validate.ReasonNobody, 0, 0, 0, 1, 1},
+		{"unknown", nil, func(h *validate.Holding) { *h = validate.Holding{Subject: "unknown"} }, totp, validate.ReasonNobody, 0, 0, 0, 1, 0},
 		{"unknown, often", nil, func(h *validate.Holding) {
 			*h = validate.Holding{Subject: "unknown", Throttle: validate.Throttle{Failures: 10, At: now}}
 		},
-			totp, validate.ReasonNobody, 0, 0, 0, 1, 1},
-		{"another group", []validate.Candidate{candidate(t, 1, token.TOTP, token.App, -1, true)}, func(h *validate.Holding) { h.Groups = nil }, totp, validate.ReasonNotAllowed, 0, 0, 0, 0, 1},
+			totp, validate.ReasonNobody, 0, 0, 0, 1, 0},
+		{"another group", []validate.Candidate{candidate(t, 1, token.TOTP, token.App, -1, true)}, func(h *validate.Holding) { h.Groups = nil }, totp, validate.ReasonNotAllowed, 0, 0, 0, 0, 0},
 	} {
 		f := holder(tc.list...)
 		if tc.change != nil {

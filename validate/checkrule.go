@@ -45,7 +45,7 @@ func (c *Checker) rule(h Holding, f Factor, text typed, at time.Time) (Checked, 
 }
 
 // stop says why no code is compared, "" if one is. What a throttle stops are guesses of 6 to 8 digits: temporary and recovery codes
-// have 50 bits, and are what helps a person whom somebody else locked out. Guessing them is bounded by the client's budget: 1,000 an
+// have 50 bits, and are what helps a person whom somebody else locked out. Guessing them is bounded by a budget of the person: 1,000 an
 // hour find one of 11 codes with a chance of 9·10^-8 in a year.
 func stop(h Holding, client Client, text typed, at time.Time) Reason {
 	permitted, _ := h.Throttle.Permits(at)
@@ -64,9 +64,9 @@ func stop(h Holding, client Client, text typed, at time.Time) Reason {
 	return ""
 }
 
-// charge counts a guess: against the client, and a code of digits against the subject too, but not for a client that may not ask
-// about it. What was not compared counts only if it named nobody, so that looking for names is bounded. An accepted code forgets the
-// subject's failures, a browser does not.
+// charge counts a guess: a code of digits against the subject's throttle and the client's budget, a temporary or recovery code
+// against the subject's budget for those. What was compared with nothing because nobody is named, or the client may not ask, uses up no
+// budget: otherwise invented names would keep everybody out. An accepted code forgets the subject's failures, a browser does not.
 //
 // A code that was used before is no guess: a form that is sent twice locks nobody out. Nothing else is accepted for such a text, so
 // it gives no free try.
@@ -76,11 +76,11 @@ func charge(h Holding, text typed, at time.Time, checked Checked, r *Ruling) {
 		if checked.Kind != KindBrowser {
 			r.Throttle = Throttle{}
 		}
-	case ReasonSame, ReasonBudget, ReasonLocked, ReasonThrottled:
-	case ReasonNotAllowed:
-		r.Budget = h.Budget.Charged(at)
+	case ReasonSame, ReasonBudget, ReasonLocked, ReasonThrottled, ReasonNotAllowed:
 	default:
-		r.Budget = h.Budget.Charged(at)
+		if h.Known {
+			r.Budget = h.Budget.Charged(at)
+		}
 		if text.oath != "" {
 			r.Throttle = h.Throttle.Failed(at)
 		}

@@ -40,7 +40,7 @@ type Holding struct {
 	Groups      []string       // of the person, sorted
 	Subject     string         // of the throttle: "person 7", "token 9" or "unknown"
 	Throttle    Throttle
-	Budget      Budget // of the client
+	Budget      Budget // of the client; for a temporary or recovery code, of the subject
 	Credentials []Candidate
 	Codes       []Code // of the person; none if a serial was named
 	Browser     int64  // the trusted browser whose value was presented; 0: none of this person, at this client and time
@@ -73,7 +73,7 @@ type Code struct {
 // Ruling is what becomes of an Attempt.
 type Ruling struct {
 	Throttle Throttle  // the subject's from now on; the zero Throttle forgets all failures
-	Budget   Budget    // the client's
+	Budget   Budget    // that of the Holding
 	Accept   []Advance // of enabled credentials; what was programmed becomes active
 	Spend    []Advance // of credentials that are not enabled
 	Code     int64     // the code of which one use is spent; 0: none

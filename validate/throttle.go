@@ -47,13 +47,14 @@ func (t Throttle) wait() time.Duration {
 	return min(time.Duration(t.Failures)*DelayStep, MaxDelay)
 }
 
-// The budget of a client: how many wrong codes it may send, whoever they are tried on.
+// The budget of a client: how many wrong codes of 6 to 8 digits it may send in an hour, whoever they are tried on. A person has one
+// of the same size for temporary and recovery codes, whoever sends them.
 const (
 	BudgetSize = 1000
 	budgetStep = time.Hour / 1000 // one is given back
 )
 
-// Budget is what a client has used up. The zero Budget is whole.
+// Budget is what a client or a person has used up. The zero Budget is whole.
 type Budget struct {
 	Used int
 	At   time.Time // when Used was right

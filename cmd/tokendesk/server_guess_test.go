@@ -49,12 +49,12 @@ func TestGuessing(t *testing.T) {
 	g.report()
 }
 
-// TestGuessingCodes: temporary codes, which help whoever was locked out, are guessed by nobody for another reason: of one client's wrong
-// ones, whoever they are tried on, a thousand an hour are compared. Then not even the right one is, there; at another client it is.
+// TestGuessingCodes: temporary codes, which help whoever was locked out, are guessed by nobody for another reason: of the wrong ones that
+// are tried on a person, a thousand an hour are compared. Then not even the right one is; other persons are not concerned.
 func TestGuessingCodes(t *testing.T) {
 	t.Parallel()
 	w, _, _, _ := newWalker(t)
-	temp := w.tempCode("ada")
+	temp, other := w.tempCode("ada"), w.tempCode("bert")
 	g := guesser{walker: w, guess: func(int) string {
 		code, err := token.NewSpoken(rand.Reader, token.CodeLen)
 		if err != nil {
@@ -62,14 +62,14 @@ func TestGuessingCodes(t *testing.T) {
 		}
 		return token.ShowSpoken(string(code.Reveal()))
 	}}
-	g.volley(validate.BudgetSize + 100)
+	const volley, nobody = validate.BudgetSize + 100, (validate.BudgetSize + 100) / 25
+	g.volley(volley)
 	g.single(temp)
-	w.factorClient("another").expect(t, w.servers[1], "the right one elsewhere", "ada", temp, true)
+	w.client.expect(t, w.servers[1], "somebody else's", "bert", other, true)
 	w.advance(time.Minute)
 	w.client.expect(t, w.servers[1], "a minute later", "ada", temp, true)
 	reasons := g.stopped()
-	compared := reasons[validate.ReasonWrong] + reasons[validate.ReasonNobody]
-	if compared != validate.BudgetSize || reasons[validate.ReasonBudget] != 101 {
+	if reasons[validate.ReasonWrong] != validate.BudgetSize || reasons[validate.ReasonNobody] != nobody || reasons[validate.ReasonBudget] != volley-nobody-validate.BudgetSize+1 {
 		t.Errorf("%v", reasons)
 	}
 }

@@ -20,7 +20,7 @@ const (
 // Code is a temporary or recovery code without its value, of which only a keyed hash is kept.
 //
 // Guessing: a value is one of 2^50. A person's throttle does not stop these codes, as they help whoever somebody else has locked out;
-// of a client's wrong codes, 1,000 an hour are compared (validate.Budget). In the 72 hours of a temporary code they find it with
+// of those tried on a person, 1,000 an hour are compared (validate.Budget). In the 72 hours of a temporary code they find it with
 // a chance of 72,000 / 2^50 = 6e-11, and one of a sheet of 10 recovery codes in a year with 8,760,000 × 10 / 2^50 = 8e-8.
 type Code struct {
 	ID       int64

@@ -75,7 +75,7 @@ func (t *tx) rule(h validate.Holding, req validate.AttemptRequest, r validate.Ru
 	if err := t.putThrottle(h.Subject, r.Throttle); err != nil {
 		return err
 	}
-	if err := t.putFailures(clientSubject(req.Client), r.Budget.Used, r.Budget.At); err != nil {
+	if err := t.putFailures(budgetSubject(h, req), r.Budget.Used, r.Budget.At); err != nil {
 		return err
 	}
 	note.Event = *r.Event
@@ -117,7 +117,7 @@ func (s *Store) holding(ctx context.Context, q querier, req validate.AttemptRequ
 	if h.Throttle.Failures, h.Throttle.At, err = failures(ctx, q, h.Subject); err != nil {
 		return h, err
 	}
-	if h.Budget.Used, h.Budget.At, err = failures(ctx, q, clientSubject(req.Client)); err != nil {
+	if h.Budget.Used, h.Budget.At, err = failures(ctx, q, budgetSubject(h, req)); err != nil {
 		return h, err
 	}
 	if req.OATH {

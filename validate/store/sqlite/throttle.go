@@ -18,6 +18,14 @@ func personSubject(id token.PersonID) string { return "person " + strconv.Format
 
 func clientSubject(id int64) string { return "client " + strconv.FormatInt(id, 10) }
 
+// budgetSubject is whose budget an Attempt may use up.
+func budgetSubject(h validate.Holding, req validate.AttemptRequest) string {
+	if req.Spoken != "" {
+		return h.Subject + " codes"
+	}
+	return clientSubject(req.Client)
+}
+
 // failures are those of a subject; none if it has no row.
 func failures(ctx context.Context, q querier, subject string) (n int, at time.Time, err error) {
 	var us int64

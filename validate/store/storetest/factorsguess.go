@@ -1,11 +1,13 @@
 package storetest
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 )
 
@@ -146,16 +148,28 @@ func testGuesses(t *testing.T, s *factorSuite) {
 	}
 }
 
-// testClientBudget sprays codes over names that nobody has, in two processes: 1,000 are charged. Other clients are not concerned.
+// testClientBudget sprays codes over persons and over names that nobody has, in two processes: of the former 1,000 are compared, the
+// latter cost nothing. Other clients are not concerned.
 func testClientBudget(t *testing.T, s *factorSuite) {
 	v := hotpToken("H1", 1)
 	s.issued(t, v, "anna")
 	vpn, mail := s.relying(t, "vpn"), s.relying(t, "mail")
+	var persons []token.Person
+	for n := range 1024 {
+		persons = append(persons, token.Person{Account: fmt.Sprintf("person%d", n)})
+	}
+	if _, err := s.a.AddPersons(t.Context(), persons); err != nil {
+		t.Fatal(err)
+	}
 	charged := 0
-	for range 16 {
+	for round := range 16 {
+		together(t, 64, func(n int) (bool, error) {
+			s.ask(t, n, validate.Factor{Account: "nobody", Text: "000000", Client: vpn})
+			return false, nil
+		})
 		charged += together(t, 64, func(n int) (bool, error) {
-			got := s.ask(t, n, validate.Factor{Account: "nobody", Text: "000000", Client: vpn})
-			return got.Reason == validate.ReasonNobody, nil
+			got := s.ask(t, n, validate.Factor{Account: persons[64*round+n].Account, Text: "000000", Client: vpn})
+			return got.Reason == validate.ReasonWrong, nil
 		})
 	}
 	if charged != validate.BudgetSize {
