@@ -121,8 +121,8 @@ func bare(word string) string {
 			return -1
 		}
 		return r
-	}, norm.NFD.String(plain.Replace(word)))
-	word = strings.TrimFunc(word, joins)
+	}, norm.NFD.String(word))
+	word = strings.TrimFunc(plain.Replace(word), joins) // after the accents: ǽ is æ with one
 	if r := []rune(word); len(r) > maxWord {
 		word = strings.TrimFunc(string(r[:maxWord]), joins)
 	}

@@ -12,7 +12,7 @@ import (
 // FuzzWords: what is kept is found by its own text, in the case that it has and in the other, and a word that was folded is folded
 // already.
 func FuzzWords(f *testing.F) {
-	for _, s := range []string{"Müller", "Mu\u0308ller-Lüdenscheidt", "4711-0032", "O’Brien", "İpek", "ＡＢＣ", "", " - ", "王小明", "a\x00b", "ﬁ", "ẞ", strings.Repeat("ü", 100)} {
+	for _, s := range []string{"Müller", "Mu\u0308ller-Lüdenscheidt", "4711-0032", "O’Brien", "İpek", "ＡＢＣ", "", " - ", "王小明", "a\x00b", "ﬁ", "ẞ", "üǼü\x00\x01", strings.Repeat("ü", 100)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
