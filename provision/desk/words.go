@@ -91,7 +91,7 @@ func wholeForms(word string) []string {
 
 // The spellings: of umlauts by two letters, of those two by one, and of letters that no accent makes.
 var (
-	spelledOut = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ø", "oe", "å", "aa")
+	spelledOut = strings.NewReplacer("a\u0308", "ae", "o\u0308", "oe", "u\u0308", "ue", "ø", "oe", "a\u030a", "aa")
 	shortened  = strings.NewReplacer("ae", "a", "oe", "o", "ue", "u")
 	plain      = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i", "’", "'")
 )
@@ -102,7 +102,7 @@ const maxWord = 60
 // termForms are the ways to spell a word that is looked for, in lower case, without accents and without punctuation around it:
 // "mueller" and "muller" for Müller, one for most others, none for a word without letters and digits.
 func termForms(word string) []string {
-	word = norm.NFC.String(strings.ToLower(norm.NFKC.String(word)))
+	word = onlySpelledOut(strings.ToLower(norm.NFKD.String(word)))
 	long := bare(spelledOut.Replace(word))
 	if long == "" {
 		return nil
@@ -111,6 +111,23 @@ func termForms(word string) []string {
 		return []string{long, short}
 	}
 	return []string{long}
+}
+
+// onlySpelledOut keeps, of all accents, those that are also written as a second letter: ä, ö, ü and å, also under a further accent. They
+// stand behind their letter: the norm package composes some letters above U+FFFF to others.
+func onlySpelledOut(word string) string {
+	var base rune // 0: it has its accent
+	return strings.Map(func(r rune) rune {
+		switch {
+		case !unicode.Is(unicode.Mn, r):
+			base = r
+		case r == '\u0308' && strings.ContainsRune("aou", base), r == '\u030a' && base == 'a':
+			base = 0
+		default:
+			return -1
+		}
+		return r
+	}, norm.NFD.String(word))
 }
 
 // bare is a word without accents and without what stands around it, cut to the length that counts; letters that no accent makes

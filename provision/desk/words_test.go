@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -12,7 +13,7 @@ import (
 // FuzzWords: what is kept is found by its own text, in the case that it has and in the other, and a word that was folded is folded
 // already.
 func FuzzWords(f *testing.F) {
-	for _, s := range []string{"Müller", "Mu\u0308ller-Lüdenscheidt", "4711-0032", "O’Brien", "İpek", "ＡＢＣ", "", " - ", "王小明", "a\x00b", "ﬁ", "ẞ", "üǼü\x00\x01", strings.Repeat("ü", 100)} {
+	for _, s := range []string{"Müller", "Mu\u0308ller-Lüdenscheidt", "4711-0032", "O’Brien", "İpek", "ＡＢＣ", "", " - ", "王小明", "a\x00b", "ﬁ", "ẞ", "üǼü\x00\x01", "üǾü", "Ǖǻ", "a\u030a\u0308", strings.Repeat("ü", 100)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -50,4 +51,19 @@ func FuzzParseSearch(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestEveryLetterFolds: no letter, nor one with two accents, folds to what folds on.
+func TestEveryLetterFolds(t *testing.T) {
+	t.Parallel()
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if !unicode.In(r, unicode.L, unicode.N, unicode.M) {
+			continue
+		}
+		for _, form := range termForms("ü" + string(r) + "\u0308\u0301") {
+			if again := termForms(form); len(again) != 1 || again[0] != form {
+				t.Errorf("%U folds to %q, and that to %q", r, form, again)
+			}
+		}
+	}
 }
