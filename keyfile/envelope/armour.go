@@ -15,6 +15,9 @@ const (
 	maxHeaders = 32  // lines, with blank ones
 )
 
+// blanks may stand around a line, and in front of the first one.
+const blanks = " \t\r\n"
+
 // Armoured reports whether a file that begins with head is text of the form
 //
 //	-----BEGIN kind-----
@@ -23,7 +26,7 @@ const (
 //	=CRC                  in OpenPGP
 //	-----END kind-----
 func Armoured(head []byte, kind string) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(keyfile.TrimBOM(head), " \t\r\n"), []byte("-----BEGIN "+kind+"-----"))
+	return bytes.HasPrefix(bytes.TrimLeft(keyfile.TrimBOM(head), blanks), []byte("-----BEGIN "+kind+"-----"))
 }
 
 // Unarmour reads the bytes of such a text. It ends with io.EOF only after the END line with nothing but blanks behind it; all
@@ -98,7 +101,7 @@ func (t *armourText) line() ([]byte, error) {
 		t.foreign = err
 		return nil, err
 	}
-	return bytes.TrimSpace(line), nil
+	return bytes.Trim(line, blanks), nil
 }
 
 // next takes one line.
