@@ -26,7 +26,7 @@ const blanks = " \t\r\n"
 //	=CRC                  in OpenPGP
 //	-----END kind-----
 func Armoured(head []byte, kind string) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(keyfile.TrimBOM(head), blanks), []byte("-----BEGIN "+kind+"-----"))
+	return bytes.HasPrefix(bytes.TrimLeft(keyfile.TrimBOM(bytes.TrimLeft(head, blanks)), blanks), []byte("-----BEGIN "+kind+"-----"))
 }
 
 // Unarmour reads the bytes of such a text. It ends with io.EOF only after the END line with nothing but blanks behind it; all
@@ -120,7 +120,9 @@ func (t *armourText) next() error {
 	}
 	switch {
 	case !t.begun:
-		line = keyfile.TrimBOM(line)
+		if t.lines == 1 {
+			line = keyfile.TrimBOM(line)
+		}
 		t.begun = string(line) == "-----BEGIN "+t.kind+"-----"
 		if !t.begun && len(line) > 0 {
 			return ErrBroken

@@ -154,7 +154,7 @@ func TestSpool(t *testing.T) {
 
 // FuzzUnarmour: what is read ends with io.EOF or ErrBroken, is no longer than the text, and comes back from armour of our own.
 func FuzzUnarmour(f *testing.F) {
-	for _, s := range []string{"-----BEGIN X-----\n\naGVsbG8=\n=abcd\n-----END X-----\n", "-----BEGIN X-----\n", "\v-----BEGIN X-----\n\naGVsbG8=\n=abcd\n-----END X-----\n", "", "\n\n\n"} {
+	for _, s := range []string{"-----BEGIN X-----\n\naGVsbG8=\n=abcd\n-----END X-----\n", "-----BEGIN X-----\n", "\n\ufeff-----BEGIN X-----\n\naGVsbG8=\n-----END X-----\n", " \ufeff-----BEGIN X-----\n\naGVsbG8=\n-----END X-----\n", "\v-----BEGIN X-----\n\naGVsbG8=\n=abcd\n-----END X-----\n", "", "\n\n\n"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
