@@ -92,7 +92,7 @@ type typed struct {
 // that a try is one guess.
 func (c *Checker) understand(text string) typed {
 	text = strings.Trim(text, Space)
-	if code := strings.ReplaceAll(text, " ", ""); isCode(code) {
+	if code := strings.ReplaceAll(text, " ", ""); oath.IsCode(code) {
 		return typed{oath: code}
 	}
 	if prefix, code, ok := cutPrefix(text); ok {
@@ -100,10 +100,10 @@ func (c *Checker) understand(text string) typed {
 	}
 	if c.verifier.Layouts {
 		clean, _ := modhex.Clean(text)
-		if isCode(clean) {
+		if oath.IsCode(clean) {
 			return typed{oath: clean}
 		}
-		if all := modhex.DigitVariants(clean); len(all) > 0 && isCode(all[0].Text) {
+		if all := modhex.DigitVariants(clean); len(all) > 0 && oath.IsCode(all[0].Text) {
 			return typed{oath: all[0].Text}
 		}
 	}
@@ -111,11 +111,6 @@ func (c *Checker) understand(text string) typed {
 		return typed{spoken: code}
 	}
 	return typed{otp: len(c.verifier.readings(text)) > 0}
-}
-
-// isCode reports whether s has the form of a HOTP or TOTP code.
-func isCode(s string) bool {
-	return len(s) >= oath.MinDigits && len(s) <= oath.MaxDigits && strings.Trim(s, "0123456789") == ""
 }
 
 // prefixLen is the length of what a YubiKey may type before a HOTP code to name itself: OMP, TT and MUI. Source: reference
@@ -128,7 +123,7 @@ func cutPrefix(s string) (prefix, code string, ok bool) {
 		return "", "", false
 	}
 	prefix, code = strings.ToLower(s[:prefixLen]), s[prefixLen:]
-	return prefix, code, isCode(code) && strings.Trim(prefix, modhex.Alphabet+"0123456789") == ""
+	return prefix, code, oath.IsCode(code) && strings.Trim(prefix, modhex.Alphabet+"0123456789") == ""
 }
 
 // Check decides about one factor and spends it: a trusted browser's value first, then the text. The error is the store's or

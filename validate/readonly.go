@@ -8,10 +8,7 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
-// ReadOnly answers as c does and writes nothing: `tokendesk verify --dry-run`.
-func ReadOnly(c Counters) Counters { return readOnly{c} }
-
-// ReadOnlyFactors answers as f does and writes nothing: nothing is charged or spent.
+// ReadOnlyFactors answers as f does and writes nothing, so nothing is charged or spent: `tokendesk verify --dry-run`.
 func ReadOnlyFactors(f Factors) Factors { return readOnlyFactors{readOnly{f}, f} }
 
 type readOnly struct{ Counters }

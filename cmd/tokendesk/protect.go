@@ -228,7 +228,7 @@ func (a *app) openPGPKeys(ctx context.Context, flag, name string) (openpgp.Keys,
 	defer text.Destroy()
 	keys, err := openpgp.ReadKeys(text.Reveal())
 	if err != nil {
-		return keys, usagef("%s %s: %s", flag, printable(name), oneLine(err)).hint("write it: gpg --armor --export WHO > FILE (the signer's: --export-secret-keys)")
+		return keys, usagef("%s %s: %s", flag, printable(name), oneLine(err)).hint("write it: gpg --armor --export WHO > FILE (for --sign-with: --export-secret-keys)")
 	}
 	return keys, nil
 }

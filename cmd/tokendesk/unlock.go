@@ -212,16 +212,7 @@ func (a *app) signers(ctx context.Context, name string) (openpgp.Keys, error) {
 	if name == "" {
 		return openpgp.Keys{}, nil
 	}
-	text, err := a.readAll(ctx, name, openpgp.MaxKeyFile)
-	if err != nil {
-		return openpgp.Keys{}, err
-	}
-	defer text.Destroy()
-	keys, err := openpgp.ReadKeys(text.Reveal())
-	if err != nil {
-		return keys, usagef("--signed-by %s: %s", printable(name), oneLine(err)).hint("write it: gpg --export --armor THE-SIGNER > FILE")
-	}
-	return keys, nil
+	return a.openPGPKeys(ctx, "--signed-by", name)
 }
 
 // detect chooses the format by name, or by the file's first bytes.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/oath"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
@@ -78,7 +79,7 @@ func (d *Desk) prove(ctx context.Context, t token.Token, codes []string, p purpo
 // codeDigits takes the blanks out of a code as it was typed. ok is false unless 6 to 8 digits are left.
 func codeDigits(typed string) (code string, ok bool) {
 	code = strings.Join(strings.Fields(typed), "")
-	if len(code) < 6 || len(code) > 8 || strings.Trim(code, "0123456789") != "" {
+	if !oath.IsCode(code) {
 		return "", false
 	}
 	return code, true

@@ -118,7 +118,7 @@ func FindKey(key secret.Bytes, e seedtable.Encoding, first, second string, now t
 func check(first, second string) error {
 	first, second = pack(first), pack(second)
 	switch {
-	case !isCode(first) || !isCode(second) || len(first) != len(second):
+	case !oath.IsCode(first) || !oath.IsCode(second) || len(first) != len(second):
 		return ErrCodes
 	case first == second:
 		return ErrSame
@@ -166,7 +166,3 @@ func (s *search) neighbours(g oath.Generator, low, high int64) func(yield func(i
 
 // pack takes out the blanks that people write into a code.
 func pack(code string) string { return strings.ReplaceAll(strings.TrimSpace(code), " ", "") }
-
-func isCode(s string) bool {
-	return len(s) >= oath.MinDigits && len(s) <= oath.MaxDigits && strings.Trim(s, "0123456789") == ""
-}

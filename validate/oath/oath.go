@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"hash"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -39,6 +40,11 @@ const (
 	MinDigits = 6
 	MaxDigits = 8
 )
+
+// IsCode reports whether s has the form of a code: MinDigits to MaxDigits decimal digits, nothing else.
+func IsCode(s string) bool {
+	return len(s) >= MinDigits && len(s) <= MaxDigits && strings.Trim(s, "0123456789") == ""
+}
 
 // The errors of New.
 var (

@@ -383,7 +383,7 @@ func testDryRun(t *testing.T, s *factorSuite) {
 	temp, _, err := s.here.TempCode(t.Context(), "anna", desk.TempCode{Uses: 1})
 	s.a.must(t, err)
 	f := validate.ReadOnlyFactors(s.b)
-	c := validate.NewChecker(f, validate.New(validate.ReadOnly(f), s.now), s.now)
+	c := validate.NewChecker(f, validate.New(f, s.now), s.now)
 	for _, tc := range []struct {
 		text string
 		want validate.Reason
