@@ -37,7 +37,7 @@ var layers = []layer{
 	{name: "desk", packages: []string{"provision/desk"}, may: []string{"leaf", "model", "protocol", "use case"},
 		except: []string{"ykslot", "usbhid", "provision"}},
 	{name: "use case", packages: []string{"validate/diagnose"}, may: []string{"leaf", "model", "use case"}, except: []string{"provision", "ykslot", "usbhid"}},
-	{name: "use case", packages: []string{"provision", "validate", "validate/calibrate"}, may: []string{"leaf", "model", "protocol"}},
+	{name: "use case", packages: []string{"provision", "validate", "validate/calibrate", "validate/caller"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "protocol", outside: true, packages: []string{"ykslot", "keyfile", "keyfile/*", "keyfile/push/*", "provision/oathapplet", "provision/piv"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "test", outside: true, packages: []string{"hwtest/*", "hwtest/*/*", "keyfile/*/*test"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"}},
 	{name: "cmd", outside: true, packages: []string{"cmd/tokendesk"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"},

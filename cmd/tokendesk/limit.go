@@ -3,11 +3,11 @@ package main
 import (
 	"math"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // A rate limit per address: what does not come from a relying server's users should not fill the audit chain, of which
@@ -71,18 +71,11 @@ func (l *limiter) often(source string) bool {
 
 // share is whom an address counts for, and how many requests a second those may send.
 func (l *limiter) share(source string) (key string, rate float64) {
-	ip, err := netip.ParseAddr(source)
-	switch {
-	case err != nil:
-		return source, l.rate
-	case ip.IsLoopback():
-		return "loopback", l.rate * loopbackShare
-	case ip.Is6():
-		if p, err := ip.WithZone("").Prefix(64); err == nil {
-			return p.String(), l.rate
-		}
+	key, local := caller.Key(source)
+	if local {
+		return key, l.rate * loopbackShare
 	}
-	return source, l.rate
+	return key, l.rate
 }
 
 // drained is what is still used of b. A clock that went back counts as no time.

@@ -125,7 +125,7 @@ func (c *call) knowOperator(right desk.Right) error {
 	o, err := c.Desk.Authenticate(c.ctx, text)
 	switch {
 	case errors.Is(err, token.ErrNotFound):
-		if c.wrong.tooMany(c.source, c.start) {
+		if c.wrong.TooMany(c.source, c.start) {
 			return errWrongTokens
 		}
 		return errNoToken

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // TestWhichClient: by a key from where it may ask, or without one by the narrowest network that is one client's alone.
@@ -104,7 +105,7 @@ func TestWrongTokens(t *testing.T) {
 		req.RemoteAddr = netaddr(source)
 		return do(s, req, who).Code
 	}
-	for i := range wrongMost {
+	for i := range caller.WrongMost {
 		if got := try("203.0.113.9", "td_wrong"); got != http.StatusUnauthorized {
 			t.Fatalf("%d: %d", i, got)
 		}
@@ -115,22 +116,15 @@ func TestWrongTokens(t *testing.T) {
 	if got := try("203.0.113.9", "td_admin"); got != http.StatusOK {
 		t.Errorf("the right one: %d", got)
 	}
-	for range 3 * wrongMost { // no token is not a wrong one
+	for range 3 * caller.WrongMost { // no token is not a wrong one
 		try("203.0.113.10", "")
 	}
 	if got := try("203.0.113.10", "td_wrong"); got != http.StatusUnauthorized {
 		t.Errorf("another address, after requests without token: %d", got)
 	}
-	now = now.Add(wrongEvery)
+	now = now.Add(caller.WrongEvery)
 	if got := try("203.0.113.9", "td_wrong"); got != http.StatusUnauthorized {
 		t.Errorf("a minute later: %d", got)
-	}
-	var w wrongs
-	for i := range 3 * wrongSources {
-		w.tooMany(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String(), now)
-	}
-	if len(w.sources) > wrongSources+1 {
-		t.Errorf("%d addresses are told apart", len(w.sources))
 	}
 }
 

@@ -26,15 +26,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/caller"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
 )
 
@@ -42,11 +41,14 @@ import (
 // done after the answer has as long again.
 const patience = 8 * time.Second
 
+// proxied is how many times as many wrong API tokens may come from this machine, where a proxy may stand for all.
+const proxied = 10
+
 // Handler answers /api/ and /validate/check. Make it with New.
 type Handler struct {
 	Config
 	mux     *http.ServeMux
-	wrong   wrongs
+	wrong   caller.Wrongs
 	guesses diagnose.Guesses
 	later   validate.Later
 }
@@ -69,7 +71,7 @@ type Config struct {
 
 // New returns the handler. It is safe for concurrent use.
 func New(c Config) *Handler {
-	h := &Handler{Config: c, mux: http.NewServeMux()}
+	h := &Handler{Config: c, mux: http.NewServeMux(), wrong: caller.Wrongs{Local: proxied}}
 	allow := make(map[string]string)
 	for _, r := range routes() {
 		h.mux.HandleFunc(r.method+" "+r.path, h.serve(r))
@@ -113,7 +115,7 @@ func (h *Handler) serve(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), patience)
 		defer cancel()
-		c := &call{Handler: h, w: w, r: req, ctx: ctx, start: h.Now(), source: source(req.RemoteAddr)}
+		c := &call{Handler: h, w: w, r: req, ctx: ctx, start: h.Now(), source: caller.Source(req.RemoteAddr)}
 		answer, err := c.run(r)
 		status, code := c.answer(r, answer, err)
 		if c.after == nil {
@@ -209,16 +211,4 @@ func send(w http.ResponseWriter, status int, kind string, body []byte) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that went away needs no answer
-}
-
-// source is the address of the caller without its port; an IPv4-mapped IPv6 address is the IPv4 one.
-func source(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.Unmap().String()
-	}
-	return host
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/caller"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
 )
 
@@ -93,7 +94,7 @@ type Handler struct {
 	Config
 	mux     *http.ServeMux
 	pages   pages
-	logins  throttle
+	logins  caller.Wrongs
 	guesses diagnose.Guesses
 	foreign *http.CrossOriginProtection
 	rights  map[string]desk.Right // by the name of a route

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -158,34 +157,6 @@ func TestNoTemplateNamesAnUnknownRoute(t *testing.T) {
 	}
 	if _, err := (page{}).Can("nothing"); err == nil {
 		t.Error("an unknown name is no error")
-	}
-}
-
-func TestThrottle(t *testing.T) {
-	t.Parallel()
-	now := time.Unix(1_800_000_000, 0)
-	var th throttle
-	for i := range maxSources + 10 {
-		if th.tooMany(fmt.Sprint(i), now) != (i >= maxSources+loginsPerMinute) {
-			t.Fatalf("source %d", i)
-		}
-	}
-	if len(th.count) > maxSources+1 {
-		t.Errorf("%d sources are kept", len(th.count))
-	}
-	if th.tooMany("x", now.Add(time.Minute)) {
-		t.Error("the next minute begins with nothing")
-	}
-}
-
-func TestSource(t *testing.T) {
-	t.Parallel()
-	for remote, want := range map[string]string{
-		"192.0.2.1:80": "192.0.2.1", "[::ffff:192.0.2.1]:80": "192.0.2.1", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "[fe80::1%eth0]:1": "fe80::/64", "@": "@",
-	} {
-		if got := source(remote); got != want {
-			t.Errorf("%s: %s, want %s", remote, got, want)
-		}
 	}
 }
 

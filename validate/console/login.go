@@ -83,7 +83,7 @@ func (v *visit) askLogIn(rt route) {
 func (v *visit) logIn() error {
 	s, _, err := v.Desk.LogIn(v.ctx, strings.TrimSpace(v.r.PostForm.Get("token")))
 	if errors.Is(err, token.ErrNotFound) {
-		if v.logins.tooMany(v.source, v.start) {
+		if v.logins.TooMany(v.source, v.start) {
 			v.loginPage(http.StatusTooManyRequests, "Too many tries from your address. Please wait a minute.")
 			return nil
 		}

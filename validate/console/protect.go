@@ -1,11 +1,7 @@
 package console
 
 import (
-	"net"
 	"net/http"
-	"net/netip"
-	"sync"
-	"time"
 )
 
 // policy lets a page load its style and its icon from here, and nothing else from anywhere; no script runs, whatever got into a page.
@@ -47,51 +43,4 @@ func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 		c.MaxAge = -1
 	}
 	http.SetCookie(w, c)
-}
-
-// How many wrong API tokens an address may send before it is told to wait. They have 256 bits, so this is not what keeps them from
-// being guessed, and a right one is let in whatever others sent from the address, which may be a proxy's.
-const (
-	loginsPerMinute = 10
-	maxSources      = 10_000
-)
-
-// throttle counts wrong log-ins by address within a minute. The zero value is ready; it is safe for concurrent use.
-type throttle struct {
-	mu     sync.Mutex
-	minute time.Time
-	count  map[string]int
-}
-
-// tooMany counts one more, and reports whether that is too many.
-func (t *throttle) tooMany(source string, now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if m := now.Truncate(time.Minute); !m.Equal(t.minute) || t.count == nil {
-		t.minute, t.count = m, map[string]int{}
-	}
-	if _, known := t.count[source]; !known && len(t.count) >= maxSources {
-		source = "" // all the others share one
-	}
-	t.count[source]++
-	return t.count[source] > loginsPerMinute
-}
-
-// source is the caller's address without port; of IPv6 the /64.
-func source(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // maxForm is the most that a form sends, in bytes.
@@ -56,7 +57,7 @@ var (
 // serve makes the handler of one route: rights, the work, the log.
 func (h *Handler) serve(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{Handler: h, w: w, r: r, ctx: r.Context(), start: h.Now(), source: source(r.RemoteAddr)}
+		v := &visit{Handler: h, w: w, r: r, ctx: r.Context(), start: h.Now(), source: caller.Source(r.RemoteAddr)}
 		err := v.enter(rt)
 		if err == nil {
 			err = rt.run(v)

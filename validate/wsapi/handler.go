@@ -20,14 +20,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // patience bounds how long one request waits, whether or not the client still does: a decision that has begun is finished. It must
@@ -65,7 +64,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	whole := context.WithoutCancel(r.Context())
 	ctx, cancel := context.WithTimeout(whole, patience)
 	defer cancel()
-	e := event{start: h.Now(), source: source(r.RemoteAddr)}
+	e := event{start: h.Now(), source: caller.Source(r.RemoteAddr)}
 	text, read := paramText(r)
 	e.request = parse(v, text, h.Verifier.Layouts)
 	e.request.broken = e.request.broken || !read
@@ -179,16 +178,4 @@ func (h *Handler) verify(ctx context.Context, e *event, groups []string, a *answ
 	if q.wantsCounters() {
 		a.counters = &r.OTP
 	}
-}
-
-// source is the address of the caller without its port; an IPv4-mapped IPv6 address is the IPv4 one.
-func source(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.Unmap().String()
-	}
-	return host
 }

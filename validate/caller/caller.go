@@ -1,6 +1,8 @@
-package api
+// Package caller tells by its address who sends a request, and counts what is wrong by address.
+package caller
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -9,15 +11,16 @@ import (
 // How many wrong API tokens one address may send before it is told to wait. They have 256 bits, so this is not what keeps them from
 // being guessed, and a right one counts whatever others sent from the address, which may be a proxy's.
 const (
-	wrongMost     = 10
-	wrongEvery    = time.Minute
-	wrongLoopback = 10     // times as many from this machine, where a proxy may stand for all
-	wrongSources  = 10_000 // addresses that are told apart
+	WrongMost    = 10
+	WrongEvery   = time.Minute
+	wrongSources = 10_000 // addresses that are told apart
 )
 
-// wrongs counts wrong API tokens by address; IPv6 addresses count by their /64. The zero value is ready; it is safe for concurrent
+// Wrongs counts wrong API tokens by address; IPv6 addresses count by their /64. The zero value is ready; it is safe for concurrent
 // use.
-type wrongs struct {
+type Wrongs struct {
+	Local int // how many times as many may come from this machine, where a proxy may stand for all; 0: once
+
 	mu      sync.Mutex
 	sources map[string]wrong
 	swept   time.Time
@@ -29,9 +32,9 @@ type wrong struct {
 	count int
 }
 
-// tooMany counts one more, and reports whether that is too many.
-func (w *wrongs) tooMany(source string, now time.Time) bool {
-	key, most := share(source)
+// TooMany counts one more, and reports whether that is too many.
+func (w *Wrongs) TooMany(source string, now time.Time) bool {
+	key, most := w.share(source)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sources == nil {
@@ -53,7 +56,7 @@ func (w *wrongs) tooMany(source string, now time.Time) bool {
 }
 
 // forget drops the addresses whose minute has passed, once a second at most.
-func (w *wrongs) forget(now time.Time) {
+func (w *Wrongs) forget(now time.Time) {
 	if now.Sub(w.swept).Abs() < time.Second {
 		return
 	}
@@ -67,21 +70,42 @@ func (w *wrongs) forget(now time.Time) {
 
 // over reports whether the minute has passed. A clock that went back ends it too.
 func (s wrong) over(now time.Time) bool {
-	return now.Before(s.since) || now.Sub(s.since) >= wrongEvery
+	return now.Before(s.since) || now.Sub(s.since) >= WrongEvery
 }
 
 // share is whom an address counts for, and how many wrong tokens those may send in a minute.
-func share(source string) (key string, most int) {
+func (w *Wrongs) share(source string) (key string, most int) {
+	key, local := Key(source)
+	if local {
+		return key, WrongMost * max(w.Local, 1)
+	}
+	return key, WrongMost
+}
+
+// Key is whom an address counts for: all of this machine as one, which local reports, and IPv6 addresses by their /64.
+func Key(source string) (key string, local bool) {
 	ip, err := netip.ParseAddr(source)
 	switch {
 	case err != nil:
-		return source, wrongMost
+		return source, false
 	case ip.IsLoopback():
-		return "loopback", wrongMost * wrongLoopback
+		return "loopback", true
 	case ip.Is6():
 		if p, err := ip.WithZone("").Prefix(64); err == nil {
-			return p.String(), wrongMost
+			return p.String(), false
 		}
 	}
-	return source, wrongMost
+	return source, false
+}
+
+// Source is the address of the caller without its port; an IPv4-mapped IPv6 address is the IPv4 one.
+func Source(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	return host
 }
