@@ -100,10 +100,30 @@ func (s *staffSuite) codeOf(t *testing.T, r keyfile.Record, away int64) string {
 	return g.Code(oath.Step(s.now(), r.Period) + away)
 }
 
-// wrong is a code that is none of those around.
+// wrong is a code that no app of this link shows within days: its secret is random, and what a search for a pair would find is told apart.
 func (s *staffSuite) wrong(t *testing.T, r keyfile.Record) string {
 	t.Helper()
-	return s.codeOf(t, keyfile.Record{Kind: r.Kind, Key: secret.New([]byte("another key, which no app has")), Hash: r.Hash, Digits: r.Digits, Period: r.Period}, 0)
+	other := r
+	other.Key = secret.New([]byte("another key, which no app has"))
+	return s.foreign(t, other, r)
+}
+
+// foreign is a code of one record that another does not show within two days, or 2,000 codes, from now.
+func (s *staffSuite) foreign(t *testing.T, of, to keyfile.Record) string {
+	t.Helper()
+	around, from, until := map[string]bool{}, int64(0), int64(2000)
+	if to.Kind == token.TOTP {
+		until = int64(48 * time.Hour / to.Period)
+		from = -until
+	}
+	for away := from; away <= until; away++ {
+		around[s.codeOf(t, to, away)] = true
+	}
+	for away := int64(0); ; away++ {
+		if code := s.codeOf(t, of, away); !around[code] {
+			return code
+		}
+	}
 }
 
 func testLink(t *testing.T, staff *staffSuite) {
@@ -224,7 +244,7 @@ func testLinkAges(t *testing.T, staff *staffSuite) {
 	if _, err := s.a.Record(t.Context(), of[0].ID); err == nil {
 		t.Error("the secret that went out of date is kept")
 	}
-	s.finish(t, s.codeOf(t, first, 0), "x", desk.LinkShown, desk.WrongCode)
+	s.finish(t, s.foreign(t, first, next), "x", desk.LinkShown, desk.WrongCode)
 	s.pass(desk.SecretTime)
 	if _, err := s.there.Store.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
