@@ -17,7 +17,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 	"github.com/tokendesk/tokendesk/ykslot"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
@@ -47,7 +47,7 @@ type fault struct {
 type station struct {
 	t    *testing.T
 	dir  string
-	keys sqlite.Keys
+	keys sqlstore.Keys
 	key  *vkey.Key
 	fault
 	reports, calls int
@@ -64,7 +64,7 @@ func newStation(t *testing.T) *station {
 	if s.keys.Signing, err = seal.CreateSigningFile(filepath.Join(s.dir, "sign.key"), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	st, err := sqlite.Create(t.Context(), s.dir, s.keys, storeOptions())
+	st, err := sqlstore.Create(t.Context(), s.dir, s.keys, storeOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,14 +74,14 @@ func newStation(t *testing.T) *station {
 	return s
 }
 
-func storeOptions() sqlite.Options {
-	return sqlite.Options{Now: time.Now, Rand: rand.Reader, Actor: "tester"}
+func storeOptions() sqlstore.Options {
+	return sqlstore.Options{Now: time.Now, Rand: rand.Reader, Actor: "tester"}
 }
 
 // process opens store and key as one process does, and runs f. A death inside f is errDied.
-func (s *station) process(random io.Reader, f func(*sqlite.Store, *provision.Runner, provision.Key) error) (err error) {
+func (s *station) process(random io.Reader, f func(*sqlstore.Store, *provision.Runner, provision.Key) error) (err error) {
 	s.t.Helper()
-	st, err := sqlite.Open(s.t.Context(), s.dir, s.keys, storeOptions())
+	st, err := sqlstore.Open(s.t.Context(), s.dir, s.keys, storeOptions())
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *station) process(random io.Reader, f func(*sqlite.Store, *provision.Run
 
 // provision writes the slot.
 func (s *station) provision() error {
-	return s.process(rand.Reader, func(st *sqlite.Store, r *provision.Runner, k provision.Key) error {
+	return s.process(rand.Reader, func(st *sqlstore.Store, r *provision.Runner, k provision.Key) error {
 		now := k.Status()
 		have := provision.Have{Serial: serial, Version: now.Version, InUse: [2]bool{now.Configured(1), now.Configured(2)}}
 		var err error
@@ -134,7 +134,7 @@ func (s *station) provision() error {
 
 // resume settles what is open; it has nothing to draw from.
 func (s *station) resume() error {
-	return s.process(iotest.ErrReader(errors.New("resume draws")), func(st *sqlite.Store, r *provision.Runner, k provision.Key) error {
+	return s.process(iotest.ErrReader(errors.New("resume draws")), func(st *sqlstore.Store, r *provision.Runner, k provision.Key) error {
 		open, err := st.Open(s.t.Context())
 		for _, e := range open {
 			if err == nil {
@@ -149,7 +149,7 @@ func (s *station) resume() error {
 // is newer than the stored counters.
 func (s *station) agree() {
 	s.t.Helper()
-	err := s.process(rand.Reader, func(st *sqlite.Store, _ *provision.Runner, k provision.Key) error {
+	err := s.process(rand.Reader, func(st *sqlstore.Store, _ *provision.Runner, k provision.Key) error {
 		if open, err := st.Open(s.t.Context()); err != nil || len(open) != 0 {
 			return fmt.Errorf("%d entries are open, %w", len(open), err)
 		}
@@ -216,7 +216,7 @@ func (f frail) SetFeature(ctx context.Context, r ykslot.Report) error {
 
 // ledger is the store, which may fail or be the last that the process used.
 type ledger struct {
-	*sqlite.Store
+	*sqlstore.Store
 	s *station
 }
 
@@ -299,7 +299,7 @@ func TestPressedWhileUncertain(t *testing.T) {
 	for range 3 {
 		s.key.PowerCycle()
 		s.key.Touch(slot)
-		st, err := sqlite.Open(t.Context(), s.dir, s.keys, storeOptions())
+		st, err := sqlstore.Open(t.Context(), s.dir, s.keys, storeOptions())
 		if err != nil {
 			t.Fatal(err)
 		}

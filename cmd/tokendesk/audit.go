@@ -15,7 +15,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 func newAuditCmd(a *app) *cobra.Command {
@@ -60,8 +60,8 @@ func newAuditListCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func listAudit(ctx context.Context, a *app, st *sqlite.Store, o auditOptions) error {
-	f := sqlite.AuditFilter{Object: o.object}
+func listAudit(ctx context.Context, a *app, st *sqlstore.Store, o auditOptions) error {
+	f := sqlstore.AuditFilter{Object: o.object}
 	if o.since > 0 {
 		f.From = a.now().Add(-o.since)
 	}

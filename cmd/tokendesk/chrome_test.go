@@ -21,7 +21,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // chrome is a headless Chromium at the pages of a server, as serve answers them.
@@ -189,7 +189,7 @@ func (c *chrome) quiet() {
 // execute changes a row that no verb changes yet.
 func (r *rig) execute(text string, args ...any) {
 	r.t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(r.dataDir, sqlite.FileName)) // the driver comes with the store
+	db, err := sql.Open("sqlite", filepath.Join(r.dataDir, sqlstore.FileName)) // the driver comes with the store
 	if err != nil {
 		r.t.Fatal(err)
 	}

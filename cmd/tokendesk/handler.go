@@ -9,13 +9,13 @@ import (
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/api"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
 // handler is everything that serve answers; limit is nil for none, layouts is the Verifier's, and settle the API's. What is left to do
 // after answers is done when wait returns.
-func (a *app) handler(st *sqlite.Store, log *slog.Logger, limit *limiter, layouts bool, settle func(token.ID)) (h http.Handler, wait func()) {
+func (a *app) handler(st *sqlstore.Store, log *slog.Logger, limit *limiter, layouts bool, settle func(token.ID)) (h http.Handler, wait func()) {
 	verifier, d, doctor := validate.New(st, a.now), a.desk(st), &diagnose.Doctor{Store: st, Now: a.now}
 	verifier.Layouts = layouts
 	yubico := &wsapi.Handler{Verifier: verifier, Clients: st, Now: a.now, Log: log}

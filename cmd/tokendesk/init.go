@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 func newInitCmd(a *app) *cobra.Command {
@@ -57,7 +57,7 @@ func runInit(ctx context.Context, a *app) (err error) {
 		return existing(err, p.signing)
 	}
 	made = append(made, p.signing)
-	s, err := sqlite.Create(ctx, p.dir, sqlite.Keys{Sealing: sealing, Signing: signing}, a.storeOptions())
+	s, err := sqlstore.Create(ctx, p.dir, sqlstore.Keys{Sealing: sealing, Signing: signing}, a.storeOptions())
 	if err != nil {
 		return existing(err, p.database)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 func newPersonCmd(a *app) *cobra.Command {
@@ -22,12 +22,12 @@ func newPersonCmd(a *app) *cobra.Command {
 }
 
 // desk is what staff do, on an open store.
-func (a *app) desk(st *sqlite.Store) *desk.Desk {
+func (a *app) desk(st *sqlstore.Store) *desk.Desk {
 	return &desk.Desk{Store: st, Now: a.now, Rand: a.rand}
 }
 
 // holder finds the person of --to; nil for none.
-func holder(ctx context.Context, st *sqlite.Store, account string) (*token.Person, error) {
+func holder(ctx context.Context, st *sqlstore.Store, account string) (*token.Person, error) {
 	if account == "" {
 		return nil, nil
 	}
@@ -199,7 +199,7 @@ left as they are.`,
 	}
 }
 
-func importPersons(ctx context.Context, a *app, st *sqlite.Store, file *input) error {
+func importPersons(ctx context.Context, a *app, st *sqlstore.Store, file *input) error {
 	in := bufio.NewReader(file)
 	if _, err := in.Peek(1); err == io.EOF {
 		return usagef("%s is empty", file.name)

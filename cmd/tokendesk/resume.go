@@ -10,7 +10,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // resumeOptions are the flags of provision resume.
@@ -63,7 +63,7 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 // resumption is one run of resume, and what became of the entries.
 type resumption struct {
 	a      *app
-	st     *sqlite.Store
+	st     *sqlstore.Store
 	choice choice
 	done   []written // settled, also those that were given up
 	gaveUp int       // because the key refused them
@@ -99,7 +99,7 @@ func (r *resumption) one(ctx context.Context, e token.Entry) error {
 }
 
 // isOpen reports whether an entry still waits to be settled.
-func isOpen(ctx context.Context, st *sqlite.Store, id token.EntryID) (bool, error) {
+func isOpen(ctx context.Context, st *sqlstore.Store, id token.EntryID) (bool, error) {
 	entries, err := st.Open(ctx)
 	defer destroyEntries(entries)
 	return slices.ContainsFunc(entries, func(e token.Entry) bool { return e.ID == id }), err
@@ -132,7 +132,7 @@ func (r *resumption) end() error {
 }
 
 // settle ends one entry, with its key if one byte may have been sent to it.
-func (a *app) settle(ctx context.Context, st *sqlite.Store, c choice, e token.Entry) (provision.Result, error) {
+func (a *app) settle(ctx context.Context, st *sqlstore.Store, c choice, e token.Entry) (provision.Result, error) {
 	r := a.runner(st, e.Slot)
 	if !provision.NeedsDevice(e) {
 		return r.Settle(ctx, e)
@@ -197,7 +197,7 @@ func listUnsettled(a *app, entries []token.Entry) error {
 }
 
 // examineLedger says whether something is not settled.
-func examineLedger(ctx context.Context, st *sqlite.Store) finding {
+func examineLedger(ctx context.Context, st *sqlstore.Store) finding {
 	entries, err := st.Open(ctx)
 	if err != nil {
 		return fail("Ledger", err)

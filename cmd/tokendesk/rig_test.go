@@ -12,7 +12,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // rig runs the program in the test's process, on one virtual key that is touched whenever the program waits for it.
@@ -66,7 +66,7 @@ func (r *rig) typed(slot int) string {
 }
 
 // open opens the store as the program does.
-func (r *rig) open() *sqlite.Store {
+func (r *rig) open() *sqlstore.Store {
 	r.t.Helper()
 	a := &app{env: &r.env, store: r.dataDir}
 	st, err := a.openStore(r.t.Context())

@@ -11,7 +11,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // The key files beside a store. Only the sealing key may be somewhere else (--key).
@@ -27,19 +27,19 @@ func (a *app) paths() (paths, error) {
 	if a.store == "" {
 		return paths{}, usagef("this system names no data directory").hint("name one: --store DIR")
 	}
-	p := paths{a.store, filepath.Join(a.store, sqlite.FileName), a.key, filepath.Join(a.store, signingFile)}
+	p := paths{a.store, filepath.Join(a.store, sqlstore.FileName), a.key, filepath.Join(a.store, signingFile)}
 	if p.sealing == "" {
 		p.sealing = filepath.Join(a.store, sealingFile)
 	}
 	return p, nil
 }
 
-func (a *app) storeOptions() sqlite.Options {
-	return sqlite.Options{Now: a.now, Rand: a.rand, Actor: a.user}
+func (a *app) storeOptions() sqlstore.Options {
+	return sqlstore.Options{Now: a.now, Rand: a.rand, Actor: a.user}
 }
 
 // openStore opens the store. The caller closes it, which ends this process's audit chain.
-func (a *app) openStore(ctx context.Context) (*sqlite.Store, error) {
+func (a *app) openStore(ctx context.Context) (*sqlstore.Store, error) {
 	p, err := a.paths()
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (a *app) openStore(ctx context.Context) (*sqlite.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlite.Open(ctx, p.dir, keys, a.storeOptions())
+	s, err := sqlstore.Open(ctx, p.dir, keys, a.storeOptions())
 	if errors.Is(err, token.ErrWrongKey) {
 		wrong := problemf(exitIntegrity, "the keys do not belong to the store in %s", p.dir)
 		wrong.cause = err
@@ -70,16 +70,16 @@ func (a *app) openStore(ctx context.Context) (*sqlite.Store, error) {
 	return s, err
 }
 
-func loadKeys(p paths) (sqlite.Keys, error) {
+func loadKeys(p paths) (sqlstore.Keys, error) {
 	sealing, err := seal.LoadFile(p.sealing)
 	if err != nil {
-		return sqlite.Keys{}, keyProblem(err, p.sealing)
+		return sqlstore.Keys{}, keyProblem(err, p.sealing)
 	}
 	signing, err := seal.LoadSigningFile(p.signing)
 	if err != nil {
-		return sqlite.Keys{}, keyProblem(err, p.signing)
+		return sqlstore.Keys{}, keyProblem(err, p.signing)
 	}
-	return sqlite.Keys{Sealing: sealing, Signing: signing}, nil
+	return sqlstore.Keys{Sealing: sealing, Signing: signing}, nil
 }
 
 func keyProblem(err error, path string) error {

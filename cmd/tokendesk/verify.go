@@ -9,7 +9,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // checked is what verify shows. The OTP itself is never shown.
@@ -107,7 +107,7 @@ func runVerify(ctx context.Context, a *app, o verifyOptions) error {
 }
 
 // check asks the Checker about a subject's code, or the Verifier about anybody's one-time password, and notes what was refused.
-func (a *app) check(ctx context.Context, st *sqlite.Store, o verifyOptions, text string) (validate.Checked, error) {
+func (a *app) check(ctx context.Context, st *sqlstore.Store, o verifyOptions, text string) (validate.Checked, error) {
 	var factors validate.Factors = st
 	if o.dryRun {
 		factors = validate.ReadOnlyFactors(st)

@@ -7,11 +7,11 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // lookUp asks key and store what the plan starts from. The caller destroys the secrets by destroyLive.
-func lookUp(ctx context.Context, st *sqlite.Store, k *key) (provision.Have, error) {
+func lookUp(ctx context.Context, st *sqlstore.Store, k *key) (provision.Have, error) {
 	have := provision.Have{Serial: k.serial, Version: k.version(), InUse: k.inUse()}
 	if k.serial == 0 { // the plan refuses it
 		return have, nil
@@ -25,7 +25,7 @@ func lookUp(ctx context.Context, st *sqlite.Store, k *key) (provision.Have, erro
 }
 
 // refuseUnsettled refuses a slot that an interruption left open: what it holds is not known, so no plan can be made.
-func refuseUnsettled(ctx context.Context, st *sqlite.Store, k *key, slot token.Slot) error {
+func refuseUnsettled(ctx context.Context, st *sqlstore.Store, k *key, slot token.Slot) error {
 	entries, err := st.Open(ctx)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (a *app) sayPlan(k *key, p provision.Plan) {
 var touches = map[token.Slot]string{1: "touch it shortly", 2: "touch it and hold for three seconds"}
 
 // runner is a Runner that talks.
-func (a *app) runner(st *sqlite.Store, slot token.Slot) *provision.Runner {
+func (a *app) runner(st *sqlstore.Store, slot token.Slot) *provision.Runner {
 	return &provision.Runner{
 		Ledger: st, Rand: a.rand, Now: a.now, TouchWait: a.touchWait,
 		Progress: func(s provision.Step) {

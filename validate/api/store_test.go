@@ -25,7 +25,7 @@ import (
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
 	"github.com/tokendesk/tokendesk/validate/oath"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // house is a store with two servers on it, each through a handle of its own.
@@ -50,11 +50,11 @@ func openHouse(t testing.TB) *house {
 	h.check(err)
 	signing, err := seal.CreateSigningFile(filepath.Join(dir, "sign.key"), rand.Reader)
 	h.check(err)
-	keys, options := sqlite.Keys{Sealing: sealing, Signing: signing}, sqlite.Options{Now: h.clock, Rand: rand.Reader, Actor: "anna"}
+	keys, options := sqlstore.Keys{Sealing: sealing, Signing: signing}, sqlstore.Options{Now: h.clock, Rand: rand.Reader, Actor: "anna"}
 	for i := range h.servers {
-		open := sqlite.Open
+		open := sqlstore.Open
 		if i == 0 {
-			open = sqlite.Create
+			open = sqlstore.Create
 		}
 		st, err := open(context.Background(), dir, keys, options)
 		h.check(err)
@@ -83,7 +83,7 @@ func (h *house) check(err error) {
 	}
 }
 
-func (h *house) stock(st *sqlite.Store) {
+func (h *house) stock(st *sqlstore.Store) {
 	ctx := context.Background()
 	for _, account := range []string{"ada", "bob"} {
 		h.check(h.desk.AddPerson(ctx, token.Person{Account: account, Name: account}))

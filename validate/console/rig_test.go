@@ -24,13 +24,13 @@ import (
 	"github.com/tokendesk/tokendesk/validate/console"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
 	"github.com/tokendesk/tokendesk/validate/oath"
-	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // site is the pages over a real desk and store, with a clock that the test moves.
 type site struct {
 	t      testing.TB
-	store  *sqlite.Store
+	store  *sqlstore.Store
 	desk   *desk.Desk
 	doctor attempts
 	server *httptest.Server
@@ -107,8 +107,8 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, clock: &clock{at: time.Date(2026, 5, 6, 9, 0, 0, 0, time.UTC)}, log: &buffer{}}
-	s.store, err = sqlite.Create(t.Context(), dir, sqlite.Keys{Sealing: sealing, Signing: signing},
-		sqlite.Options{Now: s.clock.now, Rand: rand.Reader, Actor: "tester"})
+	s.store, err = sqlstore.Create(t.Context(), dir, sqlstore.Keys{Sealing: sealing, Signing: signing},
+		sqlstore.Options{Now: s.clock.now, Rand: rand.Reader, Actor: "tester"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,4 +291,4 @@ func (b *browser) post(path string, fields ...string) answer {
 }
 
 // auditFilter selects what staff did.
-var auditFilter = sqlite.AuditFilter{Chain: audit.Desk}
+var auditFilter = sqlstore.AuditFilter{Chain: audit.Desk}

@@ -1,0 +1,17 @@
+package sqlstore
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/validate/store/storetest"
+)
+
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	storetest.RunCodes(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
+		h := openHarness(t)
+		h.s.now, h.another.now = now, now
+		return h.s, h.another
+	})
+}

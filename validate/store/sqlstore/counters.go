@@ -1,0 +1,115 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
+)
+
+var _ validate.Counters = (*Store)(nil)
+
+// Find implements validate.Counters. The row is read anew each time; the cipher is kept.
+func (s *Store) Find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
+	c, err := s.find(ctx, id)
+	if err != nil {
+		return validate.Credential{}, fmt.Errorf("find credential: %w", translate(err))
+	}
+	return c, nil
+}
+
+func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
+	c := validate.Credential{PublicID: id}
+	n := &c.Row.Counters
+	var version, at int64
+	var groups string
+	err := s.hot.find.QueryRowContext(ctx, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
+		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups)
+	if err != nil {
+		return c, err
+	}
+	n.At, c.Groups = fromMicros(at), splitGroups(groups)
+	c.Cipher, err = s.cipher(ctx, secretKey{c.ID, version})
+	return c, err
+}
+
+func (s *Store) cipher(ctx context.Context, k secretKey) (yubiotp.Cipher, error) {
+	if c, ok := s.ciphers.get(k); ok {
+		return c, nil
+	}
+	secrets, err := s.secrets(ctx, s.read, k.id)
+	if err != nil {
+		return yubiotp.Cipher{}, err
+	}
+	defer secrets.Destroy()
+	c, err := yubiotp.NewCipher(secrets.Key, secrets.PrivateID)
+	if err != nil {
+		return c, fmt.Errorf("%w: credential %d: %w", token.ErrIntegrity, k.id, err)
+	}
+	return s.ciphers.put(k, c), nil
+}
+
+// Accept implements validate.Counters.
+func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
+	err := s.change(ctx, func(tx *tx) error {
+		r, err := tx.hot(s.hot.accept).Exec(a.Use, a.Session, a.Timestamp, a.Nonce, micros(a.At), a.Credential)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return errUnchanged
+		}
+		if err := tx.prove(a); err != nil {
+			return err
+		}
+		return tx.validation(a)
+	})
+	if errors.Is(err, errUnchanged) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("accept: %w", translate(err))
+	}
+	return true, nil
+}
+
+// prove makes a credential active that was programmed, and its token, which may have been waiting for this proof too. What is
+// enabled stays so.
+func (t *tx) prove(a validate.Advance) error {
+	r, err := t.hot(t.s.hot.prove).Exec(micros(a.At), a.Credential)
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n == 1 {
+		_, err = t.hot(t.s.hot.proveToken).Exec(a.Credential)
+	}
+	return err
+}
+
+// Spend implements validate.Counters.
+func (s *Store) Spend(ctx context.Context, a validate.Advance) error {
+	err := s.change(ctx, func(tx *tx) error {
+		if _, err := tx.hot(s.hot.spend).Exec(a.Use, a.Session, a.Timestamp, micros(a.At), a.Credential); err != nil {
+			return err
+		}
+		return tx.validation(a)
+	})
+	if err != nil {
+		return fmt.Errorf("spend: %w", translate(err))
+	}
+	return nil
+}
+
+// Note implements validate.Counters.
+func (s *Store) Note(ctx context.Context, a validate.Advance) error {
+	if err := s.change(ctx, func(tx *tx) error { return tx.validation(a) }); err != nil {
+		return fmt.Errorf("note: %w", translate(err))
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// maxGroup is how many changes one transaction holds at most.
+const maxGroup = 256
+
+// group is the queue of the writer. What waits when it is free becomes one transaction, with one flush of the disk for all; a
+// change that comes alone waits for nobody.
+type group struct {
+	mu      sync.Mutex
+	waiting []*job
+	leading bool // somebody takes care of them
+}
+
+// job is one change that waits.
+type job struct {
+	ctx   context.Context
+	f     func(*tx) error
+	taken bool          // by a transaction, which will be finished; guarded by group.mu
+	done  chan struct{} // closed when the rest is final
+	err   error
+	panic any // of f
+}
+
+// change runs f in a write transaction, perhaps together with other changes; an error of f undoes f alone. Events of f become durable
+// with it, or not at all: when change returns nil, everything is. ctx ends the waiting for the queue and for other processes.
+// f runs in another goroutine; a panic of f comes back here.
+func (s *Store) change(ctx context.Context, f func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
+	if s.group.join(j) {
+		go s.lead()
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		if s.group.leave(j) {
+			return ctx.Err()
+		}
+		<-j.done
+	}
+	if j.panic != nil {
+		panic(j.panic)
+	}
+	return j.err
+}
+
+// join reports whether nobody leads: then the caller sees to that.
+func (g *group) join(j *job) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, j)
+	first := !g.leading
+	g.leading = true
+	return first
+}
+
+// leave reports whether j was not taken yet, and never will be.
+func (g *group) leave(j *job) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if j.taken {
+		return false
+	}
+	for i, w := range g.waiting {
+		if w == j {
+			g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
+			break
+		}
+	}
+	return true
+}
+
+// take gives the oldest jobs, most at once. None: nobody leads any more.
+func (g *group) take(most int) []*job {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(most, len(g.waiting))
+	batch := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	for _, j := range batch {
+		j.taken = true
+	}
+	g.leading = n > 0
+	return batch
+}
+
+// idle reports whether nobody waits; then nobody leads any more.
+func (g *group) idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leading = len(g.waiting) > 0
+	return !g.leading
+}
+
+// lead writes what waits until nothing does.
+func (s *Store) lead() {
+	for {
+		t, err := s.lock()
+		if err != nil {
+			for _, j := range s.group.take(math.MaxInt) {
+				j.err = err
+				close(j.done)
+			}
+			if s.group.idle() {
+				return
+			}
+			continue
+		}
+		if t == nil {
+			return
+		}
+		batch := s.group.take(maxGroup)
+		if len(batch) == 0 {
+			_ = t.Rollback() // nothing was begun
+			return
+		}
+		s.writeAll(t, batch)
+		for _, j := range batch {
+			close(j.done)
+		}
+		if s.group.idle() {
+			return
+		}
+	}
+}
+
+// lock begins a write transaction, for which it waits until patience is over, or until nobody waits any more: then it is nil.
+func (s *Store) lock() (*sql.Tx, error) {
+	for end := time.Now().Add(patience); ; {
+		t, err := s.write.BeginTx(context.Background(), nil)
+		if !busy(err) || time.Now().After(end) {
+			return t, err
+		}
+		if s.group.idle() {
+			return nil, nil
+		}
+	}
+}
+
+// writeAll runs the jobs one after the other in one transaction and commits what they changed.
+func (s *Store) writeAll(t *sql.Tx, batch []*job) {
+	// It fails where nothing is left to roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
+	defer func() { _ = t.Rollback() }()
+	all := &tx{Tx: t, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told}
+	var good []*job
+	var broken error
+	for _, j := range batch {
+		if broken == nil {
+			broken = all.add(j, len(batch) > 1)
+		}
+		switch {
+		case broken != nil && j.err == nil:
+			j.err = broken
+		case j.err == nil:
+			good = append(good, j)
+		}
+	}
+	if broken == nil && len(good) > 0 {
+		broken = all.finish()
+	}
+	for _, j := range good {
+		j.err = broken
+	}
+}
+
+// add runs one job and takes over what it moved. Among several, a job that fails is undone alone; the error is that this could
+// not be done, and nothing of the transaction counts.
+func (t *tx) add(j *job, several bool) error {
+	if several {
+		if _, err := t.Exec(`SAVEPOINT job`); err != nil {
+			return err
+		}
+	}
+	x := &tx{Tx: t.Tx, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told}
+	j.run(x)
+	if j.err != nil {
+		if !several {
+			return nil // the caller rolls back
+		}
+		_, err := t.Exec(`ROLLBACK TO job; RELEASE job`)
+		return err
+	}
+	if several {
+		if _, err := t.Exec(`RELEASE job`); err != nil {
+			return err
+		}
+	}
+	maps.Copy(t.heads, x.heads)
+	t.told = x.told
+	return nil
+}
+
+// run calls f. A panic is kept for the caller of change; without that it would keep this process and all others from writing.
+func (j *job) run(x *tx) {
+	defer func() {
+		if v := recover(); v != nil {
+			j.panic = fmt.Sprintf("%v\n%s", v, debug.Stack())
+			j.err = errors.New("panic")
+		}
+	}()
+	j.err = j.f(x)
+}
+
+// finish makes the words of what staff changed, signs the ends of the chains and commits.
+func (t *tx) finish() error {
+	if _, staff := t.heads[audit.Desk]; staff {
+		if err := t.makeWords(context.Background(), math.MaxInt32); err != nil {
+			return err
+		}
+	}
+	for _, h := range t.heads {
+		h.Signature = t.s.keys.Signing.Sign(h.Message())
+		if _, err := t.hot(t.s.hot.putHead).Exec(h.Chain, h.Seq, h.Hash[:], h.At.UnixMicro(), h.Signature); err != nil {
+			return err
+		}
+	}
+	if err := t.Commit(); err != nil { // the driver rolls back
+		t.s.own, t.s.told = audit.Head{}, audit.Mark{} // what is there must be read
+		return err
+	}
+	if h, ok := t.heads[t.s.chain]; ok {
+		t.s.own = h
+	}
+	t.s.told = t.told
+	return nil
+}

@@ -1,0 +1,93 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// querier is a transaction or the reading connections.
+type querier interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
+}
+
+func (s *Store) credentialPlace(id token.CredentialID, what seal.What) seal.Place {
+	return seal.Place{Store: s.id, Owner: "credential", ID: int64(id), What: what}
+}
+
+// putSecrets seals what is not empty.
+func (t *tx) putSecrets(id token.CredentialID, secrets token.Secrets) error {
+	for _, part := range []struct {
+		what seal.What
+		s    secret.Bytes
+	}{{seal.AESKey, secrets.Key}, {seal.PrivateID, secrets.PrivateID}, {seal.AccessCode, secrets.AccessCode}} {
+		if part.s.Len() == 0 {
+			continue
+		}
+		row, err := t.s.keys.Sealing.Seal(t.s.random, t.s.credentialPlace(id, part.what), part.s)
+		if err != nil {
+			return err
+		}
+		_, err = t.Exec(`INSERT INTO secret (credential, what, key_version, sealed) VALUES (?, ?, ?, ?)`,
+			id, string(part.what), t.s.keys.Sealing.Version(), row)
+		if err != nil {
+			return err
+		}
+	}
+	return t.putMark(id, secrets)
+}
+
+// secrets opens all rows of a credential. The caller destroys them. No rows: empty secrets.
+func (s *Store) secrets(ctx context.Context, q querier, id token.CredentialID) (token.Secrets, error) {
+	rows, err := q.QueryContext(ctx, secretsText, id)
+	if err != nil {
+		return token.Secrets{}, err
+	}
+	defer rows.Close()
+	var out token.Secrets
+	for rows.Next() {
+		if err := s.openRow(rows, id, &out); err != nil {
+			out.Destroy()
+			return token.Secrets{}, fmt.Errorf("credential %d: %w", id, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		out.Destroy()
+		return token.Secrets{}, err
+	}
+	return out, nil
+}
+
+func (s *Store) openRow(rows *sql.Rows, id token.CredentialID, out *token.Secrets) error {
+	var what seal.What
+	var version uint32
+	var sealed []byte
+	if err := rows.Scan(&what, &version, &sealed); err != nil {
+		return err
+	}
+	if version != s.keys.Sealing.Version() {
+		return seal.ErrOpen
+	}
+	b, err := s.keys.Sealing.Open(s.credentialPlace(id, what), sealed)
+	if err != nil {
+		return err
+	}
+	switch what {
+	case seal.AESKey:
+		out.Key = b
+	case seal.PrivateID:
+		out.PrivateID = b
+	case seal.AccessCode:
+		out.AccessCode = b
+	default:
+		b.Destroy()
+		return errors.New("a secret of an unknown kind")
+	}
+	return nil
+}

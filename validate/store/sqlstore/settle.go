@@ -1,0 +1,172 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// Commit ends an entry: the slot holds the new credential. In one transaction the former credential of the slot is revoked, the
+// new one becomes active with the counters of its proof, or programmed without (counters nil, allowed after Written and where
+// the entry asks for no proof), and the holder is bound. A token that was blocked meanwhile stays blocked, and is what the write
+// made of it when it is back. token.ErrConflict if the entry's phase or proof does not allow it.
+func (s *Store) Commit(ctx context.Context, id token.EntryID, counters *token.Counters) error {
+	err := s.change(ctx, func(tx *tx) error {
+		e, err := s.openEntry(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if !e.Phase.Uncertain() || counters == nil && (e.Proof != token.NoProof || e.Phase != token.Written) {
+			return token.ErrConflict
+		}
+		return tx.commit(ctx, e, counters)
+	})
+	if err != nil {
+		return fmt.Errorf("commit entry %d: %w", id, translate(err))
+	}
+	return nil
+}
+
+func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters) error {
+	detail := ledgerDetail{Proof: e.Proof}
+	if e.Former != nil { // first, so that its public ID is free
+		next, err := e.Former.State.Next(token.Revoke)
+		if err != nil {
+			return err
+		}
+		if err := t.setCredentialState(e.Former.ID, next); err != nil {
+			return err
+		}
+		if _, err := t.unwant(e.Token, e.Former.ID); err != nil {
+			return err
+		}
+		detail.Former = e.Former.ID
+	}
+	state, err := written(e.Credential.State, counters)
+	if err != nil {
+		return err
+	}
+	if err := t.setCredentialState(e.Credential.ID, state); err != nil {
+		return err
+	}
+	detail.State = state
+	if counters != nil {
+		if err := t.raise(e.Credential, *counters); err != nil {
+			return err
+		}
+		if _, err := t.Exec(`UPDATE credential SET proven_at = ? WHERE id = ?`, micros(t.now), e.Credential.ID); err != nil {
+			return err
+		}
+	}
+	k, err := oneToken(ctx, t, `WHERE t.id = ?`, e.Token)
+	if err != nil {
+		return err
+	}
+	if err := t.tokenWritten(k, counters); err != nil {
+		return err
+	}
+	if e.Holder != nil {
+		if _, err := t.Exec(`UPDATE token SET holder = ?, issued_at = ? WHERE id = ?`, e.Holder.ID, micros(t.now), e.Token); err != nil {
+			return err
+		}
+		detail.Holder, detail.Account = e.Holder.ID, e.Holder.Account
+	}
+	if err := t.advance(e, token.Committed, "ledger.commit", &detail); err != nil {
+		return err
+	}
+	return t.enable(e.Token)
+}
+
+// tokenWritten moves the token, or what it will be after the block; "" is a block of before that was kept.
+func (t *tx) tokenWritten(k token.Token, counters *token.Counters) error {
+	was, text := k.State, `UPDATE token SET state = ? WHERE id = ?`
+	if k.State.Blocked() {
+		was, text = k.BlockedFrom, `UPDATE token SET blocked_from = ? WHERE id = ?`
+	}
+	if was == "" {
+		return nil
+	}
+	next, err := written(was, counters)
+	if err != nil {
+		return err
+	}
+	return t.one(token.ErrNotFound, text, string(next), k.ID)
+}
+
+// written is the state after the write and, with counters, the proof.
+func written(s token.State, counters *token.Counters) (token.State, error) {
+	s, err := s.Next(token.Write)
+	if err == nil && counters != nil {
+		s, err = s.Next(token.Prove)
+	}
+	return s, err
+}
+
+// raise sets counters that are higher than the stored ones; lower ones change nothing. A Yubico OTP has the pair, the other kinds
+// have the moving factor.
+func (t *tx) raise(c token.Credential, n token.Counters) error {
+	text := `UPDATE counter SET moving = ?1, at = ?2 WHERE credential = ?3 AND moving < ?1`
+	args := []any{n.Moving, micros(t.now), c.ID}
+	if c.Kind == token.YubicoOTP {
+		text = `UPDATE counter SET use_counter = ?1, session_counter = ?2, timestamp = ?3, nonce = ?4, at = ?5
+			WHERE credential = ?6 AND (use_counter, session_counter) < (?1, ?2)`
+		args = []any{n.Use, n.Session, n.Timestamp, n.Nonce, micros(t.now), c.ID}
+	}
+	_, err := t.Exec(text, args...)
+	return err
+}
+
+// Abort ends an entry: the slot holds what it held before. The new credential is revoked and its secrets are destroyed; the
+// former one may validate again. former are the counters of an OTP of the former credential that was seen meanwhile, nil if
+// none was; they are raised to, so that it is spent. The caller knows what the slot holds: after Writing, only a touch tells.
+// from is the phase that the caller knows; token.ErrConflict if the entry has moved on, as its secrets may be on a key by now.
+func (s *Store) Abort(ctx context.Context, id token.EntryID, from token.Phase, reason string, former *token.Counters) error {
+	err := s.change(ctx, func(tx *tx) error {
+		e, err := s.openEntry(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if e.Phase != from || former != nil && e.Former == nil {
+			return token.ErrConflict
+		}
+		if former != nil {
+			if err := tx.raise(*e.Former, *former); err != nil {
+				return err
+			}
+			if _, err := tx.hot(s.hot.prove).Exec(micros(tx.now), e.Former.ID); err != nil {
+				return err
+			}
+			if _, err := tx.hot(s.hot.proveToken).Exec(e.Former.ID); err != nil {
+				return err
+			}
+		}
+		next, err := e.Credential.State.Next(token.Revoke)
+		if err != nil {
+			return err
+		}
+		if err := tx.setCredentialState(e.Credential.ID, next); err != nil {
+			return err
+		}
+		if err := tx.forget(e.Credential.ID); err != nil {
+			return err
+		}
+		if err := tx.advance(e, token.Aborted, "ledger.abort", &ledgerDetail{Reason: reason}); err != nil {
+			return err
+		}
+		return tx.enable(e.Token)
+	})
+	if err != nil {
+		return fmt.Errorf("abort entry %d: %w", id, translate(err))
+	}
+	return nil
+}
+
+// forget destroys secrets that were never on a key.
+func (t *tx) forget(id token.CredentialID) error {
+	if _, err := t.Exec(`DELETE FROM secret WHERE credential = ?`, id); err != nil {
+		return err
+	}
+	_, err := t.Exec(`UPDATE credential SET mark = x'' WHERE id = ?`, id)
+	return err
+}

@@ -1,0 +1,203 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/store/storetest"
+)
+
+// place is where a test's store and its keys are.
+type place struct {
+	dir  string
+	keys Keys
+}
+
+func drawKeys(t testing.TB, dir string) Keys {
+	t.Helper()
+	sealing, err := seal.CreateFile(filepath.Join(dir, "seal.key"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signing, err := seal.CreateSigningFile(filepath.Join(dir, "sign.key"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Keys{sealing, signing}
+}
+
+func options() Options { return Options{Now: time.Now, Rand: rand.Reader, Actor: "anna"} }
+
+// makeStore makes a store in a directory of the test's own.
+func makeStore(t testing.TB) (*Store, place) {
+	t.Helper()
+	p := place{t.TempDir(), Keys{}}
+	p.keys = drawKeys(t, p.dir)
+	s, err := Create(t.Context(), p.dir, p.keys, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeStore(t, s) })
+	return s, p
+}
+
+func closeStore(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// openStore opens it once more, as another process would.
+func (p place) openStore(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), p.dir, p.keys, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeStore(t, s) })
+	return s
+}
+
+// verifyAudit fails the test unless the whole audit is as it was written.
+func verifyAudit(t testing.TB, s *Store) audit.Report {
+	t.Helper()
+	r, err := s.AuditVerify(context.WithoutCancel(t.Context()), s.keys.Signing.Public())
+	if err != nil || !r.OK() {
+		t.Fatalf("audit: %v, %v", r.Findings, err)
+	}
+	return r
+}
+
+// harness is a store in the words of the suite.
+type harness struct {
+	s, another *Store
+}
+
+func openHarness(t testing.TB) harness {
+	s, p := makeStore(t)
+	h := harness{s, p.openStore(t)}
+	t.Cleanup(func() { verifyAudit(t, s) })
+	return h
+}
+
+func (h harness) Counters() validate.Counters { return h.s }
+func (h harness) Another() validate.Counters  { return h.another }
+func (h harness) Clients() validate.Clients   { return h.s }
+
+func sampleRecord(c storetest.Credential) keyfile.Record {
+	return keyfile.Record{Kind: token.YubicoOTP, PublicID: c.PublicID, Key: secret.Copy(c.Key[:]), PrivateID: secret.Copy(c.PrivateID[:])}
+}
+
+// Add imports it and then writes the state that the suite wants.
+func (h harness) Add(t testing.TB, c storetest.Credential) token.CredentialID {
+	t.Helper()
+	got, err := h.s.Import(t.Context(), "suite", []keyfile.Record{sampleRecord(c)})
+	if err != nil || got[0].Outcome != "new" {
+		t.Fatalf("import: %v, %v", got, err)
+	}
+	found, err := h.s.Find(t.Context(), c.PublicID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.s.change(t.Context(), func(tx *tx) error {
+		if err := tx.setCredentialState(found.ID, c.State); err != nil {
+			return err
+		}
+		if err := tx.setTokenState(found.Token, c.State); err != nil {
+			return err
+		}
+		return tx.enable(found.Token)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.ID
+}
+
+func (h harness) token(t testing.TB, id token.CredentialID) token.ID {
+	t.Helper()
+	c, err := oneCredential(t.Context(), h.s.read, `WHERE c.id = ?`, id)
+	if err != nil {
+		t.Error(err)
+	}
+	return c.Token
+}
+
+func (h harness) Block(t testing.TB, id token.CredentialID) {
+	t.Helper()
+	if _, err := h.s.Block(t.Context(), h.token(t, id), desk.Block{Reason: token.ReasonLost}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Unblock leaves the counters, which Restore does not.
+func (h harness) Unblock(t testing.TB, id token.CredentialID) {
+	t.Helper()
+	k := h.token(t, id)
+	err := h.s.change(t.Context(), func(tx *tx) error {
+		if err := tx.setTokenState(k, token.Active); err != nil {
+			return err
+		}
+		return tx.enable(k)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func (h harness) AddClient(t testing.TB, c validate.Client) int64 {
+	t.Helper()
+	id, err := h.s.AddClient(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (h harness) Events(t testing.TB) int {
+	t.Helper()
+	n := 0
+	if err := h.s.read.QueryRow(`SELECT count(*) FROM audit WHERE action = 'validate'`).Scan(&n); err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+func TestCounters(t *testing.T) {
+	t.Parallel()
+	storetest.RunCounters(t, func(t *testing.T) storetest.Harness { return openHarness(t) })
+}
+
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	storetest.RunLedger(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+}
+
+func TestDesk(t *testing.T) {
+	t.Parallel()
+	storetest.RunDesk(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+}
+
+func TestPush(t *testing.T) {
+	t.Parallel()
+	storetest.RunPush(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+}
+
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	storetest.RunSearch(t, func(t *testing.T) (one, another storetest.Full) {
+		h := openHarness(t)
+		return h.s, h.another
+	})
+}

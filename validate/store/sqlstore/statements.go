@@ -1,0 +1,100 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// prepared is a statement that every OTP needs, compiled once by prepare; before that, its text only.
+type prepared struct {
+	text string
+	*sql.Stmt
+}
+
+// statements are those that read, and those of the writing connection.
+type statements struct {
+	find, client, secrets prepared
+
+	accept, spend, prove, proveToken, getHead, putHead, putEvent prepared
+}
+
+// The texts. accept and spend are the statements that decide.
+const (
+	findText = `SELECT c.id, c.token, c.version, c.state, t.state, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at,
+			coalesce(t.holder, 0), coalesce((SELECT string_agg(g.name, ';') FROM person_group g WHERE g.person = t.holder), '')
+		FROM credential c JOIN token t ON t.id = c.token JOIN counter n ON n.credential = c.id
+		WHERE c.public_id = ? AND c.kind = 'yubico-otp' AND c.state <> 'revoked'
+		  AND (c.state <> 'pending' OR EXISTS (SELECT 1 FROM secret WHERE credential = c.id))
+		ORDER BY c.state = 'pending' LIMIT 1`
+	acceptText = `UPDATE counter SET use_counter = ?1, session_counter = ?2, timestamp = ?3, nonce = ?4, at = ?5
+		WHERE credential = ?6 AND enabled = 1 AND (use_counter, session_counter) < (?1, ?2)`
+	spendText = `UPDATE counter SET use_counter = ?1, session_counter = ?2, timestamp = ?3, nonce = '', at = ?4
+		WHERE credential = ?5 AND enabled = 0 AND (use_counter, session_counter) < (?1, ?2)`
+	proveText      = `UPDATE credential SET state = 'active', proven_at = ? WHERE id = ? AND state = 'programmed'`
+	proveTokenText = `UPDATE token SET state = 'active' WHERE id = (SELECT token FROM credential WHERE id = ?) AND state = 'programmed'`
+	getHeadText    = `SELECT seq, hash, at FROM audit_head WHERE chain = ?`
+	putHeadText    = `INSERT INTO audit_head (chain, seq, hash, at, signature) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (chain) DO UPDATE SET seq = ?2, hash = ?3, at = ?4, signature = ?5`
+	putEventText = `INSERT INTO audit (chain, seq, at, actor, action, object, detail, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	secretsText  = `SELECT what, key_version, sealed FROM secret WHERE credential = ?`
+	clientText   = `SELECT id, name, active, must_sign, networks, groups, key_version, key_number, sealed, former_sealed, former_until FROM client WHERE id = ?`
+)
+
+func hotStatements() statements {
+	t := func(text string) prepared { return prepared{text: text} }
+	return statements{
+		find: t(findText), client: t(clientText), secrets: t(secretsText),
+		accept: t(acceptText), spend: t(spendText), prove: t(proveText), proveToken: t(proveTokenText),
+		getHead: t(getHeadText), putHead: t(putHeadText), putEvent: t(putEventText),
+	}
+}
+
+// prepare compiles them, and readies the writer. The schema must be there.
+func (s *Store) prepare(ctx context.Context) error {
+	h := &s.hot
+	for db, list := range map[*sql.DB][]*prepared{
+		s.read:  {&h.find, &h.client, &h.secrets},
+		s.write: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.getHead, &h.putHead, &h.putEvent},
+	} {
+		for _, p := range list {
+			var err error
+			if p.Stmt, err = db.PrepareContext(ctx, p.text); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA busy_timeout = %d`, impatience))
+	return err
+}
+
+// deriveEnabled is the one statement that sets counter.enabled, for all credentials of token ?1: the states of both validate
+// and no write of the slot is uncertain. Every change of a state or a phase ends with it.
+func deriveEnabled() string {
+	var states, phases []string
+	for _, s := range token.States() {
+		if s.Validates() {
+			states = append(states, "'"+string(s)+"'")
+		}
+	}
+	for _, p := range []token.Phase{token.Reserved, token.Sealed, token.Writing, token.Written, token.Committed, token.Aborted} {
+		if p.Uncertain() {
+			phases = append(phases, "'"+string(p)+"'")
+		}
+	}
+	in := strings.Join(states, ", ")
+	return fmt.Sprintf(`UPDATE counter SET enabled = (
+		SELECT c.state IN (%s) AND t.state IN (%s)
+		  AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.token = c.token AND (l.slot = c.slot OR l.former = c.id) AND l.phase IN (%s))
+		FROM credential c JOIN token t ON t.id = c.token WHERE c.id = counter.credential)
+		WHERE credential IN (SELECT id FROM credential WHERE token = ?1)`, in, in, strings.Join(phases, ", "))
+}
+
+// enable sets what may be accepted of a token after a change.
+func (t *tx) enable(id token.ID) error {
+	_, err := t.Exec(t.s.derive, id)
+	return err
+}

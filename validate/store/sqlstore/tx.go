@@ -1,0 +1,129 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
+)
+
+// tx is one change inside a write transaction, and the ends of the chains that it adds events to.
+type tx struct {
+	*sql.Tx
+	s     *Store
+	now   time.Time
+	actor string
+	base  map[string]audit.Head // those that changes before it in the same transaction moved
+	heads map[string]audit.Head // those that it moved
+	told  audit.Mark            // what the own chain tells; the Store's until it tells something new
+}
+
+// QueryContext and QueryRowContext finish what has begun: see change.
+func (t *tx) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	return t.Tx.QueryContext(context.WithoutCancel(ctx), text, args...)
+}
+
+// QueryRowContext is as QueryContext.
+func (t *tx) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	return t.Tx.QueryRowContext(context.WithoutCancel(ctx), text, args...)
+}
+
+// hot is a prepared statement inside this transaction; before prepare ran, its text.
+func (t *tx) hot(p prepared) executor {
+	if p.Stmt == nil {
+		return plain{t.Tx, p.text}
+	}
+	return t.Stmt(p.Stmt)
+}
+
+type executor interface {
+	Exec(args ...any) (sql.Result, error)
+	QueryRow(args ...any) *sql.Row
+}
+
+type plain struct {
+	tx   *sql.Tx
+	text string
+}
+
+func (p plain) Exec(args ...any) (sql.Result, error) { return p.tx.Exec(p.text, args...) }
+func (p plain) QueryRow(args ...any) *sql.Row        { return p.tx.QueryRow(p.text, args...) }
+
+// one runs a statement that must change exactly one row; otherwise it returns otherwise.
+func (t *tx) one(otherwise error, text string, args ...any) error {
+	r, err := t.Exec(text, args...)
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n != 1 {
+		err = otherwise
+	}
+	return err
+}
+
+// desk adds an event of staff. Detail is marshalled as JSON; nil is {}.
+func (t *tx) desk(action, object string, detail any) error {
+	return t.event(audit.Desk, t.now, action, object, detail)
+}
+
+func (t *tx) event(chain string, at time.Time, action, object string, detail any) error {
+	text := []byte("{}")
+	if detail != nil {
+		var err error
+		if text, err = json.Marshal(detail); err != nil {
+			return err
+		}
+	}
+	head, err := t.head(chain)
+	if err != nil {
+		return err
+	}
+	e := audit.Link(head, audit.Event{At: at, Actor: t.actor, Action: action, Object: object, Detail: string(text)})
+	t.heads[chain] = audit.HeadOf(e)
+	_, err = t.hot(t.s.hot.putEvent).Exec(e.Chain, e.Seq, e.At.UnixMicro(), e.Actor, e.Action, e.Object, e.Detail, e.Prev[:], e.Hash[:])
+	return err
+}
+
+// head is the end of a chain as this transaction sees it. A chain without events has Seq 0. The end of this process's own chain is
+// remembered, so that events which somebody cut off leave a gap.
+func (t *tx) head(chain string) (audit.Head, error) {
+	if h, ok := t.heads[chain]; ok {
+		return h, nil
+	}
+	if h, ok := t.base[chain]; ok {
+		return h, nil
+	}
+	if chain == t.s.chain && t.s.own.Seq > 0 {
+		return t.s.own, nil
+	}
+	h := audit.Head{Chain: chain}
+	var hash []byte
+	var at int64
+	err := t.hot(t.s.hot.getHead).QueryRow(chain).Scan(&h.Seq, &hash, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return h, nil
+	}
+	h.At = time.UnixMicro(at).UTC()
+	copy(h.Hash[:], hash)
+	return h, err
+}
+
+// micros is a time in a column; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// fromMicros is the other way, in UTC.
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
