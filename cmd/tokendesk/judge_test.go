@@ -18,7 +18,7 @@ import (
 )
 
 // needJudges skips the test where a foreign program or a library that PAM loads is not installed; where TOKENDESK_JUDGES is 1, it fails.
-func needJudges(t *testing.T, names ...string) {
+func needJudges(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		_, err := exec.LookPath(name)

@@ -16,6 +16,7 @@ import (
 // TestMain lets scripts run the program as a process of its own: the test binary, executed again under its name.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
+		"bare":     bareMain,
 		"escrowed": escrowed,
 		"tokendesk": func() {
 			code := run(context.Background(), scriptEnv(), os.Args[1:])

@@ -23,6 +23,7 @@ import (
 // presser presses a key that was programmed elsewhere and imported, and remembers what it was answered. One goroutine owns it.
 type presser struct {
 	publicID []byte
+	drawn    []byte // AES key and private ID
 	cipher   yubiotp.Cipher
 	pressed  uint32          // the newest OTP, by its place in the order of presses: UseCounter·256 + SessionCounter
 	accepted []uint32        // those that were answered OK, rising
@@ -32,7 +33,7 @@ type presser struct {
 }
 
 // importPressers makes keys and imports them, as a Yubico CSV.
-func importPressers(t *testing.T, r *rig, n int) []*presser {
+func importPressers(t testing.TB, r *rig, n int) []*presser {
 	t.Helper()
 	var all []*presser
 	var csv bytes.Buffer
@@ -43,7 +44,7 @@ func importPressers(t *testing.T, r *rig, n int) []*presser {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &presser{publicID: []byte{0xff, 0, 0, 0, 1, byte(i)}, cipher: c, pressed: 1 << 8}
+		p := &presser{publicID: []byte{0xff, 0, 0, 0, 1, byte(i)}, drawn: b, cipher: c, pressed: 1 << 8}
 		fmt.Fprintf(&csv, "%d,%s,%x,%x,,2026-01-02T03:04:05,\n", 1001+i, modhex.EncodeToString(p.publicID), b[16:], b[:16])
 		all = append(all, p)
 	}

@@ -56,7 +56,7 @@ func (r *rig) serve(words ...string) *server {
 }
 
 // stop ends the server by a signal, and returns its log and exit code.
-func (s *server) stop(t *testing.T, sig os.Signal) (string, int) {
+func (s *server) stop(t testing.TB, sig os.Signal) (string, int) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
