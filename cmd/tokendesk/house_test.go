@@ -39,7 +39,7 @@ var layers = []layer{
 	{name: "use case", packages: []string{"validate/diagnose"}, may: []string{"leaf", "model", "use case"}, except: []string{"provision", "ykslot", "usbhid"}},
 	{name: "use case", packages: []string{"provision", "validate", "validate/calibrate", "validate/caller"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "protocol", outside: true, packages: []string{"ykslot", "keyfile", "keyfile/*", "keyfile/push/*", "provision/oathapplet", "provision/piv"}, may: []string{"leaf", "model", "protocol"}},
-	{name: "test", outside: true, packages: []string{"hwtest/*", "hwtest/*/*", "keyfile/*/*test"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"}},
+	{name: "test", outside: true, packages: []string{"hwtest/*", "hwtest/*/*", "keyfile/*/*test", "validate/store/*/*test"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"}},
 	{name: "cmd", outside: true, packages: []string{"cmd/tokendesk"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"},
 		except: []string{"hwtest/usbip", "hwtest/vm", "hwtest/suite", "hwtest/vkey/socket"}},
 }
