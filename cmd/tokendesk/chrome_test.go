@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -54,8 +52,8 @@ func chromiumPath(t *testing.T) string {
 func (r *rig) newChrome(t *testing.T) *chrome {
 	t.Helper()
 	path := chromiumPath(t)
-	h, wait := (&app{env: &r.env, store: r.dataDir}).handler(r.open(), slog.New(slog.NewTextHandler(io.Discard, nil)), nil, false, nil)
-	t.Cleanup(wait)
+	s, h := r.serving()
+	t.Cleanup(s.wait)
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1200, 900))

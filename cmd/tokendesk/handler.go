@@ -2,45 +2,101 @@ package main
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
+	"slices"
 
-	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/api"
-	"github.com/tokendesk/tokendesk/validate/diagnose"
-	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 	"github.com/tokendesk/tokendesk/validate/wsapi"
 )
 
-// handler is everything that serve answers; limit is nil for none, layouts is the Verifier's, and settle the API's. What is left to do
-// after answers is done when wait returns.
-func (a *app) handler(st *sqlstore.Store, log *slog.Logger, limit *limiter, layouts bool, settle func(token.ID)) (h http.Handler, wait func()) {
-	verifier, d, doctor := validate.New(st, a.now), a.desk(st), &diagnose.Doctor{Store: st, Now: a.now}
-	verifier.Layouts = layouts
-	yubico := &wsapi.Handler{Verifier: verifier, Clients: st, Now: a.now, Log: log}
-	programs := api.Config{
-		Checker: validate.NewChecker(st, verifier, a.now), Clients: st, Desk: d, Doctor: doctor, Now: a.now, Rand: a.rand, Log: log,
-		Settle: settle,
+// serveRole is how much of the server one process is. Source: PRODUCT.md §5.1.
+type serveRole string
+
+// The roles.
+const (
+	roleAll      serveRole = "all"
+	roleValidate serveRole = "validate" // decides for relying servers; nothing for staff
+	roleKSM      serveRole = "ksm"      // decrypts for another validation server; decides nothing
+)
+
+func (r serveRole) known() bool { return r == roleAll || r == roleValidate || r == roleKSM }
+
+// part is something that serve answers. hang puts it in.
+type part struct {
+	roles []serveRole // nil: all
+	hang  func(*serving) error
+}
+
+// parts are all that serve can answer.
+func parts() []part {
+	return []part{
+		{nil, (*serving).health},
+		{[]serveRole{roleAll, roleValidate}, (*serving).yubico},
+		{[]serveRole{roleAll, roleValidate}, (*serving).programs},
+		{[]serveRole{roleAll}, (*serving).people},
 	}
-	if limit != nil {
-		yubico.Limit, programs.Limit = limit.tooOften, limit.often
+}
+
+// handler is everything that serve answers in its role.
+func (s *serving) handler() (http.Handler, error) {
+	for _, p := range parts() {
+		if p.roles != nil && !slices.Contains(p.roles, s.role) {
+			continue
+		}
+		if err := p.hang(s); err != nil {
+			return nil, err
+		}
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/wsapi/", yubico)
-	json := api.New(programs)
-	mux.Handle("/api/", json)
-	mux.Handle("/validate/check", json)
-	pages := a.pages(d, doctor, log, limit)
-	mux.Handle("/console/", pages)
-	mux.Handle("/enroll/", pages)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	var h http.Handler = s.mux
+	for _, with := range s.around {
+		h = with(h)
+	}
+	return h, nil
+}
+
+// health says that the process lives.
+func (s *serving) health() error {
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = io.WriteString(w, "ok\n")
 	})
-	return mux, func() {
-		yubico.Wait()
-		json.Wait()
+	return nil
+}
+
+// yubico answers the Yubico validation protocol.
+func (s *serving) yubico() error {
+	h := &wsapi.Handler{Verifier: s.verifier, Clients: s.st, Now: s.now, Log: s.log}
+	if s.bucket != nil {
+		h.Limit = s.bucket.tooOften
 	}
+	s.mux.Handle("/wsapi/", h)
+	s.after(h.Wait)
+	return nil
+}
+
+// programs answers in JSON: relying servers, and the tools of staff where those belong to the role.
+func (s *serving) programs() error {
+	c := api.Config{
+		Checker: s.checker, Clients: s.st, Desk: s.desk, Doctor: s.doctor, Now: s.now, Rand: s.rand, Log: s.log, Settle: s.settle,
+	}
+	if s.bucket != nil {
+		c.Limit = s.bucket.often
+	}
+	h := api.New(c)
+	s.mux.Handle("/validate/check", h)
+	s.mux.Handle("/api/v1/verify", h)
+	if s.role == roleAll {
+		s.mux.Handle("/api/", h)
+	}
+	s.after(h.Wait)
+	return nil
+}
+
+// people answers browsers.
+func (s *serving) people() error {
+	h := s.pages()
+	s.mux.Handle("/console/", h)
+	s.mux.Handle("/enroll/", h)
+	return nil
 }

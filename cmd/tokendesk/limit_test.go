@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -140,9 +138,8 @@ func TestFloodIsNotAudited(t *testing.T) {
 	r.must("init")
 	r.must("provision", "--slot", "1")
 	r.client("mail")
-	st := r.open()
-	h, wait := (&app{env: &r.env}).handler(st, slog.New(slog.NewTextHandler(io.Discard, nil)), newLimiter(5, func() time.Time { return time.Unix(0, 0) }), false, nil)
-	defer wait()
+	s, h := r.serving(func(s *serving) { s.bucket = newLimiter(5, func() time.Time { return time.Unix(0, 0) }) })
+	defer s.wait()
 	otp := r.typed(1)
 	garbage := otp[:12] + strings.Repeat("c", 32)
 	statuses := map[string]int{}

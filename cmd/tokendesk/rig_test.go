@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -75,6 +77,21 @@ func (r *rig) open() *sqlstore.Store {
 	}
 	r.t.Cleanup(func() { _ = st.Close() })
 	return st
+}
+
+// serving is serve without a socket, after it was changed, and its handler.
+func (r *rig) serving(change ...func(*serving)) (*serving, http.Handler) {
+	r.t.Helper()
+	a := &app{env: &r.env, store: r.dataDir}
+	s := a.newServing(r.open(), slog.New(slog.DiscardHandler), serveOptions{role: roleAll})
+	for _, c := range change {
+		c(s)
+	}
+	h, err := s.handler()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s, h
 }
 
 // agree fails unless store and key agree about a slot: nothing is open; if the key holds something in the slot, the store

@@ -15,6 +15,7 @@ import (
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
+	role             serveRole
 	listen           string
 	tlsCert, tlsFile string
 	limit            int  // requests a second from one address; 0: no limit
@@ -51,6 +52,8 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), a, o) },
 	}
 	f := cmd.Flags()
+	f.StringVar((*string)(&o.role), "role", string(roleAll), "all; validate: only what relying servers ask; ksm: only decrypt for another validation server")
+	complete(cmd, "role", string(roleAll), string(roleValidate), string(roleKSM))
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8086", "address and port")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "file of the TLS certificate chain (PEM)")
 	f.StringVar(&o.tlsFile, "tls-key", "", "file of the TLS private key (PEM)")
@@ -60,33 +63,70 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 }
 
 func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
-	if o.limit < 0 {
-		return usagef("--limit is not below 0")
+	if err := o.check(); err != nil {
+		return err
 	}
-	var config *tls.Config
-	if o.tlsCert != "" || o.tlsFile != "" {
-		pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsFile)
-		if err != nil {
-			return usagef("TLS needs both --tls-cert and --tls-key, a certificate and its key: %s", oneLine(err))
-		}
-		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	config, err := o.tlsConfig()
+	if err != nil {
+		return err
 	}
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	log := slog.New(slog.NewTextHandler(a.stderr, nil))
+	l, err := a.listenHTTP(ctx, o, config, log)
+	if err != nil {
+		return err
+	}
+	s := a.newServing(st, log, o)
+	defer s.wait()
+	s.work(ctx)
+	h, err := s.handler()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server := newServer(h)
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	return s.serveUntil(ctx, server, l)
+}
+
+// check refuses what no serve can do.
+func (o serveOptions) check() error {
+	switch {
+	case !o.role.known():
+		return usagef("--role is all, validate or ksm")
+	case o.limit < 0:
+		return usagef("--limit is not below 0")
+	}
+	return nil
+}
+
+// tlsConfig is nil without a certificate.
+func (o serveOptions) tlsConfig() (*tls.Config, error) {
+	if o.tlsCert == "" && o.tlsFile == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsFile)
+	if err != nil {
+		return nil, usagef("TLS needs both --tls-cert and --tls-key, a certificate and its key: %s", oneLine(err))
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// listenHTTP opens the socket and says where it is.
+func (a *app) listenHTTP(ctx context.Context, o serveOptions, config *tls.Config, log *slog.Logger) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", o.listen)
 	if err != nil {
-		return listenProblem(err, o.listen)
+		return nil, listenProblem(err, o.listen)
 	}
-	l = newLimitListener(l, maxConnections)
 	scheme := "http"
+	l = newLimitListener(l, maxConnections)
 	if config != nil {
 		l, scheme = tls.NewListener(l, config), "https"
 	}
-	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	if addr, ok := l.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() && config == nil {
 		log.Warn("reachable from other machines without TLS", "address", l.Addr().String())
 	}
@@ -94,14 +134,18 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	if a.listening != nil {
 		a.listening(l.Addr())
 	}
-	defer a.sweeping(ctx, a.desk(st).Sweep, log)()
-	settle, settled := a.settling(ctx, a.desk(st), log)
-	defer settled()
-	h, wait := a.handler(st, log, newLimiter(o.limit, a.now), o.layouts, settle)
-	defer wait()
-	s := newServer(h)
-	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
-	return serveUntil(ctx, s, l, log)
+	return l, nil
+}
+
+// work starts what a server does by itself, beside answering.
+func (s *serving) work(ctx context.Context) {
+	if s.role == roleKSM {
+		return
+	}
+	s.after(s.sweeping(ctx, s.desk.Sweep, s.log))
+	settle, settled := s.settling(ctx, s.desk, s.log)
+	s.settle = settle
+	s.after(settled)
 }
 
 // newServer bounds what one connection may cost.
@@ -113,18 +157,24 @@ func newServer(h http.Handler) *http.Server {
 }
 
 // serveUntil serves until ctx ends, then lets requests under way finish.
-func serveUntil(ctx context.Context, s *http.Server, l net.Listener, log *slog.Logger) error {
-	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(l) }()
+func (s *serving) serveUntil(ctx context.Context, server *http.Server, l net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failed, ended := s.runServices(ctx)
+	closed := make(chan error, 1)
+	go func() { closed <- server.Serve(l) }()
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-closed:
+	case <-failed: // ended tells
 	case <-ctx.Done():
 	}
+	stop()
+	close(s.draining)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	err := s.Shutdown(drain)
-	log.Info("stopped")
+	err = errors.Join(err, server.Shutdown(drain), ended())
+	s.log.Info("stopped")
 	return err
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,12 +22,12 @@ func TestOneFactorThreeDoors(t *testing.T) {
 	r.must("person", "add", "ada")
 	r.must("provision", "--slot", "2", "--to", "ada")
 	a := newAsker(t, r.client("mail"))
-	h, wait := (&app{env: &r.env, store: r.dataDir}).handler(r.open(), slog.New(slog.DiscardHandler), nil, false, nil)
+	here, h := r.serving()
 	served := httptest.NewServer(h)
 	t.Cleanup(func() {
 		a.hangUp()
 		served.Close()
-		wait()
+		here.wait()
 	})
 	s := &server{address: strings.TrimPrefix(served.URL, "http://")}
 	for round := range rounds {

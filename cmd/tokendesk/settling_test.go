@@ -44,9 +44,10 @@ func TestSettling(t *testing.T) {
 		ticks <- time.Time{}
 	}
 	var log strings.Builder
-	a, st := &app{env: &r.env, store: r.dataDir}, r.open()
-	kick, wait := a.settling(t.Context(), a.desk(st), slog.New(slog.NewTextHandler(&log, nil)))
-	h, answered := a.handler(st, slog.New(slog.DiscardHandler), nil, false, kick)
+	a := &app{env: &r.env, store: r.dataDir}
+	kick, wait := a.settling(t.Context(), a.desk(r.open()), slog.New(slog.NewTextHandler(&log, nil)))
+	here, h := r.serving(func(s *serving) { s.settle = kick })
+	answered := here.wait
 	served := httptest.NewServer(h)
 	defer served.Close()
 	s := &server{address: strings.TrimPrefix(served.URL, "http://")}
