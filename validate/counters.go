@@ -37,6 +37,7 @@ type Advance struct {
 	Session    int // 8 bits
 	Timestamp  int // 24 bits
 	Nonce      string
+	Kept       Generation  // not 0: what the decision rests on was kept in memory since then
 	Moving     int64       // of a HOTP or TOTP code, for which Use and Session are -1
 	Clock      token.Clock // of a TOTP token, as it was learned; written where a code is accepted
 	At         time.Time
@@ -56,13 +57,27 @@ type Event struct {
 	Signed   bool
 }
 
+// Generation counts the changes of a store by its staff, from 1 on: of clients, persons, tokens and credentials. What was read at one
+// generation is what is stored, but for counters, as long as it is the store's.
+type Generation uint64
+
+// Keeper is a part of Counters and Clients that some stores have: what they read before, from memory. It serves for nothing but to
+// accept: Accept refuses what rests on another generation than that of its own transaction, so nothing that staff changed
+// is overlooked by any server. Before anything else is answered, all is read anew.
+type Keeper interface {
+	// KeptCredential is what Find returned lately, with the counters of this process's last Accept. Generation 0: it is not kept.
+	KeptCredential(id token.PublicID) (Credential, Generation)
+	// KeptClient is what Client returned lately.
+	KeptClient(id int64) (Client, Generation)
+}
+
 // Counters is the part of a store that decides. All methods may be called from any number of goroutines and processes.
 type Counters interface {
 	// Find returns the live credential with this public ID: not revoked, Yubico OTP. token.ErrNotFound if there is none.
 	Find(ctx context.Context, id token.PublicID) (Credential, error)
 	// Accept raises the counters if the row is enabled and they are lower, in one guarded statement, and makes it durable
 	// before it returns. A credential that was programmed becomes active by it. False: no row was changed and nothing
-	// was written; read the row again to learn why.
+	// was written, because of the row or of Kept; read again to learn why.
 	Accept(ctx context.Context, a Advance) (bool, error)
 	// Spend raises the counters of a row that is not enabled, and accepts nothing: what was pressed while a token is blocked
 	// stays dead afterwards. Where it raises, the stored nonce becomes empty, because nothing was accepted. It changes nothing in

@@ -45,8 +45,9 @@ type Request struct {
 	Client int64  // 0: none
 	Source string
 	Signed bool
-	Groups []string // Client.Groups: of others than these, and of unknown public IDs, only ReasonNotAllowed is said
-	Of     *Subject // nil: anybody
+	Groups []string   // Client.Groups: of others than these, and of unknown public IDs, only ReasonNotAllowed is said
+	Kept   Generation // not 0: the client was kept in memory since then, and the credential may be too; for VerifyKept
+	Of     *Subject   // nil: anybody
 }
 
 // Subject is whose OTP is wanted: of one token, or if that is 0, of any that a person holds. The zero Subject has none, and no
@@ -121,6 +122,39 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Result, error) {
 		}
 	}
 	return Result{PublicID: r.PublicID}, ErrContended
+}
+
+// VerifyKept accepts an OTP on what the store keeps in memory, of req.Kept as the client is. False: it was not accepted, and nothing is
+// known or written: the client is to be read, and Verify asked.
+func (v *Verifier) VerifyKept(ctx context.Context, req Request) (Result, bool, error) {
+	keeper, keeps := v.counters.(Keeper)
+	if !keeps || req.Kept == 0 {
+		return Result{}, false, nil
+	}
+	for _, reading := range v.readings(req.OTP) {
+		c, g := keeper.KeptCredential(reading.PublicID)
+		if g != req.Kept || !allowsGroups(req.Groups, c.Groups) {
+			return Result{}, false, nil
+		}
+		r, err := v.decrypt(ctx, reading, req.Groups, func(context.Context, token.PublicID) (Credential, error) { return c, nil })
+		if err != nil || !r.Opened {
+			continue
+		}
+		d := Decide(r.Row, r.OTP, req.Nonce)
+		if d.Outcome != Accepted || req.Of.refuses(r) != "" {
+			break
+		}
+		r.Outcome, r.Reason = d.Outcome, d.Reason
+		a := r.advance(req, v.now())
+		a.Kept = g
+		r.Marks = r.Marks.Judge(r.Row.Counters, r.OTP, a.At)
+		ok, err := v.counters.Accept(ctx, a)
+		if err != nil {
+			return Result{PublicID: r.PublicID}, false, fmt.Errorf("accept: %w", err)
+		}
+		return r, ok, nil
+	}
+	return Result{}, false, nil
 }
 
 // refuse answers about an OTP of somebody else: it is not spent, unless its token is blocked, as nothing that is pressed meanwhile may
