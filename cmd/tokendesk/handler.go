@@ -66,7 +66,7 @@ func (s *serving) health() error {
 
 // yubico answers the Yubico validation protocol.
 func (s *serving) yubico() error {
-	h := &wsapi.Handler{Verifier: s.verifier, Clients: s.st, Now: s.now, Log: s.log}
+	h := &wsapi.Handler{Verifier: s.verifier, Clients: s.st, Now: s.now, Observer: s.observer}
 	if s.bucket != nil {
 		h.Limit = s.bucket.tooOften
 	}
@@ -78,7 +78,7 @@ func (s *serving) yubico() error {
 // programs answers in JSON: relying servers, and the tools of staff where those belong to the role.
 func (s *serving) programs() error {
 	c := api.Config{
-		Checker: s.checker, Clients: s.st, Desk: s.desk, Doctor: s.doctor, Now: s.now, Rand: s.rand, Log: s.log, Settle: s.settle,
+		Checker: s.checker, Clients: s.st, Desk: s.desk, Doctor: s.doctor, Now: s.now, Rand: s.rand, Observer: s.observer, Settle: s.settle,
 	}
 	if s.bucket != nil {
 		c.Limit = s.bucket.often

@@ -13,6 +13,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
+	"github.com/tokendesk/tokendesk/validate/eventlog"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
@@ -27,8 +28,9 @@ type serving struct {
 	checker  *validate.Checker
 	doctor   *diagnose.Doctor
 	log      *slog.Logger
-	bucket   *limiter       // nil: no limit
-	settle   func(token.ID) // has targets asked about a token, and does not wait; nil: there are none
+	observer validate.Observers // told of every request, at all doors
+	bucket   *limiter           // nil: no limit
+	settle   func(token.ID)     // has targets asked about a token, and does not wait; nil: there are none
 
 	mux      *http.ServeMux
 	around   []func(http.Handler) http.Handler // each sees every request; the last one first
@@ -46,7 +48,7 @@ type service struct {
 func (a *app) newServing(st *sqlstore.Store, log *slog.Logger, o serveOptions) *serving {
 	s := &serving{
 		app: a, serveOptions: o, st: st, desk: a.desk(st), verifier: validate.New(st, a.now), doctor: &diagnose.Doctor{Store: st, Now: a.now},
-		log: log, bucket: newLimiter(o.limit, a.now), mux: http.NewServeMux(), draining: make(chan struct{}),
+		log: log, observer: validate.Observers{eventlog.New(log)}, bucket: newLimiter(o.limit, a.now), mux: http.NewServeMux(), draining: make(chan struct{}),
 	}
 	s.verifier.Layouts = o.layouts
 	s.checker = validate.NewChecker(st, s.verifier, a.now)

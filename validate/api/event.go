@@ -2,38 +2,48 @@ package api
 
 import (
 	"cmp"
-	"log/slog"
 	"net/http"
+	"strconv"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
 )
 
-// log writes the one event of a request. It holds the route's pattern, never the path or anything else that came in.
-func (c *call) log(r route, status int, code string, err error) {
-	if c.Log == nil {
+// observe tells of the request: the route's pattern, never the path or anything else that came in.
+func (c *call) observe(r route, status int, code string, err error) {
+	if c.Observer == nil {
 		return
 	}
-	attrs := []slog.Attr{
-		slog.String("route", cmp.Or(r.method, "*")+" "+r.path), slog.Int("status", status), slog.String("source", c.source),
+	a := validate.Answered{
+		Door: r.door(), ID: c.w.Header().Get(validate.RequestIDHeader), Start: c.start, Source: c.source,
+		Route: cmp.Or(r.method, "*") + " " + r.path, Status: status, Code: code, Support: c.support,
+		Client: c.client.ID, Operator: c.operator.Name, Signed: c.proven, Limited: status == http.StatusTooManyRequests, After: c.failed,
 	}
-	for _, a := range []struct{ name, value string }{
-		{"code", code}, {"operator", c.operator.Name}, {"reason", string(c.reason)}, {"support_code", c.support},
-	} {
-		if a.value != "" {
-			attrs = append(attrs, slog.String(a.name, a.value))
+	if c.checked != nil {
+		a.AboutCheck(*c.checked)
+		if a.Outcome = denied; c.checked.Outcome == validate.Accepted {
+			a.Outcome = accepted
 		}
 	}
-	if c.client.ID != 0 {
-		attrs = append(attrs, slog.Int64("client", c.client.ID), slog.Bool("signed", c.proven))
+	if id, err := strconv.ParseInt(c.r.PathValue("id"), 10, 64); err == nil && id > 0 {
+		a.Token = token.ID(id)
 	}
-	level := slog.LevelInfo
-	for _, e := range []struct {
-		name string
-		err  error
-		show bool
-	}{{"error", err, status >= http.StatusInternalServerError}, {"after", c.failed, true}} {
-		if e.err != nil && e.show {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String(e.name, e.err.Error()))
-		}
+	if status >= http.StatusInternalServerError {
+		a.Err = err
 	}
-	c.Log.LogAttrs(c.ctx, level, "api", append(attrs, slog.Duration("took", c.Now().Sub(c.start)))...)
+	a.Took = c.Now().Sub(c.start)
+	c.Observer.Answered(c.ctx, a)
+}
+
+// door is where requests of this route come in.
+func (r route) door() validate.Door {
+	switch {
+	case r.path == "/api/v1/verify":
+		return validate.DoorVerify
+	case r.path == "/validate/check":
+		return validate.DoorCheck
+	case r.who == staff:
+		return validate.DoorStaff
+	}
+	return validate.DoorOther
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
+	"github.com/tokendesk/tokendesk/validate/eventlog"
 )
 
 // fakeDesk answers every verb with the same things and counts the verbs. An API token is "td_" and the name of a role.
@@ -300,7 +301,7 @@ func newSite(t testing.TB) *site {
 	s := &site{desk: &fakeDesk{}, checker: &fakeChecker{reason: validate.ReasonWrong}, doctor: &fakeDoctor{}, log: &strings.Builder{}}
 	s.Handler = New(Config{
 		Checker: s.checker, Clients: newFakeClients(), Desk: s.desk, Doctor: s.doctor, Now: func() time.Time { return fakeTime },
-		Rand: newRandom(), Log: slog.New(slog.NewTextHandler(s.log, nil)),
+		Rand: newRandom(), Observer: eventlog.New(slog.New(slog.NewTextHandler(s.log, nil))),
 	})
 	return s
 }

@@ -25,7 +25,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -53,15 +52,16 @@ type Handler struct {
 	later   validate.Later
 }
 
-// Config is what a Handler works with. All but Log, Limit and Settle must be set.
+// Config is what a Handler works with. All but Observer, Limit and Settle must be set.
 type Config struct {
 	Checker Checker
 	Clients Clients
 	Desk    Desk
 	Doctor  Doctor
 	Now     func() time.Time
-	Rand    io.Reader    // crypto/rand.Reader outside tests
-	Log     *slog.Logger // one event per request; nil: none
+	Rand    io.Reader // crypto/rand.Reader outside tests
+	// Observer is told of every request; nil: none.
+	Observer validate.Observer
 	// Limit reports whether an address asks too often; nil: never.
 	Limit func(source string) bool
 	// Settle has the servers asked that a token was given to for what is wanted there, and does not wait for them; nil: there are none.
@@ -100,13 +100,13 @@ type call struct {
 	r        *http.Request
 	ctx      context.Context // with the actor, when an operator is known
 	start    time.Time
-	source   string          // the caller's address without port
-	client   validate.Client // of a relying server's request
-	proven   bool            // client showed its key
-	operator desk.Operator   // of a request of staff
-	reason   validate.Reason // of a decision, for the log
-	support  string          // code of a denial or a failure, normalised
-	failed   error           // beside the answer, for the log
+	source   string            // the caller's address without port
+	client   validate.Client   // of a relying server's request
+	proven   bool              // client showed its key
+	operator desk.Operator     // of a request of staff
+	checked  *validate.Checked // of a decision, for the Observer
+	support  string            // code of a denial or a failure, normalised
+	failed   error             // beside the answer, for the log
 	after    func(context.Context) error
 }
 
@@ -119,7 +119,7 @@ func (h *Handler) serve(r route) http.HandlerFunc {
 		answer, err := c.run(r)
 		status, code := c.answer(r, answer, err)
 		if c.after == nil {
-			c.log(r, status, code, err)
+			c.observe(r, status, code, err)
 			return
 		}
 		_ = http.NewResponseController(w).Flush()
@@ -129,7 +129,7 @@ func (h *Handler) serve(r route) http.HandlerFunc {
 			if err := c.after(ctx); err != nil {
 				c.failed = err
 			}
-			c.log(r, status, code, err)
+			c.observe(r, status, code, err)
 		})
 	}
 }

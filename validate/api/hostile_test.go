@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/tokendesk/tokendesk/validate/eventlog"
 )
 
 // TestDeviceIsRefusedFirst: a name that no browser can have costs no code.
@@ -35,7 +37,7 @@ func TestDeadStore(t *testing.T) {
 	h.issued()
 	var log strings.Builder
 	s := h.servers[0]
-	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	s.Observer = eventlog.New(slog.New(slog.NewTextHandler(&log, nil)))
 	h.check(h.close())
 	for _, r := range routes() {
 		query, body := sample(r)

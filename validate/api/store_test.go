@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -63,7 +62,7 @@ func openHouse(t testing.TB) *house {
 		d := &desk.Desk{Store: st, Now: h.clock, Rand: rand.Reader}
 		h.servers[i] = New(Config{
 			Checker: validate.NewChecker(st, validate.New(st, h.clock), h.clock), Clients: st, Desk: d, Doctor: &diagnose.Doctor{Store: st, Now: h.clock},
-			Now: h.clock, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
+			Now: h.clock, Rand: rand.Reader,
 		})
 		if i == 0 {
 			h.close = shut

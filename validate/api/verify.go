@@ -77,7 +77,7 @@ func (c *call) check(f validate.Factor) (validate.Checked, error) {
 	if err != nil {
 		return checked, err
 	}
-	c.reason = checked.Reason
+	c.checked = &checked
 	return checked, nil
 }
 

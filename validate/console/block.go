@@ -89,9 +89,7 @@ func (v *visit) settle(id token.ID) {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(v.ctx), settleMost)
 		defer cancel()
-		if err := v.Settle(ctx, id); err != nil && v.Log != nil {
-			v.Log.Error("settle", "token", int64(id), "error", err.Error())
-		}
+		v.Settle(ctx, id)
 	}()
 	timer := time.NewTimer(settleShown)
 	defer timer.Stop()

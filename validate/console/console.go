@@ -14,7 +14,6 @@ package console
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -32,9 +31,10 @@ type Config struct {
 	Desk   Desk
 	Doctor Doctor
 	// Settle asks the servers that a token was given to for what is wanted there, for as long as ctx lasts; nil: there are none.
-	Settle func(ctx context.Context, id token.ID) error
+	Settle func(ctx context.Context, id token.ID)
 	Now    func() time.Time
-	Log    *slog.Logger // one event per request; nil: none
+	// Observer is told of every request; nil: none.
+	Observer validate.Observer
 	// Limit reports whether an address asks too often; nil: never.
 	Limit func(source string) bool
 }

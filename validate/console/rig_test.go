@@ -23,6 +23,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/console"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
+	"github.com/tokendesk/tokendesk/validate/eventlog"
 	"github.com/tokendesk/tokendesk/validate/oath"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
@@ -114,7 +115,7 @@ func newSite(t testing.TB) *site {
 	}
 	s.desk = &desk.Desk{Store: s.store, Now: s.clock.now, Rand: rand.Reader}
 	s.doctor = attempts{}
-	s.config = console.Config{Desk: s.desk, Doctor: doctor{s.doctor, &diagnose.Doctor{Store: s.store, Now: s.clock.now}}, Now: s.clock.now, Log: slog.New(slog.NewTextHandler(s.log, nil))}
+	s.config = console.Config{Desk: s.desk, Doctor: doctor{s.doctor, &diagnose.Doctor{Store: s.store, Now: s.clock.now}}, Now: s.clock.now, Observer: eventlog.New(slog.New(slog.NewTextHandler(s.log, nil)))}
 	s.server = httptest.NewServer(console.New(s.config))
 	t.Cleanup(func() {
 		s.server.Close()

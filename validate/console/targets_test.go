@@ -59,13 +59,12 @@ func TestOtherServers(t *testing.T) {
 		}
 	}
 	c := s.config
-	c.Settle = func(ctx context.Context, id token.ID) error {
+	c.Settle = func(ctx context.Context, id token.ID) {
 		for _, err := range s.desk.Settle(ctx, connect, id) {
 			if err != nil {
-				return err
+				t.Error(err)
 			}
 		}
-		return nil
 	}
 	s.server.Close()
 	s.server = httptest.NewServer(console.New(c))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
@@ -65,7 +65,7 @@ func (h *Handler) serve(rt route) http.HandlerFunc {
 		if err != nil {
 			v.refuse(rt, err)
 		}
-		v.log(rt)
+		v.observe(rt)
 	}
 }
 
@@ -195,19 +195,18 @@ func (v *visit) number(name string) int64 {
 // query means the token in the path.
 func (v *visit) query() string { return desk.ByID(token.ID(v.number("id"))) }
 
-// log writes one event, without what was typed and without addresses, which may hold a link.
-func (v *visit) log(rt route) {
-	if v.Log == nil {
+// observe tells of the visit, without what was typed and without its address, which may hold a link.
+func (v *visit) observe(rt route) {
+	if v.Observer == nil {
 		return
 	}
-	level := slog.LevelInfo
-	attrs := []slog.Attr{slog.String("route", rt.pattern), slog.Int("status", v.status), slog.String("source", v.source)}
-	if v.operator.Name != "" {
-		attrs = append(attrs, slog.String("operator", v.operator.Name))
+	a := validate.Answered{
+		Door: validate.DoorConsole, ID: v.w.Header().Get(validate.RequestIDHeader), Start: v.start, Took: v.Now().Sub(v.start), Source: v.source,
+		Route: rt.pattern, Status: v.status, Operator: v.operator.Name, Limited: v.status == http.StatusTooManyRequests,
+		Token: token.ID(v.number("id")), Err: v.failed,
 	}
-	if v.failed != nil {
-		level = slog.LevelError
-		attrs = append(attrs, slog.String("error", v.failed.Error()))
+	if rt.access == public {
+		a.Door = validate.DoorEnroll
 	}
-	v.Log.LogAttrs(v.ctx, level, "page", append(attrs, slog.Duration("took", v.Now().Sub(v.start)))...)
+	v.Observer.Answered(v.ctx, a)
 }

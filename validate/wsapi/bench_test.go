@@ -13,7 +13,7 @@ import (
 
 func BenchmarkHandler(b *testing.B) {
 	s := newSite(b)
-	s.handler.Log = nil
+	s.handler.Observer = nil
 	c := worked()
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
@@ -29,7 +29,7 @@ func BenchmarkHandler(b *testing.B) {
 // BenchmarkServe and BenchmarkBare are the same requests over loopback, one to the handler, one to nothing.
 func BenchmarkServe(b *testing.B) {
 	s := newSite(b)
-	s.handler.Log = nil
+	s.handler.Observer = nil
 	benchmarkHTTP(b, s.handler)
 }
 

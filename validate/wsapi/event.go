@@ -2,85 +2,54 @@ package wsapi
 
 import (
 	"context"
-	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
-// shown is how many characters of an OTP's block are logged: an OTP that was refused for another reason than itself is
-// still good. Source: reference validation-protocol.md §16.
-const shown = 4
-
-// event is what one request leaves in the log.
+// event is what one request to verify leaves for the Observer.
 type event struct {
 	start   time.Time
+	id      string
+	route   string
 	source  string
 	request request
 	client  int64
+	signed  bool // and the signature is right
 	limited bool
 	result  validate.Result
 	err     error
 	noteErr error
 }
 
-// log writes the event. It holds no value that came in, but for a well-formed OTP its public ID and the four characters
-// after it.
-func (h *Handler) log(ctx context.Context, e *event, s status) {
-	if h.Log == nil {
+// observe tells of a request. Of an OTP that nobody looked at, the public ID is told: it is still good. Source: reference
+// validation-protocol.md §16.
+func (h *Handler) observe(ctx context.Context, e *event, s status) {
+	if h.Observer == nil {
 		return
 	}
-	attrs := []slog.Attr{
-		slog.String("status", string(s)), slog.Int64("client", e.client), slog.String("source", e.source),
-		slog.Int("version", int(e.request.version)), slog.Bool("signed", e.request.params["h"] != ""),
+	a := validate.Answered{
+		Door: validate.DoorWSAPI, ID: e.id, Start: e.start, Source: e.source, Route: e.route, Status: http.StatusOK, Outcome: string(s),
+		Client: e.client, Signed: e.signed, Limited: e.limited, Err: e.err, After: e.noteErr,
 	}
-	if otp := e.request.otp; len(validate.Readings(otp)) > 0 {
-		attrs = append(attrs, slog.String("otp", otp[:len(otp)-minOTP+shown]))
+	r := e.result
+	if r.Reason == "" && len(e.request.readings) > 0 {
+		r.PublicID = e.request.readings[0].PublicID
 	}
-	r, level := e.result, slog.LevelInfo
-	if r.Reason != "" {
-		attrs = append(attrs, slog.String("reason", string(r.Reason)), slog.String("public_id", r.PublicID.String()))
-	}
-	if r.Opened {
-		attrs = append(attrs, slog.Int("use", int(r.OTP.UseCounter)), slog.Int("session", int(r.OTP.SessionCounter)))
-	}
-	level = max(level, e.remarks(&attrs))
-	for _, f := range []failure{{"error", e.err}, {"note_error", e.noteErr}} {
-		if f.err != nil {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String(f.name, f.err.Error()))
-		}
-	}
-	h.Log.LogAttrs(ctx, level, "verify", append(attrs, slog.Duration("took", h.Now().Sub(e.start)))...)
+	a.About(r)
+	a.Took = h.Now().Sub(e.start)
+	h.Observer.Answered(ctx, a)
 }
 
-type failure struct {
-	name string
-	err  error
-}
-
-// remarks adds what is out of the ordinary, each as name=true, and says how loud that is.
-func (e *event) remarks(attrs *[]slog.Attr) slog.Level {
-	m, level := e.result.Marks, slog.LevelInfo
-	for _, remark := range []struct {
-		name string
-		set  bool
-		loud slog.Level
-	}{
-		{"limited", e.limited, slog.LevelInfo},
-		{"dvorak", m.Dvorak, slog.LevelInfo},
-		{"layout", m.Layout != "", slog.LevelInfo},
-		{"cleaned", m.Changes != "", slog.LevelInfo},
-		{"caps_flag", m.CapsFlag, slog.LevelInfo},
-		{"delayed", m.Delayed, slog.LevelInfo},
-		{"near_end", m.NearEnd, slog.LevelWarn},
-		{"copied", m.Copied, slog.LevelWarn},
-		{"foreign", e.result.Reason == validate.ReasonPrivateID, slog.LevelWarn},
-	} {
-		if remark.set {
-			level = max(level, remark.loud)
-			*attrs = append(*attrs, slog.Bool(remark.name, true))
-		}
+// turnedAway tells of a request that was no question: another path or method.
+func (h *Handler) turnedAway(w http.ResponseWriter, r *http.Request, status int) {
+	if h.Observer == nil {
+		return
 	}
-	return level
+	now := h.Now()
+	h.Observer.Answered(r.Context(), validate.Answered{
+		Door: validate.DoorOther, ID: w.Header().Get(validate.RequestIDHeader), Start: now, Source: caller.Source(r.RemoteAddr), Status: status,
+	})
 }

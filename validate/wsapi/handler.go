@@ -19,7 +19,6 @@ package wsapi
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -38,8 +37,8 @@ type Handler struct {
 	Verifier *validate.Verifier
 	Clients  validate.Clients
 	Now      func() time.Time
-	Log      *slog.Logger // one event per request; nil: none
-	Allow1x  bool         // also answer versions 1.0 and 1.1, whose answers are bound to no OTP
+	Observer validate.Observer // nil: none
+	Allow1x  bool              // also answer versions 1.0 and 1.1, whose answers are bound to no OTP
 	// Limit reports whether a proven client asks too often; nil: never.
 	Limit func(c validate.Client, source string) bool
 
@@ -55,16 +54,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !found:
 		http.NotFound(w, r)
+		h.turnedAway(w, r, http.StatusNotFound)
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "GET, POST")
 		http.Error(w, "use GET or POST", http.StatusMethodNotAllowed)
+		h.turnedAway(w, r, http.StatusMethodNotAllowed)
 		return
 	}
 	whole := context.WithoutCancel(r.Context())
 	ctx, cancel := context.WithTimeout(whole, patience)
 	defer cancel()
-	e := event{start: h.Now(), source: caller.Source(r.RemoteAddr)}
+	e := event{start: h.Now(), id: w.Header().Get(validate.RequestIDHeader), route: r.URL.Path, source: caller.Source(r.RemoteAddr)}
 	text, read := paramText(r)
 	e.request = parse(v, text, h.Verifier.Layouts)
 	e.request.broken = e.request.broken || !read
@@ -75,7 +76,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(whole, patience)
 		defer cancel()
 		e.noteErr = h.Verifier.Note(ctx, e.result)
-		h.log(ctx, &e, a.status)
+		h.observe(ctx, &e, a.status)
 	})
 }
 
@@ -98,6 +99,7 @@ func (h *Handler) answer(ctx context.Context, e *event) answer {
 	c, err := h.client(ctx, q)
 	e.client, e.err = c.ID, err
 	key, right := proof(c, q)
+	e.signed = right && q.params["h"] != ""
 	if c.Active {
 		a.key = key
 		if q.echoes() {

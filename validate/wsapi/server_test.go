@@ -16,6 +16,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/eventlog"
 	"github.com/tokendesk/tokendesk/validate/store/memory"
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
 	"github.com/tokendesk/tokendesk/validate/wsapi"
@@ -81,7 +82,8 @@ func newSite(t testing.TB) *site {
 	s.store.AddClient(validate.Client{Name: "strict", Keys: []secret.Bytes{key}, Active: true, MustSig: true})
 	s.faults = &faults{Store: s.store}
 	s.handler = &wsapi.Handler{
-		Verifier: validate.New(s.faults, clock), Clients: s.faults, Now: clock, Log: slog.New(slog.NewJSONHandler(s.log, nil)),
+		Verifier: validate.New(s.faults, clock), Clients: s.faults, Now: clock,
+		Observer: eventlog.New(slog.New(slog.NewJSONHandler(s.log, nil))),
 	}
 	return s
 }
