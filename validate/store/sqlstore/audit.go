@@ -179,16 +179,18 @@ func auditHeads(ctx context.Context, q querier) ([]audit.Head, error) {
 
 // Audit calls f with all events and all heads, of one state of the store: for audit.Write and audit.Verify.
 func (s *Store) Audit(ctx context.Context, f func(events iter.Seq2[audit.Event, error], heads []audit.Head) error) error {
-	t, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	var own error // of f
+	err := s.readState(ctx, func(q querier) error {
+		heads, err := auditHeads(ctx, q)
+		if err == nil {
+			own = f(s.auditRows(ctx, q, eventColumns+` ORDER BY chain, seq`), heads)
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("read audit: %w", translate(err))
 	}
-	defer func() { _ = t.Rollback() }() // it only reads
-	heads, err := auditHeads(ctx, t)
-	if err != nil {
-		return fmt.Errorf("read audit: %w", translate(err))
-	}
-	return f(s.auditRows(ctx, t, eventColumns+` ORDER BY chain, seq`), heads)
+	return own
 }
 
 // AuditVerify checks the whole audit against the public half of the signing key.

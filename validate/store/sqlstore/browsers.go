@@ -32,12 +32,8 @@ func (s *Store) AddBrowser(ctx context.Context, person token.PersonID, by token.
 		if k.Holder == nil || k.Holder.ID != person || !k.State.Validates() {
 			return token.ErrConflict
 		}
-		r, err := tx.Exec(`INSERT INTO browser (person, client, hash, name, created, expires) VALUES (?, ?, ?, ?, ?, ?)`,
+		id, err := tx.insert(`INSERT INTO browser (person, client, hash, name, created, expires) VALUES (?, ?, ?, ?, ?, ?)`,
 			person, client, s.handle(value), name, micros(tx.now), micros(tx.now.Add(desk.BrowserTime)))
-		if err != nil {
-			return err
-		}
-		id, err := r.LastInsertId()
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func (s *Store) Client(ctx context.Context, id int64) (validate.Client, error) {
 func (s *Store) client(ctx context.Context, id int64) (validate.Client, error) {
 	var c validate.Client
 	var k clientColumns
-	row := s.hot.client.QueryRowContext(ctx, id)
+	row := s.row(ctx, s.hot.client, id)
 	if err := row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &k.networks, &k.groups, &k.version, &k.number, &k.sealed, &k.former, &k.until); err != nil {
 		return c, err
 	}
@@ -136,12 +136,10 @@ func (s *Store) clientKey(k clientKey, version uint32) (secret.Bytes, error) {
 func (s *Store) AddClient(ctx context.Context, c validate.Client) (int64, error) {
 	var id int64
 	err := s.change(ctx, func(tx *tx) error {
-		r, err := tx.Exec(`INSERT INTO client (name, active, must_sign, networks, groups, key_version, sealed, created) VALUES (?, ?, ?, ?, ?, ?, x'', ?)`,
-			c.Name, c.Active, c.MustSig, joinNetworks(c.Networks), joinGroups(c.Groups), s.keys.Sealing.Version(), micros(tx.now))
+		var err error
+		id, err = tx.insert(`INSERT INTO client (name, active, must_sign, networks, groups, key_version, sealed, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			c.Name, c.Active, c.MustSig, joinNetworks(c.Networks), joinGroups(c.Groups), s.keys.Sealing.Version(), []byte{}, micros(tx.now))
 		if err != nil {
-			return err
-		}
-		if id, err = r.LastInsertId(); err != nil {
 			return err
 		}
 		row, err := s.keys.Sealing.Seal(s.random, s.clientPlace(id, 1), c.Keys[0]) // bound to the number that it just got
@@ -298,7 +296,7 @@ func (s *Store) RevokeClient(ctx context.Context, id int64) error {
 		if err != nil {
 			return err
 		}
-		err = tx.one(token.ErrNotFound, `UPDATE client SET active = 0, sealed = x'', former_sealed = x'', former_until = 0 WHERE id = ?`, id)
+		err = tx.one(token.ErrNotFound, `UPDATE client SET active = 0, sealed = ?1, former_sealed = ?1, former_until = 0 WHERE id = ?2`, []byte{}, id)
 		if err != nil {
 			return err
 		}

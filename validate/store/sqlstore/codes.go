@@ -115,12 +115,9 @@ func (s *Store) ReplaceRecoveryCodes(ctx context.Context, account string, values
 // addCode inserts one and sets its number.
 func (t *tx) addCode(p token.PersonID, c *desk.Code, value secret.Bytes) error {
 	client := sql.NullInt64{Int64: c.Client, Valid: c.Client != 0}
-	r, err := t.Exec(`INSERT INTO code (person, kind, hash, uses_left, expires, client, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	var err error
+	c.ID, err = t.insert(`INSERT INTO code (person, kind, hash, uses_left, expires, client, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		p, string(c.Kind), t.s.handle(value), c.UsesLeft, micros(c.Expires), client, micros(c.Created))
-	if err != nil {
-		return err
-	}
-	c.ID, err = r.LastInsertId()
 	return err
 }
 

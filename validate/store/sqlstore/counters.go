@@ -26,7 +26,7 @@ func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credentia
 	n := &c.Row.Counters
 	var version, at int64
 	var groups string
-	err := s.hot.find.QueryRowContext(ctx, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
+	err := s.row(ctx, s.hot.find, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
 		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups)
 	if err != nil {
 		return c, err
@@ -52,10 +52,47 @@ func (s *Store) cipher(ctx context.Context, k secretKey) (yubiotp.Cipher, error)
 	return s.ciphers.put(k, c), nil
 }
 
+// advancer decides about Yubico OTPs and notes what was decided, each with its audit event, durable on return. The errors are
+// the driver's. It may be used by any number of goroutines.
+type advancer interface {
+	accept(ctx context.Context, a validate.Advance) (bool, error)
+	spend(ctx context.Context, a validate.Advance) error
+	note(ctx context.Context, a validate.Advance) error
+	// close finishes what was begun, and ends the chain of events if it has one of its own.
+	close() error
+}
+
 // Accept implements validate.Counters.
 func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
-	err := s.change(ctx, func(tx *tx) error {
-		r, err := tx.hot(s.hot.accept).Exec(a.Use, a.Session, a.Timestamp, a.Nonce, micros(a.At), a.Credential)
+	ok, err := s.advancer.accept(ctx, a)
+	if err != nil {
+		return false, fmt.Errorf("accept: %w", translate(err))
+	}
+	return ok, nil
+}
+
+// Spend implements validate.Counters.
+func (s *Store) Spend(ctx context.Context, a validate.Advance) error {
+	if err := s.advancer.spend(ctx, a); err != nil {
+		return fmt.Errorf("spend: %w", translate(err))
+	}
+	return nil
+}
+
+// Note implements validate.Counters.
+func (s *Store) Note(ctx context.Context, a validate.Advance) error {
+	if err := s.advancer.note(ctx, a); err != nil {
+		return fmt.Errorf("note: %w", translate(err))
+	}
+	return nil
+}
+
+// queued is the advancer that goes through change, in the order of everything else.
+type queued struct{ s *Store }
+
+func (q queued) accept(ctx context.Context, a validate.Advance) (bool, error) {
+	err := q.s.change(ctx, func(tx *tx) error {
+		r, err := tx.hot(q.s.hot.accept).Exec(a.Use, a.Session, a.Timestamp, a.Nonce, micros(a.At), a.Credential)
 		if err != nil {
 			return err
 		}
@@ -72,10 +109,7 @@ func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
 	if errors.Is(err, errUnchanged) {
 		return false, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("accept: %w", translate(err))
-	}
-	return true, nil
+	return err == nil, err
 }
 
 // prove makes a credential active that was programmed, and its token, which may have been waiting for this proof too. What is
@@ -92,24 +126,17 @@ func (t *tx) prove(a validate.Advance) error {
 	return err
 }
 
-// Spend implements validate.Counters.
-func (s *Store) Spend(ctx context.Context, a validate.Advance) error {
-	err := s.change(ctx, func(tx *tx) error {
-		if _, err := tx.hot(s.hot.spend).Exec(a.Use, a.Session, a.Timestamp, micros(a.At), a.Credential); err != nil {
+func (q queued) spend(ctx context.Context, a validate.Advance) error {
+	return q.s.change(ctx, func(tx *tx) error {
+		if _, err := tx.hot(q.s.hot.spend).Exec(a.Use, a.Session, a.Timestamp, micros(a.At), a.Credential); err != nil {
 			return err
 		}
 		return tx.validation(a)
 	})
-	if err != nil {
-		return fmt.Errorf("spend: %w", translate(err))
-	}
-	return nil
 }
 
-// Note implements validate.Counters.
-func (s *Store) Note(ctx context.Context, a validate.Advance) error {
-	if err := s.change(ctx, func(tx *tx) error { return tx.validation(a) }); err != nil {
-		return fmt.Errorf("note: %w", translate(err))
-	}
-	return nil
+func (q queued) note(ctx context.Context, a validate.Advance) error {
+	return q.s.change(ctx, func(tx *tx) error { return tx.validation(a) })
 }
+
+func (q queued) close() error { return nil }

@@ -142,7 +142,7 @@ func TestAuditInTheDatabase(t *testing.T) {
 	}
 	undetected := func(what, text string, args ...any) {
 		t.Helper()
-		tx, err := s.write.Begin()
+		tx, err := s.write.db.Begin()
 		if err != nil {
 			t.Fatal(err)
 		}

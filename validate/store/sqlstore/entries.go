@@ -80,12 +80,15 @@ func (s *Store) Open(ctx context.Context) ([]token.Entry, error) {
 	return out, nil
 }
 
-func (s *Store) unsettled(ctx context.Context) ([]token.Entry, error) {
-	t, err := s.read.BeginTx(ctx, nil) // one state of the store for all statements
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = t.Rollback() }() // it only reads
+func (s *Store) unsettled(ctx context.Context) (out []token.Entry, err error) {
+	err = s.readState(ctx, func(q querier) error {
+		out, err = s.unsettledIn(ctx, q)
+		return err
+	})
+	return out, err
+}
+
+func (s *Store) unsettledIn(ctx context.Context, t querier) ([]token.Entry, error) {
 	rows, err := collect(ctx, t, scanEntry, entryText+`WHERE l.phase NOT IN ('committed', 'aborted') ORDER BY l.id`)
 	if err != nil {
 		return nil, err
@@ -134,12 +137,15 @@ func (s *Store) Slots(ctx context.Context, serial token.Serial) (token.Token, []
 	return k, list, nil
 }
 
-func (s *Store) slots(ctx context.Context, serial token.Serial) (token.Token, []token.Credential, error) {
-	t, err := s.read.BeginTx(ctx, nil)
-	if err != nil {
-		return token.Token{}, nil, err
-	}
-	defer func() { _ = t.Rollback() }() // it only reads
+func (s *Store) slots(ctx context.Context, serial token.Serial) (k token.Token, list []token.Credential, err error) {
+	err = s.readState(ctx, func(q querier) error {
+		k, list, err = s.slotsIn(ctx, q, serial)
+		return err
+	})
+	return k, list, err
+}
+
+func (s *Store) slotsIn(ctx context.Context, t querier, serial token.Serial) (token.Token, []token.Credential, error) {
 	k, err := oneToken(ctx, t, `WHERE t.serial = ?`, serial)
 	if err != nil {
 		return k, nil, err

@@ -117,7 +117,7 @@ func TestTheSameStatements(t *testing.T) {
 	held(t, s, "anna", token.Active)
 	c := newChecker(s)
 	changes := func() (n int) {
-		if err := s.write.QueryRow(`SELECT total_changes()`).Scan(&n); err != nil {
+		if err := s.write.db.QueryRow(`SELECT total_changes()`).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n

@@ -66,7 +66,7 @@ func TestFullDisk(t *testing.T) {
 
 func pragma(t *testing.T, s *Store, name string) (n int) {
 	t.Helper()
-	if err := s.write.QueryRow(`PRAGMA ` + name).Scan(&n); err != nil {
+	if err := s.write.db.QueryRow(`PRAGMA ` + name).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -165,7 +165,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	if _, err := s.Import(t.Context(), "f", list); !errors.Is(err, token.ErrFull) {
 		t.Fatalf("got %v", err)
 	}
-	if n := 0; s.read.QueryRow(`SELECT count(*) FROM credential`).Scan(&n) != nil || n != 0 {
+	if n := 0; s.read.db.QueryRow(`SELECT count(*) FROM credential`).Scan(&n) != nil || n != 0 {
 		t.Errorf("%d credentials are left", n)
 	}
 	verifyAudit(t, s)

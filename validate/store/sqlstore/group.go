@@ -144,8 +144,8 @@ func (s *Store) lead() {
 // lock begins a write transaction, for which it waits until patience is over, or until nobody waits any more: then it is nil.
 func (s *Store) lock() (*sql.Tx, error) {
 	for end := time.Now().Add(patience); ; {
-		t, err := s.write.BeginTx(context.Background(), nil)
-		if !busy(err) || time.Now().After(end) {
+		t, err := s.backend.Begin(context.Background())
+		if !s.backend.Busy(err) || time.Now().After(end) {
 			return t, err
 		}
 		if s.group.idle() {
@@ -158,7 +158,7 @@ func (s *Store) lock() (*sql.Tx, error) {
 func (s *Store) writeAll(t *sql.Tx, batch []*job) {
 	// It fails where nothing is left to roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
 	defer func() { _ = t.Rollback() }()
-	all := &tx{Tx: t, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told}
+	all := &tx{transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told}
 	var good []*job
 	var broken error
 	for _, j := range batch {
@@ -184,21 +184,20 @@ func (s *Store) writeAll(t *sql.Tx, batch []*job) {
 // not be done, and nothing of the transaction counts.
 func (t *tx) add(j *job, several bool) error {
 	if several {
-		if _, err := t.Exec(`SAVEPOINT job`); err != nil {
+		if err := t.script(`SAVEPOINT job`); err != nil {
 			return err
 		}
 	}
-	x := &tx{Tx: t.Tx, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told}
+	x := &tx{transaction: t.transaction, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told}
 	j.run(x)
 	if j.err != nil {
 		if !several {
 			return nil // the caller rolls back
 		}
-		_, err := t.Exec(`ROLLBACK TO job; RELEASE job`)
-		return err
+		return t.script(`ROLLBACK TO job; RELEASE job`)
 	}
 	if several {
-		if _, err := t.Exec(`RELEASE job`); err != nil {
+		if err := t.script(`RELEASE job`); err != nil {
 			return err
 		}
 	}
@@ -231,7 +230,7 @@ func (t *tx) finish() error {
 			return err
 		}
 	}
-	if err := t.Commit(); err != nil { // the driver rolls back
+	if err := t.raw.Commit(); err != nil { // the driver rolls back
 		t.s.own, t.s.told = audit.Head{}, audit.Mark{} // what is there must be read
 		return err
 	}

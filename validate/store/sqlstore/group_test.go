@@ -103,10 +103,10 @@ func TestChangesOfOneTransaction(t *testing.T) {
 	}
 	again := p.openStore(t)
 	var rows int
-	if err := again.read.QueryRow(`SELECT count(*) FROM probe WHERE n % 4 = 0`).Scan(&rows); err != nil || rows != 15 {
+	if err := again.read.db.QueryRow(`SELECT count(*) FROM probe WHERE n % 4 = 0`).Scan(&rows); err != nil || rows != 15 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
-	if err := again.read.QueryRow(`SELECT count(*) FROM probe`).Scan(&rows); err != nil || rows != 15 {
+	if err := again.read.db.QueryRow(`SELECT count(*) FROM probe`).Scan(&rows); err != nil || rows != 15 {
 		t.Errorf("%d rows in all, %v", rows, err)
 	}
 	events := 0
@@ -175,7 +175,7 @@ func TestBrokenTransaction(t *testing.T) {
 		}
 	}
 	var rows int
-	if err := s.read.QueryRow(`SELECT count(*) FROM probe`).Scan(&rows); err != nil || rows != 0 {
+	if err := s.read.db.QueryRow(`SELECT count(*) FROM probe`).Scan(&rows); err != nil || rows != 0 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 	if err := s.change(t.Context(), func(tx *tx) error { _, err := tx.Exec(`INSERT INTO probe (n) VALUES (1)`); return err }); err != nil {

@@ -51,13 +51,9 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	if err != nil {
 		return token.Entry{}, err
 	}
-	added, err := t.Exec(`INSERT INTO ledger (phase, token, slot, credential, former, holder, proof, firmware, overwrite, reason, created, updated)
-		VALUES ('reserved', ?, ?, ?, nullif(?, 0), nullif(?, 0), ?, ?, ?, ?, ?, ?)`,
-		id, r.Slot, credential, former, r.Holder, string(r.Proof), r.Firmware, r.Overwrite, r.Reason, micros(t.now), micros(t.now))
-	if err != nil {
-		return token.Entry{}, err
-	}
-	entry, err := added.LastInsertId()
+	entry, err := t.insert(`INSERT INTO ledger (phase, token, slot, credential, former, holder, proof, firmware, overwrite, reason, created, updated)
+		VALUES ('reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, r.Slot, credential, orNull(former), orNull(r.Holder), string(r.Proof), r.Firmware, r.Overwrite, r.Reason, micros(t.now), micros(t.now))
 	if err != nil {
 		return token.Entry{}, err
 	}

@@ -32,7 +32,7 @@ func TestSweepKeepsMarks(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	if _, err := s.write.Exec(`UPDATE credential SET mark = x''`); err != nil {
+	if _, err := s.write.db.Exec(`UPDATE credential SET mark = x''`); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Retire(t.Context(), list[0].ID, "shredded"); err != nil {

@@ -95,12 +95,9 @@ func (s *Store) AddLink(ctx context.Context, n desk.NewLink) (desk.Link, error) 
 			return err
 		}
 		l.Created, l.Expires = tx.now, tx.now.Add(n.Valid)
-		r, err := tx.Exec(`INSERT INTO activation (person, hash, pin, tries_left, settings, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		l.ID, err = tx.insert(`INSERT INTO activation (person, hash, pin, tries_left, settings, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			l.Person.ID, s.handle(n.Value), s.handle(n.Value, n.PIN), l.TriesLeft, string(settings), micros(l.Expires), micros(l.Created))
 		if err != nil {
-			return err
-		}
-		if l.ID, err = r.LastInsertId(); err != nil {
 			return err
 		}
 		if err := tx.notify(l.Person.ID, desk.NoticeLink, desk.Facts{Until: l.Expires.UTC()}); err != nil {

@@ -38,7 +38,7 @@ func (s *Store) marked(ctx context.Context, q querier, r keyfile.Record) ([]toke
 // unmarked are the credentials with secrets that a program without marks wrote.
 func (s *Store) unmarked(ctx context.Context, q querier) ([]token.CredentialID, error) {
 	return collect(ctx, q, func(row scanner) (id token.CredentialID, err error) { return id, row.Scan(&id) },
-		`SELECT c.id FROM credential c WHERE c.mark = x'' AND EXISTS (SELECT 1 FROM secret x WHERE x.credential = c.id) ORDER BY c.id`)
+		`SELECT c.id FROM credential c WHERE c.mark = ? AND EXISTS (SELECT 1 FROM secret x WHERE x.credential = c.id) ORDER BY c.id`, []byte{})
 }
 
 func (t *tx) makeMarks(ctx context.Context) error {

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -13,11 +12,8 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// migrationFiles are NNNN_name.sql, numbered from 1 without gaps. A file that was released is never changed: the store keeps
-// its checksum. There is no way back: an older program refuses a newer store.
-//
-//go:embed migrations/*.sql
-var migrationFiles embed.FS
+// A file of a schema that was released is never changed: the store keeps its checksum. There is no way back: an older program
+// refuses a newer store.
 
 type migration struct {
 	version  int
@@ -26,14 +22,14 @@ type migration struct {
 	checksum string // SHA-256 in hexadecimal
 }
 
-func migrations() ([]migration, error) {
-	names, err := fs.Glob(migrationFiles, "migrations/*.sql") // sorted
+func migrations(files fs.FS) ([]migration, error) {
+	names, err := fs.Glob(files, "migrations/*.sql") // sorted
 	if err != nil {
 		return nil, err
 	}
 	var out []migration
 	for i, n := range names {
-		text, err := fs.ReadFile(migrationFiles, n)
+		text, err := fs.ReadFile(files, n)
 		if err != nil {
 			return nil, err
 		}
@@ -50,17 +46,16 @@ func migrations() ([]migration, error) {
 // version checks what was applied against what is known: token.ErrNewer when there is more, token.ErrIntegrity when it differs.
 // A database without the table is at version 0 if it is empty, otherwise it is none of ours.
 func (s *Store) version(ctx context.Context) (int, error) {
-	known, err := migrations()
+	known, err := migrations(s.backend.Migrations())
 	if err != nil {
 		return 0, err
 	}
-	var ours, any bool
-	err = s.write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'migration'), EXISTS (SELECT 1 FROM sqlite_schema)`).Scan(&ours, &any)
+	ours, some, err := s.backend.Schema(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if !ours {
-		if any {
+		if some {
 			return 0, fmt.Errorf("%w: not a tokendesk database", token.ErrIntegrity)
 		}
 		return 0, nil
@@ -90,7 +85,7 @@ func (s *Store) version(ctx context.Context) (int, error) {
 
 // migrate applies what is missing, each step in a transaction of its own, also when several processes try at once.
 func (s *Store) migrate(ctx context.Context) error {
-	known, err := migrations()
+	known, err := migrations(s.backend.Migrations())
 	if err != nil {
 		return err
 	}
@@ -99,26 +94,30 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	for _, m := range known[at:] {
-		if err := s.change(ctx, func(tx *tx) error { return m.apply(tx) }); err != nil {
+		if err := s.apply(ctx, m); err != nil {
 			return fmt.Errorf("migration %d: %w", m.version, err)
 		}
 	}
 	return nil
 }
 
-func (m migration) apply(tx *tx) error {
-	_, err := tx.Exec(`CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied INTEGER NOT NULL) STRICT`)
+func (s *Store) apply(ctx context.Context, m migration) error {
+	raw, err := s.backend.BeginSchema(ctx)
 	if err != nil {
 		return err
 	}
-	done, err := tx.Exec(`INSERT INTO migration (version, name, checksum, applied) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		m.version, m.name, m.checksum, micros(tx.now))
+	defer func() { _ = raw.Rollback() }() // after the commit there is nothing to roll back
+	t := transaction{raw, s.backend}
+	done, err := t.Exec(`INSERT INTO migration (version, name, checksum, applied) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		m.version, m.name, m.checksum, micros(s.now()))
 	if err != nil {
 		return err
 	}
 	if n, err := done.RowsAffected(); err != nil || n == 0 { // another process was faster
 		return err
 	}
-	_, err = tx.Exec(m.text)
-	return err
+	if err := t.script(m.text); err != nil {
+		return err
+	}
+	return raw.Commit()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
 )
 
@@ -39,7 +40,7 @@ func TestMigrateFromFirst(t *testing.T) {
 // its directory.
 func firstVersion(t *testing.T, s *Store, dir string) string {
 	t.Helper()
-	known, err := migrations()
+	known, err := migrations(sqlite.Migrations())
 	if err != nil {
 		t.Fatal(err)
 	}

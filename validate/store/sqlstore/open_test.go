@@ -46,7 +46,7 @@ func TestSchemaIsGolden(t *testing.T) {
 func TestSettingsOfConnections(t *testing.T) {
 	t.Parallel()
 	s, _ := makeStore(t)
-	for db, wait := range map[*sql.DB]string{s.write: "10", s.read: "30000"} {
+	for db, wait := range map[*sql.DB]string{s.write.db: "10", s.read.db: "30000"} {
 		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": wait} {
 			var got string
 			if err := db.QueryRow(`PRAGMA ` + pragma).Scan(&got); err != nil || got != want {
@@ -54,7 +54,7 @@ func TestSettingsOfConnections(t *testing.T) {
 			}
 		}
 	}
-	if _, err := s.read.Exec(`DELETE FROM counter`); err == nil {
+	if _, err := s.read.db.Exec(`DELETE FROM counter`); err == nil {
 		t.Error("a reading connection writes")
 	}
 }
@@ -169,7 +169,7 @@ func (p *place) fill(t *testing.T, text string) {
 // execute changes the database behind the store's back.
 func execute(t testing.TB, s *Store, text string, args ...any) {
 	t.Helper()
-	if _, err := s.write.Exec(text, args...); err != nil {
+	if _, err := s.write.db.Exec(text, args...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -58,12 +58,10 @@ func (t *tx) operator(action string, o desk.Operator, roles []desk.Role) error {
 // AddOperator implements desk.Operators.
 func (s *Store) AddOperator(ctx context.Context, o desk.Operator, apiToken secret.Bytes) (desk.Operator, error) {
 	err := s.change(ctx, func(tx *tx) error {
-		r, err := tx.Exec(`INSERT INTO operator (name, roles, hash, active, created) VALUES (?, ?, ?, 1, ?)`,
+		var err error
+		o.ID, err = tx.insert(`INSERT INTO operator (name, roles, hash, active, created) VALUES (?, ?, ?, 1, ?)`,
 			o.Name, joinRoles(o.Roles), s.markOf(apiTokenMark, apiToken), micros(tx.now))
 		if err != nil {
-			return err
-		}
-		if o.ID, err = r.LastInsertId(); err != nil {
 			return err
 		}
 		o.Active, o.Created = true, fromMicros(micros(tx.now))

@@ -120,7 +120,7 @@ func TestSweepStaff(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	left := 0
-	if err := s.read.QueryRow(`SELECT count(*) FROM client WHERE length(former_sealed) > 0`).Scan(&left); err != nil || left != 2 {
+	if err := s.read.db.QueryRow(`SELECT count(*) FROM client WHERE length(former_sealed) > 0`).Scan(&left); err != nil || left != 2 {
 		t.Errorf("%d former keys are left, %v", left, err)
 	}
 	verifyAudit(t, s)

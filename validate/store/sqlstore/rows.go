@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -105,13 +104,9 @@ func collect[T any](ctx context.Context, q querier, scan func(scanner) (T, error
 // addCredential inserts a credential with fresh counters, not enabled, and returns its number.
 func (t *tx) addCredential(c token.Credential) (token.CredentialID, error) {
 	set := c.Settings
-	r, err := t.Exec(`INSERT INTO credential (token, kind, slot, public_id, state, digits, period, hash, ext_flags, ticket_flags, config_flags, has_access_code, issuer, created)
+	n, err := t.insert(`INSERT INTO credential (token, kind, slot, public_id, state, digits, period, hash, ext_flags, ticket_flags, config_flags, has_access_code, issuer, created)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Token, string(c.Kind), c.Slot, c.PublicID.String(), string(c.State),
 		set.Digits, int64(set.Period), set.Hash, set.ExtFlags, set.TicketFlags, set.ConfigFlags, set.HasAccessCode, set.Issuer, micros(t.now))
-	if err != nil {
-		return 0, err
-	}
-	n, err := r.LastInsertId()
 	if err != nil {
 		return 0, err
 	}
@@ -119,15 +114,18 @@ func (t *tx) addCredential(c token.Credential) (token.CredentialID, error) {
 	return token.CredentialID(n), err
 }
 
+// orNull is a reference in a column: NULL for 0.
+func orNull[T ~int64 | ~uint32](id T) any {
+	if id == 0 {
+		return nil
+	}
+	return int64(id)
+}
+
 // addToken inserts a token and returns its number.
 func (t *tx) addToken(k token.Token) (token.ID, error) {
-	serial := sql.NullInt64{Int64: int64(k.Serial), Valid: k.Serial != 0}
-	r, err := t.Exec(`INSERT INTO token (model, serial, label, firmware, state, created) VALUES (?, ?, ?, ?, ?, ?)`,
-		string(k.Model), serial, k.Label, k.Firmware, string(k.State), micros(t.now))
-	if err != nil {
-		return 0, err
-	}
-	n, err := r.LastInsertId()
+	n, err := t.insert(`INSERT INTO token (model, serial, label, firmware, state, created) VALUES (?, ?, ?, ?, ?, ?)`,
+		string(k.Model), orNull(k.Serial), k.Label, k.Firmware, string(k.State), micros(t.now))
 	return token.ID(n), err
 }
 

@@ -163,7 +163,7 @@ func populate(b *testing.B, s *Store) {
 	last := []string{"Müller", "Schmidt", "Schneider", "Fischer", "Weber", "Meyer", "Wagner", "Becker", "Schulz", "Hoffmann", "Koch", "Bauer", "Richter", "Klein", "Wolf", "Schröder", "Neumann", "Schwarz", "Braun",
 		"Hofmann", "Zimmermann", "Schmitt", "Hartmann", "Krüger", "Schmid", "Werner", "Lange", "Meier", "Walter", "Köhler", "Maier", "Beck", "König", "Krause", "Schulze", "Huber", "Mayer", "Frank", "Lehmann"}
 	err := s.change(b.Context(), func(tx *tx) error {
-		person, err := tx.Prepare(`INSERT INTO person (account, name, mail, created) VALUES (?, ?, ?, 1)`)
+		person, err := tx.raw.Prepare(`INSERT INTO person (account, name, mail, created) VALUES (?, ?, ?, 1)`)
 		if err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func addPublicIDs(tx *tx) error {
 	if err != nil {
 		return err
 	}
-	insert, err := tx.Prepare(`INSERT INTO credential (token, kind, slot, public_id, state, created) VALUES (?, 'yubico-otp', 1, ?, 'active', 1)`)
+	insert, err := tx.raw.Prepare(`INSERT INTO credential (token, kind, slot, public_id, state, created) VALUES (?, 'yubico-otp', 1, ?, 'active', 1)`)
 	if err != nil {
 		return err
 	}

@@ -11,12 +11,6 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// querier is a transaction or the reading connections.
-type querier interface {
-	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
-}
-
 func (s *Store) credentialPlace(id token.CredentialID, what seal.What) seal.Place {
 	return seal.Place{Store: s.id, Owner: "credential", ID: int64(id), What: what}
 }

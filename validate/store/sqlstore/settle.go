@@ -167,6 +167,6 @@ func (t *tx) forget(id token.CredentialID) error {
 	if _, err := t.Exec(`DELETE FROM secret WHERE credential = ?`, id); err != nil {
 		return err
 	}
-	_, err := t.Exec(`UPDATE credential SET mark = x'' WHERE id = ?`, id)
+	_, err := t.Exec(`UPDATE credential SET mark = ? WHERE id = ?`, []byte{}, id)
 	return err
 }

@@ -168,7 +168,7 @@ func (h harness) AddClient(t testing.TB, c validate.Client) int64 {
 func (h harness) Events(t testing.TB) int {
 	t.Helper()
 	n := 0
-	if err := h.s.read.QueryRow(`SELECT count(*) FROM audit WHERE action = 'validate'`).Scan(&n); err != nil {
+	if err := h.s.read.db.QueryRow(`SELECT count(*) FROM audit WHERE action = 'validate'`).Scan(&n); err != nil {
 		t.Error(err)
 	}
 	return n

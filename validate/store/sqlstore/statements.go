@@ -9,10 +9,10 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// prepared is a statement that every OTP needs, compiled once by prepare; before that, its text only.
+// prepared is a statement that every OTP needs, compiled once by prepare where that saves work.
 type prepared struct {
 	text string
-	*sql.Stmt
+	stmt *sql.Stmt // or nil
 }
 
 // statements are those that read, and those of the writing connection.
@@ -57,18 +57,28 @@ func hotStatements() statements {
 func (s *Store) prepare(ctx context.Context) error {
 	h := &s.hot
 	for db, list := range map[*sql.DB][]*prepared{
-		s.read:  {&h.find, &h.client, &h.secrets},
-		s.write: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.getHead, &h.putHead, &h.putEvent},
+		s.read.db:  {&h.find, &h.client, &h.secrets},
+		s.write.db: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.getHead, &h.putHead, &h.putEvent},
 	} {
 		for _, p := range list {
+			if !s.backend.Compiles() {
+				continue
+			}
 			var err error
-			if p.Stmt, err = db.PrepareContext(ctx, p.text); err != nil {
+			if p.stmt, err = db.PrepareContext(ctx, p.text); err != nil {
 				return err
 			}
 		}
 	}
-	_, err := s.write.ExecContext(ctx, fmt.Sprintf(`PRAGMA busy_timeout = %d`, impatience))
-	return err
+	return s.backend.Ready(ctx)
+}
+
+// row asks one of the reading statements.
+func (s *Store) row(ctx context.Context, p prepared, args ...any) *sql.Row {
+	if p.stmt == nil {
+		return s.read.QueryRowContext(ctx, p.text, args...)
+	}
+	return p.stmt.QueryRowContext(ctx, args...)
 }
 
 // deriveEnabled is the one statement that sets counter.enabled, for all credentials of token ?1: the states of both validate

@@ -14,41 +14,26 @@ package sqlstore
 import (
 	"context"
 	"crypto/ed25519"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
 	"sync"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
-// FileName is the database in a store's directory. SQLite puts two files with longer names beside it.
-const FileName = "tokendesk.db"
+// FileName is the database in the directory of a store that is one.
+const FileName = sqlite.FileName
 
-// readers is how many connections read at once.
-const readers = 4
-
-// patience is how long a transaction waits for another process.
+// patience is how long a transaction waits for those of other processes, and for a database that went away in the middle of it.
 const patience = 30 * time.Second
-
-// impatience is how long SQLite itself waits for the writing lock once the store is open, in milliseconds; then it is asked again.
-// Between two attempts it sleeps 1, 2, 5, 10 and up to 100 ms: too long to find the lock free beside a server that is never idle.
-const impatience = 10
 
 // Keys are the two keys of a store. They come from files outside the database.
 type Keys struct {
@@ -65,23 +50,25 @@ type Options struct {
 
 // Store is an open store. All methods may be called from any number of goroutines.
 type Store struct {
-	write   *sql.DB // one connection
-	read    *sql.DB
-	hot     statements
-	keys    Keys
-	id      seal.StoreID
-	now     func() time.Time
-	random  io.Reader // owned by the writer
-	actor   string
-	chain   string     // of this process's validations
-	own     audit.Head // its end, as committed; owned by the writer, as told is
-	told    audit.Mark // where the desk chain stood, as the own chain tells it
-	derive  string     // the statement that sets enabled for one token
-	ciphers unsealed[yubiotp.Cipher]
-	seeds   unsealed[secret.Bytes]
-	clients clientKeys
-	group   group
-	closing sync.Once
+	backend  backend
+	write    pool
+	read     pool
+	hot      statements
+	advancer advancer
+	keys     Keys
+	id       seal.StoreID
+	now      func() time.Time
+	random   io.Reader // owned by the writer
+	actor    string
+	chain    string     // of this process's validations
+	own      audit.Head // its end, as committed; owned by the writer, as told is
+	told     audit.Mark // where the desk chain stood, as the own chain tells it
+	derive   string     // the statement that sets enabled for one token
+	ciphers  unsealed[yubiotp.Cipher]
+	seeds    unsealed[secret.Bytes]
+	clients  clientKeys
+	group    group
+	closing  sync.Once
 }
 
 // Create makes the directory (0700) if it is missing, and a store in it (0600), and opens that. A store that is there
@@ -95,53 +82,24 @@ func Create(ctx context.Context, dir string, keys Keys, o Options) (*Store, erro
 }
 
 func create(ctx context.Context, dir string, keys Keys, o Options) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, FileName)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	b, err := sqlite.Create(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	s, err := connect(path, keys, o)
+	s, err := newStore(b, keys, o)
 	if err == nil {
-		if err = s.begin(ctx); err == nil {
-			err = s.prepare(ctx)
-		}
-		if err == nil { // the names of the files are as durable as their contents
-			err = errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
-		}
-		if err != nil {
-			err = errors.Join(err, s.disconnect())
-		}
+		err = s.begin(ctx)
+	}
+	if err == nil {
+		err = s.prepare(ctx)
+	}
+	if err == nil {
+		err = b.Sync()
 	}
 	if err != nil { // it was made here and holds nothing yet
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if e := os.Remove(path + suffix); e != nil && !errors.Is(e, fs.ErrNotExist) {
-				err = errors.Join(err, e)
-			}
-		}
-		return nil, err
+		return nil, errors.Join(err, b.Close(), b.Remove())
 	}
 	return s, nil
-}
-
-// syncDir makes the names in a directory durable. Windows has no such call.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if errors.Is(err, fs.ErrPermission) { // a parent that only root reads holds its names without us
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // begin writes the schema and the store's identity.
@@ -170,36 +128,26 @@ func (s *Store) begin(ctx context.Context) error {
 // store of a later version, token.ErrWrongKey for keys that are not this store's (both told before anything else is read),
 // and token.ErrIntegrity for a file that is damaged or no store.
 func Open(ctx context.Context, dir string, keys Keys, o Options) (*Store, error) {
-	s, err := open(ctx, filepath.Join(dir, FileName), keys, o)
+	s, err := open(ctx, dir, keys, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", translate(err))
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string, keys Keys, o Options) (*Store, error) {
-	st, err := os.Stat(path)
+func open(ctx context.Context, dir string, keys Keys, o Options) (*Store, error) {
+	b, err := sqlite.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	if st.Size() == 0 { // SQLite takes an empty file for an empty database
-		return nil, token.ErrIntegrity
+	s, err := newStore(b, keys, o)
+	for _, step := range []func(context.Context) error{s.check, s.migrate, s.prepare, s.catchUp} {
+		if err == nil {
+			err = step(ctx)
+		}
 	}
-	s, err := connect(path, keys, o)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.check(ctx); err != nil {
-		return nil, errors.Join(err, s.disconnect())
-	}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(err, s.disconnect())
-	}
-	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(err, s.disconnect())
-	}
-	if err := s.catchUp(ctx); err != nil {
-		return nil, errors.Join(err, s.disconnect())
+		return nil, errors.Join(err, b.Close())
 	}
 	return s, nil
 }
@@ -223,44 +171,21 @@ func (s *Store) check(ctx context.Context) error {
 	return nil
 }
 
-// connect opens the connections; nothing is read yet.
-func connect(path string, keys Keys, o Options) (*Store, error) {
+// newStore is a store on an open database; nothing is read yet.
+func newStore(b backend, keys Keys, o Options) (*Store, error) {
+	s := &Store{backend: b, keys: keys, now: o.Now, random: o.Rand, actor: o.Actor, derive: deriveEnabled(), hot: hotStatements()}
 	if keys.Signing.Public() == nil || keys.Sealing.Version() == 0 {
-		return nil, errors.New("two keys are needed")
+		return s, errors.New("two keys are needed")
 	}
 	var name [8]byte
 	if _, err := io.ReadFull(o.Rand, name[:]); err != nil {
-		return nil, err
+		return s, err
 	}
-	s := &Store{
-		keys: keys, now: o.Now, random: o.Rand, actor: o.Actor, derive: deriveEnabled(), hot: hotStatements(),
-		chain: audit.ValidatePrefix + hex.EncodeToString(name[:]),
-	}
-	var err error
-	if s.write, err = sql.Open("sqlite", source(path, "_txlock=immediate")); err != nil {
-		return nil, err
-	}
-	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", source(path, "_pragma=query_only(1)")); err != nil {
-		return nil, errors.Join(err, s.write.Close())
-	}
-	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers)
+	s.chain = audit.ValidatePrefix + hex.EncodeToString(name[:])
+	write, read := b.Pools()
+	s.write, s.read = pool{write, b}, pool{read, b}
+	s.advancer = queued{s}
 	return s, nil
-}
-
-// source is the driver's name of a file. mode=rw: a file that went missing is not made anew.
-func source(path, extra string) string {
-	p := filepath.ToSlash(path)
-	if abs, err := filepath.Abs(path); err == nil {
-		p = filepath.ToSlash(abs)
-	}
-	if !strings.HasPrefix(p, "/") {
-		p = "/" + p // file:///C:/dir
-	}
-	u := url.URL{Scheme: "file", Path: p, RawQuery: fmt.Sprintf(
-		"mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&%s", patience.Milliseconds(), extra)}
-	return u.String()
 }
 
 // Close writes a checkpoint of this process's audit chain and closes the store. Secrets that it had opened are destroyed, so
@@ -268,7 +193,7 @@ func source(path, extra string) string {
 func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
-		err = errors.Join(s.checkpoint(), s.disconnect())
+		err = errors.Join(s.advancer.close(), s.checkpoint(), s.backend.Close())
 		s.ciphers.destroy()
 		s.seeds.destroy()
 		s.clients.destroy()
@@ -278,5 +203,3 @@ func (s *Store) Close() error {
 	}
 	return nil
 }
-
-func (s *Store) disconnect() error { return errors.Join(s.read.Close(), s.write.Close()) }

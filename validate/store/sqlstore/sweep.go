@@ -24,7 +24,7 @@ const dueText = `SELECT id FROM credential WHERE revoked_at > 0 AND state = 'rev
 // stays.
 func (t *tx) markDue(ctx context.Context, unproven, revoked int64) error {
 	list, err := collect(ctx, t, func(row scanner) (id token.CredentialID, err error) { return id, row.Scan(&id) },
-		`SELECT DISTINCT credential FROM secret WHERE credential IN (`+dueText+` AND mark = x'')`, unproven, revoked)
+		`SELECT DISTINCT credential FROM secret WHERE credential IN (`+dueText+` AND mark = ?3)`, unproven, revoked, []byte{})
 	if err != nil {
 		return err
 	}
@@ -61,8 +61,8 @@ func (s *Store) Sweep(ctx context.Context) (desk.Swept, error) {
 			text  string
 			args  []any
 		}{
-			{&out.Secrets, `DELETE FROM secret WHERE credential IN (` + dueText + ` AND mark <> x'')`, []any{before(keepUnproven), before(keepRevoked)}},
-			{&out.ClientKeys, `UPDATE client SET former_sealed = x'', former_until = 0 WHERE former_until > 0 AND former_until <= ?`, []any{before(0)}},
+			{&out.Secrets, `DELETE FROM secret WHERE credential IN (` + dueText + ` AND mark <> ?3)`, []any{before(keepUnproven), before(keepRevoked), []byte{}}},
+			{&out.ClientKeys, `UPDATE client SET former_sealed = ?2, former_until = 0 WHERE former_until > 0 AND former_until <= ?1`, []any{before(0), []byte{}}},
 			{&out.Attempts, `DELETE FROM attempt WHERE at <= ?`, []any{before(keepAttempts)}},
 			{&out.Sessions, `DELETE FROM session WHERE seen <= ? OR created <= ?`, []any{before(desk.SessionIdle), before(desk.SessionMost)}},
 			{&out.Codes, `DELETE FROM code WHERE revoked > 0 AND revoked <= ?1 OR expires > 0 AND expires <= ?1`, []any{before(keepRevoked)}},

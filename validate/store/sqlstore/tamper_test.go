@@ -19,12 +19,12 @@ func putBack(t *testing.T, s *Store, chain string) func() {
 	var h audit.Head
 	var hash []byte
 	var at int64
-	if err := s.read.QueryRow(`SELECT seq, hash, at, signature FROM audit_head WHERE chain = ?`, chain).Scan(&h.Seq, &hash, &at, &h.Signature); err != nil {
+	if err := s.read.db.QueryRow(`SELECT seq, hash, at, signature FROM audit_head WHERE chain = ?`, chain).Scan(&h.Seq, &hash, &at, &h.Signature); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
 		t.Helper()
-		_, err := s.write.Exec(`DELETE FROM audit WHERE chain = ?1 AND seq > ?2; UPDATE audit_head SET seq = ?2, hash = ?3, at = ?4, signature = ?5 WHERE chain = ?1`,
+		_, err := s.write.db.Exec(`DELETE FROM audit WHERE chain = ?1 AND seq > ?2; UPDATE audit_head SET seq = ?2, hash = ?3, at = ?4, signature = ?5 WHERE chain = ?1`,
 			chain, h.Seq, hash, at, h.Signature)
 		if err != nil {
 			t.Fatal(err)

@@ -21,12 +21,10 @@ func targetObject(id int64) string { return fmt.Sprintf("target %d", id) }
 func (s *Store) AddTarget(ctx context.Context, t push.Server, credential secret.Bytes) (int64, error) {
 	var id int64
 	err := s.change(ctx, func(tx *tx) error {
-		r, err := tx.Exec(`INSERT INTO target (name, kind, url, account, realm, resolver, key_version, sealed, created) VALUES (?, ?, ?, ?, ?, ?, 0, x'', ?)`,
-			t.Name, string(t.Kind), t.URL, t.Account, t.Realm, t.Resolver, micros(tx.now))
+		var err error
+		id, err = tx.insert(`INSERT INTO target (name, kind, url, account, realm, resolver, key_version, sealed, created) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)`,
+			t.Name, string(t.Kind), t.URL, t.Account, t.Realm, t.Resolver, []byte{}, micros(tx.now))
 		if err != nil {
-			return err
-		}
-		if id, err = r.LastInsertId(); err != nil {
 			return err
 		}
 		if err := tx.sealTarget(id, credential); err != nil { // bound to the number that it just got

@@ -12,7 +12,7 @@ import (
 
 // tx is one change inside a write transaction, and the ends of the chains that it adds events to.
 type tx struct {
-	*sql.Tx
+	transaction
 	s     *Store
 	now   time.Time
 	actor string
@@ -23,20 +23,20 @@ type tx struct {
 
 // QueryContext and QueryRowContext finish what has begun: see change.
 func (t *tx) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	return t.Tx.QueryContext(context.WithoutCancel(ctx), text, args...)
+	return t.transaction.QueryContext(context.WithoutCancel(ctx), text, args...)
 }
 
 // QueryRowContext is as QueryContext.
 func (t *tx) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
-	return t.Tx.QueryRowContext(context.WithoutCancel(ctx), text, args...)
+	return t.transaction.QueryRowContext(context.WithoutCancel(ctx), text, args...)
 }
 
-// hot is a prepared statement inside this transaction; before prepare ran, its text.
+// hot is a prepared statement inside this transaction; where it was not compiled, its text.
 func (t *tx) hot(p prepared) executor {
-	if p.Stmt == nil {
-		return plain{t.Tx, p.text}
+	if p.stmt == nil {
+		return plain{t.transaction, p.text}
 	}
-	return t.Stmt(p.Stmt)
+	return t.raw.Stmt(p.stmt)
 }
 
 type executor interface {
@@ -45,12 +45,19 @@ type executor interface {
 }
 
 type plain struct {
-	tx   *sql.Tx
+	t    transaction
 	text string
 }
 
-func (p plain) Exec(args ...any) (sql.Result, error) { return p.tx.Exec(p.text, args...) }
-func (p plain) QueryRow(args ...any) *sql.Row        { return p.tx.QueryRow(p.text, args...) }
+func (p plain) Exec(args ...any) (sql.Result, error) { return p.t.Exec(p.text, args...) }
+func (p plain) QueryRow(args ...any) *sql.Row        { return p.t.QueryRow(p.text, args...) }
+
+// insert runs an INSERT and returns the id of the new row.
+func (t *tx) insert(text string, args ...any) (int64, error) {
+	var id int64
+	err := t.QueryRow(text+` RETURNING id`, args...).Scan(&id)
+	return id, err
+}
 
 // one runs a statement that must change exactly one row; otherwise it returns otherwise.
 func (t *tx) one(otherwise error, text string, args ...any) error {

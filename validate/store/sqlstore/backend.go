@@ -1,0 +1,107 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+)
+
+// backend is what one kind of database does in its own way. The statements are the same for all: placeholders are ? or ?1, a flag
+// is an INTEGER, nothing depends on a row's internal number, and after an error a transaction only ends.
+type backend interface {
+	// Pools are the connections for writing and for reading, which may be the same.
+	Pools() (write, read *sql.DB)
+	// Compiles reports whether a statement that is asked often should be prepared.
+	Compiles() bool
+	// Bind is a statement and its arguments as the driver takes them.
+	Bind(text string, args []any) (string, []any)
+
+	// Begin starts a write transaction. Until it ends, no other one of any process gets past Begin.
+	Begin(ctx context.Context) (*sql.Tx, error)
+	// BeginSchema is Begin for a database whose tables are missing or old. It makes the table of migrations.
+	BeginSchema(ctx context.Context) (*sql.Tx, error)
+	// BeginRead starts a transaction that sees one state of the database.
+	BeginRead(ctx context.Context) (*sql.Tx, error)
+
+	// Busy reports whether Begin failed because somebody else was in the way, and may be called again.
+	Busy(err error) bool
+	// Again reports whether a transaction that failed with err left nothing and may succeed when it is run again.
+	Again(err error) bool
+	// Doubtful reports whether a transaction whose COMMIT failed with err may have been committed.
+	Doubtful(err error) bool
+
+	// Migrations are the files migrations/NNNN_name.sql.
+	Migrations() fs.FS
+	// Schema reports whether the table of migrations is there, and whether any is.
+	Schema(ctx context.Context) (ours, some bool, err error)
+	// Ready is called once, when the tables are there.
+	Ready(ctx context.Context) error
+	Close() error
+}
+
+var _ backend = (*sqlite.Backend)(nil)
+
+// querier is a transaction or a pool of connections.
+type querier interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
+}
+
+// pool is connections that take our statements.
+type pool struct {
+	db *sql.DB
+	b  backend
+}
+
+func (p pool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	text, args = p.b.Bind(text, args)
+	return p.db.QueryContext(ctx, text, args...)
+}
+
+func (p pool) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	text, args = p.b.Bind(text, args)
+	return p.db.QueryRowContext(ctx, text, args...)
+}
+
+// transaction is a transaction that takes our statements.
+type transaction struct {
+	raw *sql.Tx
+	b   backend
+}
+
+func (t transaction) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	text, args = t.b.Bind(text, args)
+	return t.raw.QueryContext(ctx, text, args...)
+}
+
+func (t transaction) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	text, args = t.b.Bind(text, args)
+	return t.raw.QueryRowContext(ctx, text, args...)
+}
+
+func (t transaction) QueryRow(text string, args ...any) *sql.Row {
+	return t.QueryRowContext(context.Background(), text, args...)
+}
+
+func (t transaction) Exec(text string, args ...any) (sql.Result, error) {
+	text, args = t.b.Bind(text, args)
+	return t.raw.Exec(text, args...)
+}
+
+// script runs statements without arguments, separated by semicolons.
+func (t transaction) script(text string) error {
+	_, err := t.raw.Exec(text)
+	return err
+}
+
+// readState runs f on one state of the database.
+func (s *Store) readState(ctx context.Context, f func(q querier) error) error {
+	t, err := s.backend.BeginRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = t.Rollback() }() // it only reads
+	return f(transaction{t, s.backend})
+}
