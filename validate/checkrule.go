@@ -69,14 +69,14 @@ func stop(h Holding, client Client, text typed, at time.Time) Reason {
 // budget: otherwise invented names would keep everybody out. An accepted code forgets the subject's failures, a browser does not.
 //
 // A code that was used before is no guess: a form that is sent twice locks nobody out. Nothing else is accepted for such a text, so
-// it gives no free try.
+// it gives no free try. Nor is a fresh one of a credential whose counters are not trusted yet.
 func charge(h Holding, text typed, at time.Time, checked Checked, r *Ruling) {
 	switch checked.Reason {
 	case ReasonAccepted:
 		if checked.Kind != KindBrowser {
 			r.Throttle = Throttle{}
 		}
-	case ReasonSame, ReasonBudget, ReasonLocked, ReasonThrottled, ReasonNotAllowed:
+	case ReasonSame, ReasonCautious, ReasonBudget, ReasonLocked, ReasonThrottled, ReasonNotAllowed:
 	default:
 		if h.Known {
 			r.Budget = h.Budget.Charged(at)

@@ -21,9 +21,10 @@ type Credential struct {
 }
 
 // Row is the guarded row as it was read. Enabled false means that nothing is accepted: the token is blocked, the
-// credential revoked or not written yet, or a write of its slot is unsettled.
+// credential revoked or not written yet, a write of its slot is unsettled, or its counters are not trusted.
 type Row struct {
 	Enabled  bool
+	Caution  int         // above 0 after a backup was put back: see Counters.Spend
 	State    token.State // the credential's own
 	Token    token.State // its token's
 	Counters token.Counters
@@ -82,6 +83,9 @@ type Counters interface {
 	// Spend raises the counters of a row that is not enabled, and accepts nothing: what was pressed while a token is blocked
 	// stays dead afterwards. Where it raises, the stored nonce becomes empty, because nothing was accepted. It changes nothing in
 	// an enabled row. It writes the event whether or not a counter was raised.
+	//
+	// Where the event's reason is ReasonCautious and nothing but Caution keeps the row from being enabled, an OTP that raises it takes
+	// Caution from 2 to 1, and to 0 if it Pairs with the one before it. At 0 the row is enabled: the next OTP is accepted.
 	Spend(ctx context.Context, a Advance) error
 	// Note writes the event of a decision that changed no counter. Only decisions about known credentials are noted.
 	Note(ctx context.Context, a Advance) error

@@ -34,6 +34,7 @@ const (
 	ReasonPending    Reason = "not proven yet"     // drawn, maybe written, never pressed
 	ReasonInStock    Reason = "in stock"           // never issued
 	ReasonUnsettled  Reason = "unsettled write"    // an interrupted write of this slot waits to be resumed
+	ReasonCautious   Reason = "cautious"           // fresh, but the counters are those of a backup and not trusted yet
 	ReasonSame       Reason = "same OTP again"     // the counters are the stored ones
 	ReasonOlder      Reason = "older OTP"          // the counters are below the stored ones
 	ReasonRetry      Reason = "same request again" // the stored counters and the stored nonce
@@ -51,9 +52,10 @@ type Decision struct {
 // Counters.Accept has the last word. An empty nonce (protocol 1.x) is never a retry.
 func Decide(row Row, otp yubiotp.Token, nonce string) Decision {
 	order := compare(otp, row.Counters)
+	why := disabled(row)
 	switch {
-	case !row.Enabled:
-		return Decision{BadOTP, disabled(row)}
+	case !row.Enabled && (why != ReasonCautious || order > 0):
+		return Decision{BadOTP, why}
 	case order > 0:
 		return Decision{Accepted, ReasonAccepted}
 	case order < 0:
@@ -81,6 +83,8 @@ func disabled(row Row) Reason {
 		return ReasonPending
 	case row.State == token.InStock || row.Token == token.InStock:
 		return ReasonInStock
+	case row.Caution > 0:
+		return ReasonCautious
 	}
 	return ReasonUnsettled
 }

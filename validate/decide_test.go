@@ -17,6 +17,12 @@ func off(credential, its token.State) validate.Row {
 	return validate.Row{State: credential, Token: its, Counters: token.Counters{Use: 5, Session: 5, Nonce: "n"}}
 }
 
+func cautious(its token.State) validate.Row {
+	r := off(token.Active, its)
+	r.Caution = validate.Cautious
+	return r
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -45,6 +51,10 @@ func TestDecide(t *testing.T) {
 		{"pending", off(token.Pending, token.Active), 6, 0, "n", validate.BadOTP, validate.ReasonPending},
 		{"in stock", off(token.InStock, token.InStock), 6, 0, "n", validate.BadOTP, validate.ReasonInStock},
 		{"unsettled", off(token.Active, token.Active), 6, 0, "n", validate.BadOTP, validate.ReasonUnsettled},
+		{"cautious, newer", cautious(token.Active), 6, 0, "n", validate.BadOTP, validate.ReasonCautious},
+		{"cautious, the same", cautious(token.Active), 5, 5, "m", validate.Replayed, validate.ReasonSame},
+		{"cautious, older", cautious(token.Active), 5, 4, "n", validate.Replayed, validate.ReasonOlder},
+		{"cautious and lost", cautious(token.Lost), 6, 0, "n", validate.BadOTP, validate.ReasonBlocked},
 	} {
 		got := validate.Decide(tc.row, yubiotp.Token{UseCounter: tc.use, SessionCounter: tc.session}, tc.nonce)
 		if want := (validate.Decision{Outcome: tc.outcome, Reason: tc.reason}); got != want {

@@ -60,7 +60,19 @@ func (s *Store) Change(id token.CredentialID, e token.Event) error {
 	if next == token.Revoked {
 		c.Row.State = token.Revoked
 	}
-	c.Row.Enabled = next.Validates() && c.Row.State.Validates()
+	c.Row.Enabled = next.Validates() && c.Row.State.Validates() && c.Row.Caution == 0
+	return nil
+}
+
+// Distrust sets the Caution of a credential, as putting back a backup does.
+func (s *Store) Distrust(id token.CredentialID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.credential(id)
+	if !ok {
+		return token.ErrNotFound
+	}
+	c.Row.Caution, c.Row.Enabled = validate.Cautious, false
 	return nil
 }
 
@@ -137,6 +149,13 @@ func (s *Store) Spend(_ context.Context, a validate.Advance) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c, ok := s.credential(a.Credential); ok && !c.Row.Enabled && newer(a, c.Row.Counters) {
+		if r := &c.Row; a.Event.Reason == validate.ReasonCautious && r.Caution > 0 && r.State.Validates() && r.Token.Validates() {
+			if r.Caution == 1 && validate.Pairs(*r, a) {
+				r.Caution, r.Enabled = 0, true
+			} else {
+				r.Caution = 1
+			}
+		}
 		a.Nonce = ""
 		c.Row.Counters = stored(a, c.Row.Counters.Moving)
 	}

@@ -43,6 +43,18 @@ func TestCounters(t *testing.T) {
 	storetest.RunCounters(t, func(*testing.T) storetest.Harness { return harness{new(Store)} })
 }
 
+func (h harness) Distrust(t testing.TB, id token.CredentialID) {
+	t.Helper()
+	if err := h.Store.Distrust(id); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCaution(t *testing.T) {
+	t.Parallel()
+	storetest.RunCaution(t, func(*testing.T) storetest.CautionHarness { return harness{new(Store)} })
+}
+
 func TestPublicIDIsUniqueAmongLive(t *testing.T) {
 	t.Parallel()
 	s := new(Store)
