@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/tokendesk/tokendesk/validate/api"
 	"github.com/tokendesk/tokendesk/validate/wsapi"
@@ -51,7 +52,18 @@ func (s *serving) handler() (http.Handler, error) {
 	for _, with := range s.around {
 		h = with(h)
 	}
-	return h, nil
+	s.trusted.Unknown = s.unknownProxy()
+	return s.trusted.Handler(h), nil // so everything else knows who really asks
+}
+
+// unknownProxy says once that somebody forwards requests who is not trusted: a proxy that the flags do not name, or a liar.
+func (s *serving) unknownProxy() func(peer string) {
+	var once sync.Once
+	return func(peer string) {
+		once.Do(func() {
+			s.log.Warn("X-Forwarded-For is ignored: the peer is no trusted proxy; if it is yours, name it by --trusted-proxy", "peer", peer)
+		})
+	}
 }
 
 // health says that the process lives.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // serveOptions are the flags of serve.
@@ -18,6 +20,7 @@ type serveOptions struct {
 	role             serveRole
 	listen           string
 	tlsCert, tlsFile string
+	proxies          []string
 	limit            int  // requests a second from one address; 0: no limit
 	layouts          bool // accept OTPs that other keyboard layouts changed
 }
@@ -57,6 +60,7 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8086", "address and port")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "file of the TLS certificate chain (PEM)")
 	f.StringVar(&o.tlsFile, "tls-key", "", "file of the TLS private key (PEM)")
+	f.StringArrayVar(&o.proxies, "trusted-proxy", nil, "address or network of a proxy whose X-Forwarded-For and X-Forwarded-Proto count, or \"unix\" for peers on a Unix socket; may be repeated")
 	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
 	f.BoolVar(&o.layouts, "accept-layouts", false, "accept one-time passwords that another keyboard layout or an input method changed")
 	return cmd
@@ -65,6 +69,10 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	if err := o.check(); err != nil {
 		return err
+	}
+	proxies, err := caller.ParseProxies(o.proxies)
+	if err != nil {
+		return usagef("--trusted-proxy: %s", oneLine(err))
 	}
 	config, err := o.tlsConfig()
 	if err != nil {
@@ -81,6 +89,7 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 		return err
 	}
 	s := a.newServing(st, log, o)
+	s.trusted = proxies
 	defer s.wait()
 	s.work(ctx)
 	h, err := s.handler()

@@ -12,6 +12,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/caller"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
 	"github.com/tokendesk/tokendesk/validate/eventlog"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
@@ -30,6 +31,7 @@ type serving struct {
 	log      *slog.Logger
 	observer validate.Observers // told of every request, at all doors
 	bucket   *limiter           // nil: no limit
+	trusted  *caller.Proxies    // wrapped around everything
 	settle   func(token.ID)     // has targets asked about a token, and does not wait; nil: there are none
 
 	mux      *http.ServeMux
@@ -48,7 +50,8 @@ type service struct {
 func (a *app) newServing(st *sqlstore.Store, log *slog.Logger, o serveOptions) *serving {
 	s := &serving{
 		app: a, serveOptions: o, st: st, desk: a.desk(st), verifier: validate.New(st, a.now), doctor: &diagnose.Doctor{Store: st, Now: a.now},
-		log: log, observer: validate.Observers{eventlog.New(log)}, bucket: newLimiter(o.limit, a.now), mux: http.NewServeMux(), draining: make(chan struct{}),
+		log: log, observer: validate.Observers{eventlog.New(log)}, bucket: newLimiter(o.limit, a.now), trusted: &caller.Proxies{},
+		mux: http.NewServeMux(), draining: make(chan struct{}),
 	}
 	s.verifier.Layouts = o.layouts
 	s.checker = validate.NewChecker(st, s.verifier, a.now)

@@ -1,4 +1,4 @@
-// Package caller tells by its address who sends a request, and counts what is wrong by address.
+// Package caller tells by its address who sends a request, through proxies if they are trusted, and counts what is wrong by address.
 package caller
 
 import (
@@ -84,6 +84,9 @@ func (w *Wrongs) share(source string) (key string, most int) {
 
 // Key is whom an address counts for: all of this machine as one, which local reports, and IPv6 addresses by their /64.
 func Key(source string) (key string, local bool) {
+	if source == Local {
+		return "loopback", true
+	}
 	ip, err := netip.ParseAddr(source)
 	switch {
 	case err != nil:
@@ -98,8 +101,12 @@ func Key(source string) (key string, local bool) {
 	return source, false
 }
 
-// Source is the address of the caller without its port; an IPv4-mapped IPv6 address is the IPv4 one.
+// Source is the address of the caller without its port, from the RemoteAddr of a request; an IPv4-mapped IPv6 address is the IPv4 one,
+// and who has none, because the socket is a Unix one, is Local.
 func Source(remote string) string {
+	if remote == "" || remote == "@" { // as package net names a client that has bound no path
+		return Local
+	}
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		host = remote

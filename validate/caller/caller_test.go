@@ -18,7 +18,9 @@ func TestSourceAndKey(t *testing.T) {
 		{"[fe80::1%eth0]:1", "fe80::1%eth0", "fe80::/64", false},
 		{"127.0.0.9:1", "127.0.0.9", "loopback", true},
 		{"[::1]:1", "::1", "loopback", true},
-		{"@", "@", "@", false},
+		{"@", Local, "loopback", true},
+		{"", Local, "loopback", true},
+		{"host.example:1", "host.example", "host.example", false},
 	} {
 		source := Source(tc.remote)
 		key, local := Key(source)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // TestHeaders: every answer, of whatever kind, has the policy and is kept by nobody.
@@ -47,6 +48,11 @@ func TestCookie(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	apiToken := s.operator("grace", desk.RoleHelpdesk)
+	proxies, err := caller.ParseProxies([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server.Config.Handler = proxies.Handler(s.server.Config.Handler)
 	for name, forwarded := range map[string]string{"tokendesk": "http", "__Secure-tokendesk": "https"} {
 		b := s.browser()
 		b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -2,6 +2,8 @@ package console
 
 import (
 	"net/http"
+
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // policy lets a page load its style and its icon from here, and nothing else from anywhere; no script runs, whatever got into a page.
@@ -18,17 +20,11 @@ func protect(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
-// overTLS reports whether the browser spoke TLS, with us or with a proxy that says so. Nothing is gained by a lie about it: it
-// only makes the cookie stricter.
-func overTLS(r *http.Request) bool {
-	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
-}
-
 // cookieName is the name of the session's cookie. The prefix __Host-, which keeps neighbours under the same domain from setting one,
 // demands Path=/, which would send the cookie to everything else that a proxy serves under this name; so it is __Secure- and
 // Path=/console. A session that a neighbour sets is at worst the neighbour's own.
 func cookieName(r *http.Request) string {
-	if overTLS(r) {
+	if caller.OverTLS(r) {
 		return "__Secure-tokendesk"
 	}
 	return "tokendesk"
@@ -37,7 +33,7 @@ func cookieName(r *http.Request) string {
 // setCookie gives the browser a session, or takes it away with "". It ends with the browser; how long it may live is for the store.
 func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	c := &http.Cookie{
-		Name: cookieName(r), Value: value, Path: "/console", HttpOnly: true, Secure: overTLS(r), SameSite: http.SameSiteStrictMode,
+		Name: cookieName(r), Value: value, Path: "/console", HttpOnly: true, Secure: caller.OverTLS(r), SameSite: http.SameSiteStrictMode,
 	}
 	if value == "" {
 		c.MaxAge = -1
