@@ -107,6 +107,7 @@ type Credential struct {
 	Settings Settings
 	Counters Counters
 	Enabled  bool // the guarded row's flag: what the server goes by
+	Caution  int  // above 0 after a backup was put back: its counters are not trusted, and nothing is accepted
 	Created  time.Time
 	ProvenAt time.Time // zero: not proven yet
 	Secrets  Secrets

@@ -26,7 +26,7 @@ func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credentia
 	n := &c.Row.Counters
 	var version, at int64
 	var groups string
-	err := s.row(ctx, s.hot.find, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
+	err := s.row(ctx, s.hot.find, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled, &c.Row.Caution,
 		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups)
 	if err != nil {
 		return c, err
@@ -73,7 +73,11 @@ func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
 
 // Spend implements validate.Counters.
 func (s *Store) Spend(ctx context.Context, a validate.Advance) error {
-	if err := s.advancer.spend(ctx, a); err != nil {
+	spend := s.advancer.spend
+	if a.Event.Reason == validate.ReasonCautious {
+		spend = s.spendCautious
+	}
+	if err := spend(ctx, a); err != nil {
 		return fmt.Errorf("spend: %w", translate(err))
 	}
 	return nil

@@ -102,6 +102,9 @@ func (t *tx) acceptMoving(a validate.Advance) error {
 
 // spendMoving raises the moving factor of what is not enabled. The time of the last use and the clock stay: nothing was accepted.
 func (t *tx) spendMoving(a validate.Advance) error {
+	if relaxed, err := t.relax(relaxMovingText(), a.Credential, a.Moving, micros(a.At), a.Credential); err != nil || relaxed {
+		return err
+	}
 	return t.one(token.ErrConflict, `UPDATE counter SET moving = ?1 WHERE credential = ?2 AND enabled = 0 AND moving < ?1`, a.Moving, a.Credential)
 }
 
@@ -183,7 +186,7 @@ func (s *Store) candidates(ctx context.Context, q querier, h validate.Holding) (
 		n := &c.Row.Counters
 		var at, driftAt, rate int64
 		var public string
-		err = row.Scan(&c.ID, &c.Token, &c.Kind, &c.Model, &public, &c.Label, &c.version, &c.Period, &c.hash, &c.digits, &c.Row.State, &c.Row.Token, &c.Row.Enabled,
+		err = row.Scan(&c.ID, &c.Token, &c.Kind, &c.Model, &public, &c.Label, &c.version, &c.Period, &c.hash, &c.digits, &c.Row.State, &c.Row.Token, &c.Row.Enabled, &c.Row.Caution,
 			&n.Moving, &at, &n.Clock.Drift, &rate, &driftAt)
 		n.Use, n.Session, n.At = -1, -1, fromMicros(at)
 		n.Clock.Rate, n.Clock.At = time.Duration(rate)*time.Millisecond, fromMicros(driftAt)
@@ -196,7 +199,7 @@ func (s *Store) candidates(ctx context.Context, q querier, h validate.Holding) (
 	if h.Token != 0 {
 		where, id = `t.id = ?`, int64(h.Token)
 	}
-	rows, err := collect(ctx, q, scan, `SELECT c.id, c.token, c.kind, t.model, c.public_id, t.label, c.version, c.period, c.hash, c.digits, c.state, t.state, n.enabled,
+	rows, err := collect(ctx, q, scan, `SELECT c.id, c.token, c.kind, t.model, c.public_id, t.label, c.version, c.period, c.hash, c.digits, c.state, t.state, n.enabled, n.caution,
 			n.moving, n.at, n.drift, n.rate, n.drift_at
 		FROM token t JOIN credential c ON c.token = t.id JOIN counter n ON n.credential = c.id
 		WHERE `+where+` AND c.kind IN ('hotp', 'totp') AND c.state NOT IN ('pending', 'revoked') AND t.state NOT IN ('pending', 'revoked') ORDER BY c.id`, id)

@@ -152,6 +152,9 @@ func (s *Store) Resync(ctx context.Context, id token.ID, e desk.Evidence) (bool,
 		if err := tx.spendProof(ctx, k, e); err != nil {
 			return err
 		}
+		if err := tx.trustHOTP(e.Credential); err != nil {
+			return err
+		}
 		return tx.desk("token.resync", tokenObject(id), detailOf(k).proved(e))
 	})
 }

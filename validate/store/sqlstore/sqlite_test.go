@@ -179,6 +179,26 @@ func TestCounters(t *testing.T) {
 	storetest.RunCounters(t, func(t *testing.T) storetest.Harness { return openHarness(t) })
 }
 
+// Distrust makes it as a backup that was put back does.
+func (h harness) Distrust(t testing.TB, id token.CredentialID) {
+	t.Helper()
+	err := h.s.change(t.Context(), func(tx *tx) error {
+		if err := tx.one(token.ErrNotFound, `UPDATE counter SET caution = ? WHERE credential = ?`, validate.Cautious, id); err != nil {
+			return err
+		}
+		_, err := tx.Exec(deriveEnabled(`credential = ?1`), id)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCaution(t *testing.T) {
+	t.Parallel()
+	storetest.RunCaution(t, func(t *testing.T) storetest.CautionHarness { return openHarness(t) })
+}
+
 func TestLedger(t *testing.T) {
 	t.Parallel()
 	storetest.RunLedger(t, func(t *testing.T) storetest.Full { return openHarness(t).s })

@@ -24,7 +24,7 @@ type statements struct {
 
 // The texts. accept and spend are the statements that decide.
 const (
-	findText = `SELECT c.id, c.token, c.version, c.state, t.state, n.enabled, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at,
+	findText = `SELECT c.id, c.token, c.version, c.state, t.state, n.enabled, n.caution, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at,
 			coalesce(t.holder, 0), coalesce((SELECT string_agg(g.name, ';') FROM person_group g WHERE g.person = t.holder), '')
 		FROM credential c JOIN token t ON t.id = c.token JOIN counter n ON n.credential = c.id
 		WHERE c.public_id = ? AND c.kind = 'yubico-otp' AND c.state <> 'revoked'
@@ -81,9 +81,9 @@ func (s *Store) row(ctx context.Context, p prepared, args ...any) *sql.Row {
 	return p.stmt.QueryRowContext(ctx, args...)
 }
 
-// deriveEnabled is the one statement that sets counter.enabled, for all credentials of token ?1: the states of both validate
-// and no write of the slot is uncertain. Every change of a state or a phase ends with it.
-func deriveEnabled() string {
+// allowed is when a credential may validate, as far as its counters are trusted: the states of it (c) and of its token (t) validate
+// and no write of the slot is uncertain. It stands for the row counter.
+func allowed() string {
 	var states, phases []string
 	for _, s := range token.States() {
 		if s.Validates() {
@@ -96,11 +96,16 @@ func deriveEnabled() string {
 		}
 	}
 	in := strings.Join(states, ", ")
-	return fmt.Sprintf(`UPDATE counter SET enabled = (
-		SELECT c.state IN (%s) AND t.state IN (%s)
-		  AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.token = c.token AND (l.slot = c.slot OR l.former = c.id) AND l.phase IN (%s))
-		FROM credential c JOIN token t ON t.id = c.token WHERE c.id = counter.credential)
-		WHERE credential IN (SELECT id FROM credential WHERE token = ?1)`, in, in, strings.Join(phases, ", "))
+	return fmt.Sprintf(`EXISTS (SELECT 1 FROM credential c JOIN token t ON t.id = c.token WHERE c.id = counter.credential
+		AND c.state IN (%s) AND t.state IN (%s)
+		AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.token = c.token AND (l.slot = c.slot OR l.former = c.id) AND l.phase IN (%s)))`,
+		in, in, strings.Join(phases, ", "))
+}
+
+// deriveEnabled is the one statement that sets counter.enabled to 1, where which says: the credential is allowed and its counters
+// are trusted. Every change of a state, a phase or a caution ends with it.
+func deriveEnabled(which string) string {
+	return `UPDATE counter SET enabled = CASE WHEN caution = 0 AND ` + allowed() + ` THEN 1 ELSE 0 END WHERE ` + which
 }
 
 // enable sets what may be accepted of a token after a change.

@@ -67,6 +67,7 @@ type Store struct {
 	ciphers  unsealed[yubiotp.Cipher]
 	seeds    unsealed[secret.Bytes]
 	clients  clientKeys
+	devices  clientKeys
 	group    group
 	closing  sync.Once
 }
@@ -173,7 +174,7 @@ func (s *Store) check(ctx context.Context) error {
 
 // newStore is a store on an open database; nothing is read yet.
 func newStore(b backend, keys Keys, o Options) (*Store, error) {
-	s := &Store{backend: b, keys: keys, now: o.Now, random: o.Rand, actor: o.Actor, derive: deriveEnabled(), hot: hotStatements()}
+	s := &Store{backend: b, keys: keys, now: o.Now, random: o.Rand, actor: o.Actor, derive: deriveEnabled(`credential IN (SELECT id FROM credential WHERE token = ?1)`), hot: hotStatements()}
 	if keys.Signing.Public() == nil || keys.Sealing.Version() == 0 {
 		return s, errors.New("two keys are needed")
 	}
@@ -197,6 +198,7 @@ func (s *Store) Close() error {
 		s.ciphers.destroy()
 		s.seeds.destroy()
 		s.clients.destroy()
+		s.devices.destroy()
 	})
 	if err != nil {
 		return fmt.Errorf("close store: %w", translate(err))
