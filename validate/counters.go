@@ -38,6 +38,7 @@ type Advance struct {
 	Session    int // 8 bits
 	Timestamp  int // 24 bits
 	Nonce      string
+	Proven     bool        // credential and token were active already
 	Kept       Generation  // not 0: what the decision rests on was kept in memory since then
 	Moving     int64       // of a HOTP or TOTP code, for which Use and Session are -1
 	Clock      token.Clock // of a TOTP token, as it was learned; written where a code is accepted

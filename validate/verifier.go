@@ -124,37 +124,44 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Result, error) {
 	return Result{PublicID: r.PublicID}, ErrContended
 }
 
-// VerifyKept accepts an OTP on what the store keeps in memory, of req.Kept as the client is. False: it was not accepted, and nothing is
-// known or written: the client is to be read, and Verify asked.
-func (v *Verifier) VerifyKept(ctx context.Context, req Request) (Result, bool, error) {
+// VerifyKept accepts an OTP on what the store keeps in memory, of req.Kept as the client is. Another Outcome than Accepted says
+// nothing, and nothing was written: the client is to be read, and Verify asked.
+func (v *Verifier) VerifyKept(ctx context.Context, req Request) (Result, error) {
 	keeper, keeps := v.counters.(Keeper)
 	if !keeps || req.Kept == 0 {
-		return Result{}, false, nil
+		return Result{}, nil
 	}
 	for _, reading := range v.readings(req.OTP) {
 		c, g := keeper.KeptCredential(reading.PublicID)
-		if g != req.Kept || !allowsGroups(req.Groups, c.Groups) {
-			return Result{}, false, nil
+		if g != req.Kept {
+			return Result{}, nil
 		}
 		r, err := v.decrypt(ctx, reading, req.Groups, func(context.Context, token.PublicID) (Credential, error) { return c, nil })
 		if err != nil || !r.Opened {
 			continue
 		}
-		d := Decide(r.Row, r.OTP, req.Nonce)
-		if d.Outcome != Accepted || req.Of.refuses(r) != "" {
-			break
-		}
-		r.Outcome, r.Reason = d.Outcome, d.Reason
-		a := r.advance(req, v.now())
-		a.Kept = g
-		r.Marks = r.Marks.Judge(r.Row.Counters, r.OTP, a.At)
-		ok, err := v.counters.Accept(ctx, a)
-		if err != nil {
-			return Result{PublicID: r.PublicID}, false, fmt.Errorf("accept: %w", err)
-		}
-		return r, ok, nil
+		return v.acceptKept(ctx, req, r)
 	}
-	return Result{}, false, nil
+	return Result{}, nil
+}
+
+func (v *Verifier) acceptKept(ctx context.Context, req Request, r Result) (Result, error) {
+	d := Decide(r.Row, r.OTP, req.Nonce)
+	if d.Outcome != Accepted || req.Of.refuses(r) != "" {
+		return Result{}, nil
+	}
+	r.Outcome, r.Reason = d.Outcome, d.Reason
+	a := r.advance(req, v.now())
+	a.Kept = req.Kept
+	r.Marks = r.Marks.Judge(r.Row.Counters, r.OTP, a.At)
+	ok, err := v.counters.Accept(ctx, a)
+	if err != nil {
+		return Result{PublicID: r.PublicID}, fmt.Errorf("accept: %w", err)
+	}
+	if !ok {
+		return Result{}, nil
+	}
+	return r, nil
 }
 
 // refuse answers about an OTP of somebody else: it is not spent, unless its token is blocked, as nothing that is pressed meanwhile may
@@ -276,7 +283,8 @@ func (v *Verifier) reread(ctx context.Context, r Result) (Row, error) {
 func (r Result) advance(req Request, at time.Time) Advance {
 	a := Advance{
 		Credential: r.Credential, Use: -1, Session: -1, Nonce: req.Nonce, At: at,
-		Event: Event{Client: req.Client, Source: req.Source, PublicID: r.PublicID, Result: string(r.Outcome), Reason: r.Reason, Signed: req.Signed},
+		Proven: r.Row.State == token.Active && r.Row.Token == token.Active,
+		Event:  Event{Client: req.Client, Source: req.Source, PublicID: r.PublicID, Result: string(r.Outcome), Reason: r.Reason, Signed: req.Signed},
 	}
 	if r.Opened {
 		a.Use, a.Session, a.Timestamp = int(r.OTP.UseCounter), int(r.OTP.SessionCounter), int(r.OTP.Timestamp)

@@ -18,6 +18,7 @@ type event struct {
 	request request
 	client  int64
 	signed  bool // and the signature is right
+	counted bool // Limit was asked
 	limited bool
 	result  validate.Result
 	err     error

@@ -91,13 +91,25 @@ func (h *Handler) version(path string) (version, bool) {
 	return 0, false
 }
 
-// answer decides: form, client, signature, rights, throttle, OTP. Nothing is spent before the client is proven, and every
-// answer to a known client is signed with its key. Source: reference validation-protocol.md §17.
+// answer accepts on what the store keeps in memory, if that is enough; everything else is decided on what is read anew.
 func (h *Handler) answer(ctx context.Context, e *event) answer {
+	if c, g := h.kept(e.request); g != 0 {
+		if a := h.decide(ctx, e, c, g); a.status == ok || e.err != nil {
+			return a
+		}
+	}
+	var c validate.Client
+	c, e.err = h.client(ctx, e.request)
+	return h.decide(ctx, e, c, 0)
+}
+
+// decide judges form, client, signature, rights, throttle, OTP. Nothing is spent before the client is proven, and every answer to a
+// known client is signed with its key. With a client that was kept, nothing but ok is final. Source: reference
+// validation-protocol.md §17.
+func (h *Handler) decide(ctx context.Context, e *event, c validate.Client, kept validate.Generation) answer {
 	q := e.request
 	a := answer{at: e.start, status: q.fault()}
-	c, err := h.client(ctx, q)
-	e.client, e.err = c.ID, err
+	e.client = c.ID
 	key, right := proof(c, q)
 	e.signed = right && q.params["h"] != ""
 	if c.Active {
@@ -108,7 +120,7 @@ func (h *Handler) answer(ctx context.Context, e *event) answer {
 	}
 	switch {
 	case a.status != "":
-	case err != nil:
+	case e.err != nil:
 		a.status = backendError
 	case !c.Active:
 		a.status = noSuchClient
@@ -116,12 +128,30 @@ func (h *Handler) answer(ctx context.Context, e *event) answer {
 		a.status = badSignature
 	case !c.AllowsSource(e.source):
 		a.status = operationNotAllowed
-	case h.Limit != nil && h.Limit(c, e.source):
-		e.limited, a.status = true, backendError
+	case h.limits(e, c):
+		a.status = backendError
 	default:
-		h.verify(ctx, e, c.Groups, &a)
+		h.verify(ctx, e, c.Groups, kept, &a)
 	}
 	return a
+}
+
+// limits asks Limit once for each request.
+func (h *Handler) limits(e *event, c validate.Client) bool {
+	if !e.counted && h.Limit != nil {
+		e.counted, e.limited = true, h.Limit(c, e.source)
+	}
+	return e.limited
+}
+
+// kept is the client of the request, if the store keeps it in memory; otherwise the generation is 0.
+func (h *Handler) kept(q request) (validate.Client, validate.Generation) {
+	id, known := q.client()
+	keeper, keeps := h.Clients.(validate.Keeper)
+	if !known || !keeps {
+		return validate.Client{}, 0
+	}
+	return keeper.KeptClient(id)
 }
 
 // client finds the client of the request; the zero Client, which is not active, if there is none.
@@ -159,10 +189,14 @@ func proof(c validate.Client, q request) (key secret.Bytes, right bool) {
 }
 
 // verify asks the Verifier and puts what it says into the answer.
-func (h *Handler) verify(ctx context.Context, e *event, groups []string, a *answer) {
+func (h *Handler) verify(ctx context.Context, e *event, groups []string, kept validate.Generation, a *answer) {
 	q := e.request
-	r, err := h.Verifier.Verify(ctx, validate.Request{
-		OTP: q.otp, Nonce: q.nonce(), Client: e.client, Source: e.source, Signed: q.params["h"] != "", Groups: groups,
+	verify := h.Verifier.Verify
+	if kept != 0 {
+		verify = h.Verifier.VerifyKept
+	}
+	r, err := verify(ctx, validate.Request{
+		OTP: q.otp, Nonce: q.nonce(), Client: e.client, Source: e.source, Signed: q.params["h"] != "", Groups: groups, Kept: kept,
 	})
 	e.result = r
 	if err != nil {

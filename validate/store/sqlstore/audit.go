@@ -50,7 +50,7 @@ func (t *tx) validationOf(object string, a validate.Advance) error {
 		return err
 	}
 	if head.Seq == 0 {
-		if err := t.desk(audit.Opened, t.s.chain, audit.Mark{}); err != nil {
+		if err := t.mark(audit.Opened, t.s.chain, audit.Mark{}); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (t *tx) validationOf(object string, a validate.Advance) error {
 		return err
 	}
 	if head = t.heads[t.s.chain]; head.Seq%checkpointEvery == 0 {
-		return t.desk(audit.Checkpoint, t.s.chain, audit.Mark{Seq: head.Seq, Hash: head.Hash})
+		return t.mark(audit.Checkpoint, t.s.chain, audit.Mark{Seq: head.Seq, Hash: head.Hash})
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (s *Store) checkpoint() error {
 		if head.Seq%checkpointEvery == 0 {
 			return errUnchanged
 		}
-		return tx.desk(audit.Checkpoint, s.chain, audit.Mark{Seq: head.Seq, Hash: head.Hash})
+		return tx.mark(audit.Checkpoint, s.chain, audit.Mark{Seq: head.Seq, Hash: head.Hash})
 	})
 	if errors.Is(err, errUnchanged) {
 		return nil

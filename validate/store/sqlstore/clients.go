@@ -61,7 +61,8 @@ func (s *Store) client(ctx context.Context, id int64) (validate.Client, error) {
 	var c validate.Client
 	var k clientColumns
 	row := s.row(ctx, s.hot.client, id)
-	if err := row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &k.networks, &k.groups, &k.version, &k.number, &k.sealed, &k.former, &k.until); err != nil {
+	var g validate.Generation
+	if err := row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &k.networks, &k.groups, &k.version, &k.number, &k.sealed, &k.former, &k.until, &g); err != nil {
 		return c, err
 	}
 	if err := k.rights(&c); err != nil || !c.Active {
@@ -73,6 +74,7 @@ func (s *Store) client(ctx context.Context, id int64) (validate.Client, error) {
 	}
 	c.Keys = []secret.Bytes{newer}
 	if !k.rotating(s.now()) {
+		s.kept.putClient(g, c)
 		return c, nil
 	}
 	older, err := s.clientKey(clientKey{id, k.number - 1, string(k.former)}, k.version)
@@ -80,6 +82,7 @@ func (s *Store) client(ctx context.Context, id int64) (validate.Client, error) {
 		return c, err
 	}
 	c.Keys, c.Until = append(c.Keys, older), fromMicros(k.until)
+	s.kept.putClient(g, c)
 	return c, nil
 }
 

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -26,13 +25,16 @@ func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credentia
 	n := &c.Row.Counters
 	var version, at int64
 	var groups string
+	var g validate.Generation
 	err := s.row(ctx, s.hot.find, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled, &c.Row.Caution,
-		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups)
+		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups, &g)
 	if err != nil {
 		return c, err
 	}
 	n.At, c.Groups = fromMicros(at), splitGroups(groups)
-	c.Cipher, err = s.cipher(ctx, secretKey{c.ID, version})
+	if c.Cipher, err = s.cipher(ctx, secretKey{c.ID, version}); err == nil && c.Row.Enabled {
+		s.kept.putCredential(g, c)
+	}
 	return c, err
 }
 
@@ -56,6 +58,9 @@ func (s *Store) cipher(ctx context.Context, k secretKey) (yubiotp.Cipher, error)
 // the driver's. It may be used by any number of goroutines.
 type advancer interface {
 	accept(ctx context.Context, a validate.Advance) (bool, error)
+	// guards reports whether accept compares Advance.Kept, where it is not 0, with the generation of its own transaction, and refuses
+	// another. If it does not, nothing is decided on what is kept.
+	guards() bool
 	spend(ctx context.Context, a validate.Advance) error
 	note(ctx context.Context, a validate.Advance) error
 	// close finishes what was begun, and ends the chain of events if it has one of its own.
@@ -67,6 +72,11 @@ func (s *Store) Accept(ctx context.Context, a validate.Advance) (bool, error) {
 	ok, err := s.advancer.accept(ctx, a)
 	if err != nil {
 		return false, fmt.Errorf("accept: %w", translate(err))
+	}
+	if ok {
+		s.kept.accepted(a)
+	} else {
+		s.kept.drop(a.Event.PublicID)
 	}
 	return ok, nil
 }
@@ -94,26 +104,48 @@ func (s *Store) Note(ctx context.Context, a validate.Advance) error {
 // queued is the advancer that goes through change, in the order of everything else.
 type queued struct{ s *Store }
 
-func (q queued) accept(ctx context.Context, a validate.Advance) (bool, error) {
-	err := q.s.change(ctx, func(tx *tx) error {
-		r, err := tx.hot(q.s.hot.accept).Exec(a.Use, a.Session, a.Timestamp, a.Nonce, micros(a.At), a.Credential)
-		if err != nil {
-			return err
+func (q queued) guards() bool { return true }
+
+func (q queued) accept(ctx context.Context, a validate.Advance) (ok bool, err error) {
+	err = q.s.submit(ctx, &job{plain: func(tx *tx) (err error) {
+		ok, err = tx.accept(a)
+		return err
+	}})
+	return ok && err == nil, err
+}
+
+// accept is the statement that decides, and what follows from it. False: nothing was written.
+func (t *tx) accept(a validate.Advance) (bool, error) {
+	if a.Kept != 0 {
+		if current, err := t.current(a.Kept); err != nil || !current {
+			return false, err
 		}
-		if n, err := r.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			return errUnchanged
-		}
-		if err := tx.prove(a); err != nil {
-			return err
-		}
-		return tx.validation(a)
-	})
-	if errors.Is(err, errUnchanged) {
-		return false, nil
 	}
-	return err == nil, err
+	r, err := t.hot(t.s.hot.accept).Exec(a.Use, a.Session, a.Timestamp, a.Nonce, micros(a.At), a.Credential)
+	if err != nil {
+		return false, err
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 0 {
+		return false, err
+	}
+	if !a.Proven {
+		if err := t.prove(a); err != nil {
+			return false, err
+		}
+	}
+	return true, t.validation(a)
+}
+
+// current reports whether g is the store's generation, which is read once in a transaction, and whether nothing before in this
+// transaction will end it.
+func (t *tx) current(g validate.Generation) (bool, error) {
+	if t.generation == 0 {
+		if err := t.hot(t.s.hot.generation).QueryRow().Scan(&t.generation); err != nil {
+			return false, err
+		}
+		t.s.kept.seen(t.generation)
+	}
+	return g == t.generation && !t.staff, nil
 }
 
 // prove makes a credential active that was programmed, and its token, which may have been waiting for this proof too. What is

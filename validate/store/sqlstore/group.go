@@ -30,8 +30,9 @@ type group struct {
 type job struct {
 	ctx   context.Context
 	f     func(*tx) error
-	taken bool          // by a transaction, which will be finished; guarded by group.mu
-	done  chan struct{} // closed when the rest is final
+	plain func(*tx) error // instead of f: its only errors are those of the database, after which nothing of the transaction counts
+	taken bool            // by a transaction, which will be finished; guarded by group.mu
+	done  chan struct{}   // closed when the rest is final
 	err   error
 	panic any // of f
 }
@@ -40,10 +41,15 @@ type job struct {
 // with it, or not at all: when change returns nil, everything is. ctx ends the waiting for the queue and for other processes.
 // f runs in another goroutine; a panic of f comes back here.
 func (s *Store) change(ctx context.Context, f func(*tx) error) error {
+	return s.submit(ctx, &job{f: f})
+}
+
+// submit is change for a job.
+func (s *Store) submit(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
+	j.ctx, j.done = ctx, make(chan struct{})
 	if s.group.join(j) {
 		go s.lead()
 	}
@@ -158,7 +164,7 @@ func (s *Store) lock() (*sql.Tx, error) {
 func (s *Store) writeAll(t *sql.Tx, batch []*job) {
 	// It fails where nothing is left to roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
 	defer func() { _ = t.Rollback() }()
-	all := &tx{transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told}
+	all := &tx{transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told, stmts: map[*sql.Stmt]*sql.Stmt{}}
 	var good []*job
 	var broken error
 	for _, j := range batch {
@@ -183,12 +189,17 @@ func (s *Store) writeAll(t *sql.Tx, batch []*job) {
 // add runs one job and takes over what it moved. Among several, a job that fails is undone alone; the error is that this could
 // not be done, and nothing of the transaction counts.
 func (t *tx) add(j *job, several bool) error {
+	if j.plain != nil {
+		j.f, t.actor = j.plain, token.Actor(j.ctx, t.s.actor)
+		j.run(t)
+		return j.err
+	}
 	if several {
 		if err := t.script(`SAVEPOINT job`); err != nil {
 			return err
 		}
 	}
-	x := &tx{transaction: t.transaction, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told}
+	x := &tx{transaction: t.transaction, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told, stmts: t.stmts}
 	j.run(x)
 	if j.err != nil {
 		if !several {
@@ -203,6 +214,7 @@ func (t *tx) add(j *job, several bool) error {
 	}
 	maps.Copy(t.heads, x.heads)
 	t.told = x.told
+	t.staff = t.staff || x.staff
 	return nil
 }
 
@@ -221,6 +233,11 @@ func (j *job) run(x *tx) {
 func (t *tx) finish() error {
 	if _, staff := t.heads[audit.Desk]; staff {
 		if err := t.makeWords(context.Background(), math.MaxInt32); err != nil {
+			return err
+		}
+	}
+	if t.staff {
+		if _, err := t.Exec(`UPDATE meta SET generation = generation + 1`); err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,15 @@ func TestOperators(t *testing.T) {
 	})
 }
 
+func TestKept(t *testing.T) {
+	t.Parallel()
+	storetest.RunKept(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
+		h := openHarness(t)
+		h.s.now, h.another.now = now, now
+		return h.s, h.another
+	})
+}
+
 // TestStaffInAudit: who was given what, and who logs in and out, is in the chain under the operator's name; no secret is, nor is
 // one in the files.
 func TestStaffInAudit(t *testing.T) {

@@ -68,6 +68,7 @@ type Store struct {
 	seeds    unsealed[secret.Bytes]
 	clients  clientKeys
 	devices  clientKeys
+	kept     kept
 	group    group
 	closing  sync.Once
 }

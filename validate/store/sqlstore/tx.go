@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
+	"github.com/tokendesk/tokendesk/validate"
 )
 
 // tx is one change inside a write transaction, and the ends of the chains that it adds events to.
@@ -19,6 +20,10 @@ type tx struct {
 	base  map[string]audit.Head // those that changes before it in the same transaction moved
 	heads map[string]audit.Head // those that it moved
 	told  audit.Mark            // what the own chain tells; the Store's until it tells something new
+	staff bool                  // something was changed that ends the generation
+
+	generation validate.Generation // 0: not read yet
+	stmts      map[*sql.Stmt]*sql.Stmt
 }
 
 // QueryContext and QueryRowContext finish what has begun: see change.
@@ -36,7 +41,12 @@ func (t *tx) hot(p prepared) executor {
 	if p.stmt == nil {
 		return plain{t.transaction, p.text}
 	}
-	return t.raw.Stmt(p.stmt)
+	bound, ok := t.stmts[p.stmt]
+	if !ok {
+		bound = t.raw.Stmt(p.stmt)
+		t.stmts[p.stmt] = bound
+	}
+	return bound
 }
 
 type executor interface {
@@ -74,6 +84,12 @@ func (t *tx) one(otherwise error, text string, args ...any) error {
 
 // desk adds an event of staff. Detail is marshalled as JSON; nil is {}.
 func (t *tx) desk(action, object string, detail any) error {
+	t.staff = true
+	return t.mark(action, object, detail)
+}
+
+// mark adds an event to the desk chain that tells of no change by staff.
+func (t *tx) mark(action, object string, detail any) error {
 	return t.event(audit.Desk, t.now, action, object, detail)
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // unsealed keeps what was made of the secrets of credentials, which change with the version only; state and counters are not
-// here. The zero value is empty. It is safe for concurrent use.
+// here. It holds maxKept of them. The zero value is empty. It is safe for concurrent use.
 type unsealed[V interface{ Destroy() }] struct {
 	mu sync.RWMutex
 	m  map[secretKey]V
@@ -37,6 +37,7 @@ func (u *unsealed[V]) put(k secretKey, v V) V {
 	if u.m == nil {
 		u.m = map[secretKey]V{}
 	}
+	makeRoom(u.m) // what goes may be in use and is not destroyed; the garbage collector takes it
 	u.m[k] = v
 	return v
 }
