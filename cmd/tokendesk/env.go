@@ -44,6 +44,9 @@ type env struct {
 	pace func() (<-chan time.Time, func())
 	// listening is told where serve listens; nil: nobody asks.
 	listening func(net.Addr)
+	// environ reads what a service manager says; nil: there is none. hangup gives SIGHUP until stop; nil: never.
+	environ func(string) string
+	hangup  func() (signals <-chan os.Signal, stop func())
 	// virtual marks every screen: the devices are not real.
 	virtual bool
 	// notify ends the context by SIGINT and SIGTERM. Further signals change nothing until stop is called, so that a held
@@ -72,11 +75,33 @@ func systemEnv() *env {
 			t := time.NewTicker(sweepEvery)
 			return t.C, t.Stop
 		},
+		environ: os.Getenv,
+		hangup: func() (<-chan os.Signal, func()) {
+			c := make(chan os.Signal, 1)
+			signal.Notify(c, syscall.SIGHUP)
+			return c, func() { signal.Stop(c) }
+		},
 		notify: func(ctx context.Context) (context.Context, context.CancelFunc) {
 			signal.Ignore(syscall.SIGPIPE) // "| head" must not end a write to a key
 			return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		},
 	}
+}
+
+// getenv reads the environment of a service manager.
+func (e *env) getenv(name string) string {
+	if e.environ == nil {
+		return ""
+	}
+	return e.environ(name)
+}
+
+// hangups are SIGHUP, until stop.
+func (e *env) hangups() (signals <-chan os.Signal, stop func()) {
+	if e.hangup == nil {
+		return nil, func() {}
+	}
+	return e.hangup()
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

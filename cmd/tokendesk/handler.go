@@ -78,10 +78,7 @@ func (s *serving) health() error {
 
 // yubico answers the Yubico validation protocol.
 func (s *serving) yubico() error {
-	h := &wsapi.Handler{Verifier: s.verifier, Clients: s.st, Now: s.now, Observer: s.observer}
-	if s.bucket != nil {
-		h.Limit = s.bucket.tooOften
-	}
+	h := &wsapi.Handler{Verifier: s.verifier, Clients: s.st, Now: s.now, Observer: s.observer, Limit: s.limits.tooOften}
 	s.mux.Handle("/wsapi/", h)
 	s.after(h.Wait)
 	return nil
@@ -91,9 +88,7 @@ func (s *serving) yubico() error {
 func (s *serving) programs() error {
 	c := api.Config{
 		Checker: s.checker, Clients: s.st, Desk: s.desk, Doctor: s.doctor, Now: s.now, Rand: s.rand, Observer: s.observer, Settle: s.settle,
-	}
-	if s.bucket != nil {
-		c.Limit = s.bucket.often
+		Limit: s.limits.often, ClientLimit: s.limits.clientOften,
 	}
 	h := api.New(c)
 	s.mux.Handle("/validate/check", h)

@@ -33,7 +33,7 @@ var layers = []layer{
 	{name: "model", packages: []string{"provision/token", "provision/desk/audit", "keyfile/seal"}, may: []string{"leaf", "model"}},
 	{name: "adapter", outside: true, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter"}, packages: []string{
 		"usbhid/libusb", "usbhid/hidraw", "usbhid/usbfs", "provision/pcsc", "provision/piv/pivhw",
-		"keyfile/push/*", "provision/desk/mail", "validate/store/*", "validate/wsapi", "validate/api", "validate/console", "validate/radius", "validate/metrics"}},
+		"keyfile/push/*", "provision/desk/mail", "validate/store/*", "validate/wsapi", "validate/api", "validate/console", "validate/front", "validate/radius", "validate/metrics"}},
 	{name: "desk", packages: []string{"provision/desk"}, may: []string{"leaf", "model", "protocol", "use case"},
 		except: []string{"ykslot", "usbhid", "provision"}},
 	{name: "use case", packages: []string{"validate/diagnose", "validate/eventlog"}, may: []string{"leaf", "model", "use case"}, except: []string{"provision", "ykslot", "usbhid"}},

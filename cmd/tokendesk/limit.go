@@ -2,7 +2,7 @@ package main
 
 import (
 	"math"
-	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -10,16 +10,45 @@ import (
 	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
-// A rate limit per address: what does not come from a relying server's users should not fill the audit chain, of which
+// The rate limits: what does not come from a relying server's users should not fill the audit chain, of which
 // every refused OTP of a known credential is a durable event.
 const (
 	defaultLimit  = 100    // requests a second from one address
 	loopbackShare = 10     // times as many from this machine, where a proxy may stand for all
 	limitBurst    = 2      // seconds' worth that may come at once
-	maxSources    = 10_000 // addresses that are told apart; about 1 MB
+	maxSources    = 10_000 // keys that are told apart; about 1 MB
 )
 
-// limiter holds a token bucket for each address; IPv6 addresses count by their /64. It is safe for concurrent use.
+// limits are those of serve; nil: none.
+type limits struct {
+	sources *limiter // by address
+	clients *limiter // by the number of a relying server, wherever it asks from
+}
+
+// often reports whether an address asks too often. It has one share for all doors.
+func (l limits) often(source string) bool {
+	if l.sources == nil {
+		return false
+	}
+	key, local := caller.Key(source)
+	rate := l.sources.rate
+	if local {
+		rate *= loopbackShare
+	}
+	return l.sources.take(key, rate)
+}
+
+// clientOften reports whether a relying server that has proven itself asks too often.
+func (l limits) clientOften(c validate.Client) bool {
+	return l.clients != nil && l.clients.take(strconv.FormatInt(c.ID, 10), l.clients.rate)
+}
+
+// tooOften implements wsapi.Handler's Limit.
+func (l limits) tooOften(c validate.Client, source string) bool {
+	return l.often(source) || l.clientOften(c)
+}
+
+// limiter holds a token bucket for each key. It is safe for concurrent use.
 type limiter struct {
 	rate float64 // requests a second
 	now  func() time.Time
@@ -29,7 +58,7 @@ type limiter struct {
 	swept   time.Time
 }
 
-// bucket is what an address has used of its burst.
+// bucket is what a key has used of its burst.
 type bucket struct {
 	used float64 // 0: nothing
 	at   time.Time
@@ -43,12 +72,8 @@ func newLimiter(rate int, now func() time.Time) *limiter {
 	return &limiter{rate: float64(rate), now: now, buckets: make(map[string]bucket)}
 }
 
-// tooOften implements wsapi.Handler's Limit.
-func (l *limiter) tooOften(_ validate.Client, source string) bool { return l.often(source) }
-
-// often implements the other handlers' Limit. An address has one share for all of them.
-func (l *limiter) often(source string) bool {
-	key, rate := l.share(source)
+// take uses up one request of a key's, which may have rate a second; true if it has none left.
+func (l *limiter) take(key string, rate float64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -69,21 +94,12 @@ func (l *limiter) often(source string) bool {
 	return false
 }
 
-// share is whom an address counts for, and how many requests a second those may send.
-func (l *limiter) share(source string) (key string, rate float64) {
-	key, local := caller.Key(source)
-	if local {
-		return key, l.rate * loopbackShare
-	}
-	return key, l.rate
-}
-
 // drained is what is still used of b. A clock that went back counts as no time.
 func drained(b bucket, now time.Time, rate float64) float64 {
 	return math.Max(0, b.used-rate*math.Max(0, now.Sub(b.at).Seconds()))
 }
 
-// forget drops the addresses that have nothing used, once a second at most.
+// forget drops the keys that have nothing used, once a second at most.
 func (l *limiter) forget(now time.Time) {
 	if now.Sub(l.swept).Abs() < time.Second {
 		return
@@ -94,49 +110,4 @@ func (l *limiter) forget(now time.Time) {
 			delete(l.buckets, key)
 		}
 	}
-}
-
-// limitListener lets no more than a number of connections be open at once; more wait in the system's queue.
-type limitListener struct {
-	net.Listener
-	free   chan struct{} // a place is taken by sending
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newLimitListener(l net.Listener, most int) *limitListener {
-	return &limitListener{Listener: l, free: make(chan struct{}, most), closed: make(chan struct{})}
-}
-
-// Accept implements net.Listener.
-func (l *limitListener) Accept() (net.Conn, error) {
-	select {
-	case l.free <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.free
-		return nil, err
-	}
-	return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { <-l.free })}, nil
-}
-
-// Close implements net.Listener.
-func (l *limitListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-// limitedConn gives its place back when it is closed.
-type limitedConn struct {
-	net.Conn
-	leave func()
-}
-
-// Close implements net.Conn.
-func (c *limitedConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,7 +12,7 @@ import (
 )
 
 // allowed is how many of n requests pass.
-func (l *limiter) allowed(source string, n int) int {
+func (l limits) allowed(source string, n int) int {
 	passed := 0
 	for range n {
 		if !l.tooOften(validate.Client{}, source) {
@@ -26,7 +25,7 @@ func (l *limiter) allowed(source string, n int) int {
 func TestLimiter(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
-	l := newLimiter(10, func() time.Time { return now })
+	l := limits{sources: newLimiter(10, func() time.Time { return now })}
 	for _, step := range []struct {
 		name   string
 		wait   time.Duration
@@ -44,7 +43,8 @@ func TestLimiter(t *testing.T) {
 		{"another network", 0, "2001:db8:0:1::1", 20},
 		{"this machine", 0, "127.0.0.1", 200},
 		{"this machine again", 0, "::1", 0},
-		{"no address", 0, "@", 20},
+		{"no address", 0, "somewhere", 20},
+		{"a Unix socket counts with this machine", 0, "unix", 0},
 	} {
 		now = now.Add(step.wait)
 		if got := l.allowed(step.source, 1000); got != step.want {
@@ -60,73 +60,41 @@ func TestLimiter(t *testing.T) {
 func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
-	l := newLimiter(1, func() time.Time { return now })
+	l := limits{sources: newLimiter(1, func() time.Time { return now })}
 	address := func(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff) }
 	passed := 0
 	for i := range 3 * maxSources {
 		passed += l.allowed(address(i), 1)
 	}
-	if len(l.buckets) > maxSources+1 || passed != maxSources+limitBurst {
-		t.Errorf("%d buckets, %d passed", len(l.buckets), passed)
+	if len(l.sources.buckets) > maxSources+1 || passed != maxSources+limitBurst {
+		t.Errorf("%d buckets, %d passed", len(l.sources.buckets), passed)
 	}
 	if l.allowed(address(0), 9) != limitBurst-1 {
 		t.Error("a known address shares the others' bucket")
 	}
 	now = now.Add(time.Minute)
-	if l.allowed("192.0.2.1", 9) != limitBurst || len(l.buckets) > 10 {
-		t.Errorf("%d buckets after a minute", len(l.buckets))
+	if l.allowed("192.0.2.1", 9) != limitBurst || len(l.sources.buckets) > 10 {
+		t.Errorf("%d buckets after a minute", len(l.sources.buckets))
 	}
 }
 
-// TestLimitListener: a third connection is accepted only when one of two is closed; closing the listener ends the wait.
-func TestLimitListener(t *testing.T) {
+// TestClientLimit: a relying server has one share, wherever it asks from; others are not touched.
+func TestClientLimit(t *testing.T) {
 	t.Parallel()
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLimitListener(inner, 2)
-	accepted := make(chan net.Conn)
-	go func() {
-		defer close(accepted)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
+	l := limits{clients: newLimiter(5, func() time.Time { return time.Unix(0, 0) })}
+	passed := map[int64]int{}
+	for i := range 100 {
+		for id := range int64(3) {
+			if !l.tooOften(validate.Client{ID: id}, fmt.Sprintf("192.0.2.%d", i)) {
+				passed[id]++
 			}
-			accepted <- c
 		}
-	}()
-	for range 4 {
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
 	}
-	one, two := <-accepted, <-accepted
-	if len(l.free) != 2 {
-		t.Errorf("%d places taken, want 2", len(l.free))
+	if passed[0] != 10 || passed[1] != 10 || passed[2] != 10 {
+		t.Error(passed)
 	}
-	_ = one.Close()
-	_ = one.Close() // gives one place back, not two
-	three := <-accepted
-	if len(l.free) != 2 {
-		t.Errorf("%d places taken, want 2", len(l.free))
-	}
-	_ = l.Close()
-	if _, open := <-accepted; open {
-		t.Error("a fourth connection was accepted")
-	}
-	_, _ = two.Close(), three.Close()
-}
-
-// TestServerIsBounded: an answer is still sent after the slowest body and wsapi's patience of 8 s.
-func TestServerIsBounded(t *testing.T) {
-	t.Parallel()
-	s := newServer(nil)
-	if s.ReadHeaderTimeout <= 0 || s.IdleTimeout <= 0 || s.MaxHeaderBytes < 16<<10 || s.WriteTimeout < s.ReadTimeout+8*time.Second+time.Second {
-		t.Errorf("%+v", s)
+	if (limits{}).tooOften(validate.Client{}, "") {
+		t.Error("no limit limits")
 	}
 }
 
@@ -138,7 +106,7 @@ func TestFloodIsNotAudited(t *testing.T) {
 	r.must("init")
 	r.must("provision", "--slot", "1")
 	r.client("mail")
-	s, h := r.serving(func(s *serving) { s.bucket = newLimiter(5, func() time.Time { return time.Unix(0, 0) }) })
+	s, h := r.serving(func(s *serving) { s.limits.sources = newLimiter(5, func() time.Time { return time.Unix(0, 0) }) })
 	defer s.wait()
 	otp := r.typed(1)
 	garbage := otp[:12] + strings.Repeat("c", 32)

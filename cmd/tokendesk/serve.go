@@ -2,40 +2,32 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/validate/caller"
+	"github.com/tokendesk/tokendesk/validate/front"
 )
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
-	role             serveRole
-	listen           string
-	tlsCert, tlsFile string
-	proxies          []string
-	limit            int  // requests a second from one address; 0: no limit
-	layouts          bool // accept OTPs that other keyboard layouts changed
+	role        serveRole
+	listen      string
+	tls         front.Files
+	proxies     []string
+	limit       int           // requests a second from one address; 0: no limit
+	clientLimit int           // requests a second of one client; 0: no limit
+	layouts     bool          // accept OTPs that other keyboard layouts changed
+	drain       time.Duration // how long to answer after the signal to stop
 }
 
-// Bounds of the connections. A validation request is one line of at most a few hundred characters. writeTimeout runs from the
-// end of the head: the body may take readTimeout, wsapi's patience is 8 s, and the answer needs its own.
-const (
-	headTimeout    = 5 * time.Second
-	readTimeout    = 10 * time.Second // head and body
-	writeTimeout   = 25 * time.Second
-	idleTimeout    = time.Minute
-	drainTimeout   = 20 * time.Second // the patience of package api, twice: what is done after the answer has its own
-	maxHeaderSize  = 16 << 10         // bytes
-	maxConnections = 1000             // at once; more wait
-)
+// reloadEvery is how often the TLS files are looked at.
+const reloadEvery = 2 * time.Second
 
 func newServeCmd(a *app) *cobra.Command {
 	var o serveOptions
@@ -57,48 +49,68 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 	f := cmd.Flags()
 	f.StringVar((*string)(&o.role), "role", string(roleAll), "all; validate: only what relying servers ask; ksm: only decrypt for another validation server")
 	complete(cmd, "role", string(roleAll), string(roleValidate), string(roleKSM))
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8086", "address and port")
-	f.StringVar(&o.tlsCert, "tls-cert", "", "file of the TLS certificate chain (PEM)")
-	f.StringVar(&o.tlsFile, "tls-key", "", "file of the TLS private key (PEM)")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8086", "address and port, or unix:/path; sockets that systemd passes take its place")
+	f.StringVar(&o.tls.Cert, "tls-cert", "", "file of the TLS certificate chain (PEM); read again when it changes, and by SIGHUP")
+	f.StringVar(&o.tls.Key, "tls-key", "", "file of the TLS private key (PEM)")
+	f.StringVar(&o.tls.ClientCA, "tls-client-ca", "", "file of the certificates (PEM) that client certificates must come from")
 	f.StringArrayVar(&o.proxies, "trusted-proxy", nil, "address or network of a proxy whose X-Forwarded-For and X-Forwarded-Proto count, or \"unix\" for peers on a Unix socket; may be repeated")
 	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
+	f.IntVar(&o.clientLimit, "client-limit", 0, "validations a second of one relying server, from wherever it asks; 0: no limit")
+	f.DurationVar(&o.drain, "drain", 0, "after the signal to stop, go on answering for so long while /readyz says no")
 	f.BoolVar(&o.layouts, "accept-layouts", false, "accept one-time passwords that another keyboard layout or an input method changed")
 	return cmd
 }
 
 func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
-	if err := o.check(); err != nil {
-		return err
-	}
-	proxies, err := caller.ParseProxies(o.proxies)
-	if err != nil {
-		return usagef("--trusted-proxy: %s", oneLine(err))
-	}
-	config, err := o.tlsConfig()
-	if err != nil {
-		return err
-	}
-	st, err := a.openStore(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
 	log := slog.New(slog.NewTextHandler(a.stderr, nil))
-	l, err := a.listenHTTP(ctx, o, config, log)
+	if err := front.NoCoreDumps(); err != nil {
+		log.Warn("a crash may write memory to a disk", "error", err)
+	}
+	s, err := a.prepare(ctx, log, o)
 	if err != nil {
 		return err
 	}
-	s := a.newServing(st, log, o)
-	s.trusted = proxies
+	defer func() { err = errors.Join(err, s.st.Close()) }()
 	defer s.wait()
+	defer s.sockets.Close()
 	s.work(ctx)
 	h, err := s.handler()
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
-	server := newServer(h)
-	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
-	return s.serveUntil(ctx, server, l)
+	list, err := s.entrances(ctx)
+	if err != nil {
+		return err
+	}
+	s.announce(list)
+	server := front.New(front.Config{Handler: h, Most: places(front.FileLimit()), Free: s.trusted.Trusts, Log: log, Now: a.now})
+	return s.serveUntil(ctx, server, list)
+}
+
+// prepare reads the flags, the files and the store. The caller closes the store.
+func (a *app) prepare(ctx context.Context, log *slog.Logger, o serveOptions) (*serving, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	proxies, err := caller.ParseProxies(o.proxies)
+	if err != nil {
+		return nil, usagef("--trusted-proxy: %s", oneLine(err))
+	}
+	certificates, err := o.certificates(a.now, log)
+	if err != nil {
+		return nil, err
+	}
+	sockets, err := front.Inherit(a.getenv, os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := a.newServing(st, log, o)
+	s.trusted, s.certificates, s.sockets, s.manager = proxies, certificates, sockets, front.FindManager(a.getenv, os.Getpid())
+	return s, nil
 }
 
 // check refuses what no serve can do.
@@ -106,91 +118,52 @@ func (o serveOptions) check() error {
 	switch {
 	case !o.role.known():
 		return usagef("--role is all, validate or ksm")
-	case o.limit < 0:
-		return usagef("--limit is not below 0")
+	case o.limit < 0, o.clientLimit < 0:
+		return usagef("a limit is not below 0")
+	case o.drain < 0:
+		return usagef("--drain is not below 0")
+	case (o.tls.Cert == "") != (o.tls.Key == ""):
+		return usagef("TLS needs both --tls-cert and --tls-key, a certificate and its key")
+	case o.tls.ClientCA != "" && o.tls.Cert == "":
+		return usagef("--tls-client-ca needs --tls-cert and --tls-key")
 	}
 	return nil
 }
 
-// tlsConfig is nil without a certificate.
-func (o serveOptions) tlsConfig() (*tls.Config, error) {
-	if o.tlsCert == "" && o.tlsFile == "" {
+// certificates are nil without TLS.
+func (o serveOptions) certificates(now func() time.Time, log *slog.Logger) (*front.Certificates, error) {
+	if o.tls.Cert == "" {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsFile)
+	c, err := front.LoadCertificates(o.tls, now, log)
 	if err != nil {
-		return nil, usagef("TLS needs both --tls-cert and --tls-key, a certificate and its key: %s", oneLine(err))
+		return nil, usagef("TLS: %s", oneLine(err))
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
-}
-
-// listenHTTP opens the socket and says where it is.
-func (a *app) listenHTTP(ctx context.Context, o serveOptions, config *tls.Config, log *slog.Logger) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", o.listen)
-	if err != nil {
-		return nil, listenProblem(err, o.listen)
-	}
-	scheme := "http"
-	l = newLimitListener(l, maxConnections)
-	if config != nil {
-		l, scheme = tls.NewListener(l, config), "https"
-	}
-	if addr, ok := l.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() && config == nil {
-		log.Warn("reachable from other machines without TLS", "address", l.Addr().String())
-	}
-	log.Info("serving", "url", scheme+"://"+l.Addr().String()+"/wsapi/2.0/verify")
-	if a.listening != nil {
-		a.listening(l.Addr())
-	}
-	return l, nil
+	return c, nil
 }
 
 // work starts what a server does by itself, beside answering.
 func (s *serving) work(ctx context.Context) {
+	if c := s.certificates; c != nil {
+		s.beside("tls", func(ctx context.Context) error {
+			t := time.NewTicker(reloadEvery)
+			defer t.Stop()
+			hangups, stop := s.hangups()
+			defer stop()
+			c.Watch(ctx, t.C, hangups)
+			return nil
+		})
+	}
+	if s.manager.Watchdog > 0 {
+		s.beside("watchdog", s.watchdog)
+	}
 	if s.role == roleKSM {
 		return
 	}
 	s.after(s.sweeping(ctx, s.desk.Sweep, s.log))
-	settle, settled := s.settling(ctx, s.desk, s.log)
-	s.settle = settle
-	s.after(settled)
-}
-
-// newServer bounds what one connection may cost.
-func newServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderSize,
+	if s.role == roleAll {
+		settle, settled := s.settling(ctx, s.desk, s.log)
+		s.settle = settle
+		s.after(settled)
 	}
-}
-
-// serveUntil serves until ctx ends, then lets requests under way finish.
-func (s *serving) serveUntil(ctx context.Context, server *http.Server, l net.Listener) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	failed, ended := s.runServices(ctx)
-	closed := make(chan error, 1)
-	go func() { closed <- server.Serve(l) }()
-	var err error
-	select {
-	case err = <-closed:
-	case <-failed: // ended tells
-	case <-ctx.Done():
-	}
-	stop()
-	close(s.draining)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	err = errors.Join(err, server.Shutdown(drain), ended())
-	s.log.Info("stopped")
-	return err
-}
-
-func listenProblem(err error, address string) error {
-	p := problemf(exitError, "cannot listen on %s: %s", address, oneLine(errors.Unwrap(err)))
-	if errors.Unwrap(err) == nil {
-		p.line = oneLine(err)
-	}
-	return p.hint("choose another address or port: --listen 127.0.0.1:PORT")
 }

@@ -116,7 +116,7 @@ func TestBlockReachesEveryServer(t *testing.T) {
 		if code != 0 || !strings.Contains(log, "msg=stopped") {
 			t.Errorf("exit code %d\n%s", code, log)
 		}
-		if n := strings.Count(log, "msg=verify"); n != 10 {
+		if n := strings.Count(log, "msg=request door=wsapi"); n != 10 {
 			t.Errorf("%d events for 10 requests\n%s", n, log)
 		}
 	}

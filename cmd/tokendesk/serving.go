@@ -15,6 +15,7 @@ import (
 	"github.com/tokendesk/tokendesk/validate/caller"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
 	"github.com/tokendesk/tokendesk/validate/eventlog"
+	"github.com/tokendesk/tokendesk/validate/front"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
@@ -30,9 +31,13 @@ type serving struct {
 	doctor   *diagnose.Doctor
 	log      *slog.Logger
 	observer validate.Observers // told of every request, at all doors
-	bucket   *limiter           // nil: no limit
-	trusted  *caller.Proxies    // wrapped around everything
-	settle   func(token.ID)     // has targets asked about a token, and does not wait; nil: there are none
+	limits   limits
+	trusted  *caller.Proxies // wrapped around everything
+	settle   func(token.ID)  // has targets asked about a token, and does not wait; nil: there are none
+
+	certificates *front.Certificates // nil: no TLS
+	sockets      *front.Sockets      // passed by the service manager; a part takes those of its name
+	manager      front.Manager
 
 	mux      *http.ServeMux
 	around   []func(http.Handler) http.Handler // each sees every request; the last one first
@@ -50,7 +55,7 @@ type service struct {
 func (a *app) newServing(st *sqlstore.Store, log *slog.Logger, o serveOptions) *serving {
 	s := &serving{
 		app: a, serveOptions: o, st: st, desk: a.desk(st), verifier: validate.New(st, a.now), doctor: &diagnose.Doctor{Store: st, Now: a.now},
-		log: log, observer: validate.Observers{eventlog.New(log)}, bucket: newLimiter(o.limit, a.now), trusted: &caller.Proxies{},
+		log: log, observer: validate.Observers{eventlog.New(log)}, limits: limits{newLimiter(o.limit, a.now), newLimiter(o.clientLimit, a.now)}, trusted: &caller.Proxies{}, sockets: &front.Sockets{},
 		mux: http.NewServeMux(), draining: make(chan struct{}),
 	}
 	s.verifier.Layouts = o.layouts

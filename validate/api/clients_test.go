@@ -144,6 +144,23 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// TestClientLimit: a relying server that asks too often is refused when it is known, and before anything is checked; staff never.
+func TestClientLimit(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ClientLimit = func(c validate.Client) bool { return c.ID > 0 }
+	for _, r := range routes() {
+		query, body := sample(r)
+		w := ask(s, r.method, filled(r.path)+query, whoMay(r), body)
+		if limited := w.Code == http.StatusTooManyRequests; limited != (r.who == relying) {
+			t.Errorf("%s %s: %d", r.method, r.path, w.Code)
+		}
+	}
+	if s.checker.checks != 0 {
+		t.Error("something was checked")
+	}
+}
+
 // TestIdempotencyKey is refused: requests are not remembered.
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()

@@ -52,7 +52,7 @@ type Handler struct {
 	later   validate.Later
 }
 
-// Config is what a Handler works with. All but Observer, Limit and Settle must be set.
+// Config is what a Handler works with. All but Observer, the limits and Settle must be set.
 type Config struct {
 	Checker Checker
 	Clients Clients
@@ -64,6 +64,8 @@ type Config struct {
 	Observer validate.Observer
 	// Limit reports whether an address asks too often; nil: never.
 	Limit func(source string) bool
+	// ClientLimit reports whether a relying server asks too often, wherever it asks from; nil: never.
+	ClientLimit func(c validate.Client) bool
 	// Settle has the servers asked that a token was given to for what is wanted there, and does not wait for them; nil: there are none.
 	// It is called after the answer.
 	Settle func(id token.ID)
@@ -151,6 +153,9 @@ func (c *call) run(r route) (any, error) {
 		err = c.knowClient()
 	case staff:
 		err = c.knowOperator(r.right)
+	}
+	if err == nil && r.who == relying && c.ClientLimit != nil && c.ClientLimit(c.client) {
+		err = errTooOften
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package front
+
+// NoCoreDumps does nothing here.
+func NoCoreDumps() error { return nil }
