@@ -15,7 +15,11 @@ import (
 
 // ratios are pairs of benchmarks that say something only beside each other.
 var ratios = []struct{ name, of, over, unit string }{
-	{"serve beside a bare net/http handler", "BenchmarkServe", "BenchmarkBare", "req/s"},
+	{"validations on 1 connection beside a bare net/http handler", "BenchmarkValidate/1", "BenchmarkBare/1", "req/s"},
+	{"validations on 16 connections beside a bare net/http handler", "BenchmarkValidate/16", "BenchmarkBare/16", "req/s"},
+	{"validations on 64 connections beside a bare net/http handler", "BenchmarkValidate/64", "BenchmarkBare/64", "req/s"},
+	{"validations on 64 connections beside commits one after the other", "BenchmarkValidate/64", "BenchmarkCommit", "req/s"},
+	{"validations on 1 connection beside yubiserver", "BenchmarkValidate/1", "BenchmarkYubiserver", "req/s"},
 	{"64 callers beside 1, durable advances", "BenchmarkAccept/64", "BenchmarkAccept/1", "advances/s"},
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,19 +13,23 @@ import (
 // Sign is the h of a message: its parameters but h, decoded, sorted by name, joined as name=value with &, HMAC-SHA-1, base64
 // with padding: 28 characters. The key may be empty. Source: reference validation-protocol.md §4.
 func Sign(key secret.Bytes, params map[string]string) string {
-	var text strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if name == "h" {
-			continue
+	names := make([]string, 0, 16)
+	for name := range params {
+		if name != "h" {
+			names = append(names, name)
 		}
-		if text.Len() > 0 {
-			text.WriteByte('&')
+	}
+	slices.Sort(names)
+	text := make([]byte, 0, 256)
+	for i, name := range names {
+		if i > 0 {
+			text = append(text, '&')
 		}
-		text.WriteString(name + "=" + params[name])
+		text = append(append(append(text, name...), '='), params[name]...)
 	}
 	m := hmac.New(sha1.New, key.Reveal())
-	m.Write([]byte(text.String()))
-	return base64.StdEncoding.EncodeToString(m.Sum(nil))
+	m.Write(text)
+	return base64.StdEncoding.EncodeToString(m.Sum(text[:0]))
 }
 
 // signed reports whether h is the signature of params, in constant time. Spaces count as +: that is what a + becomes when
