@@ -48,11 +48,11 @@ type NAS struct {
 
 // NASRules say how a NAS's requests are read.
 type NASRules struct {
-	Password   PasswordRule
-	CodeLen    int    // digits of a code behind a password: 6 or 8
-	OTPLen     int    // characters of a Yubico OTP behind a password: 32 to 48
-	StripRealm bool   // ada@example.org and EXAMPLE\ada are ada
-	Upstream   string // HOST:PORT of the RADIUS server that checks the password; "" unless Password is PasswordUpstream
+	Password   PasswordRule `json:"password"`
+	CodeLen    int          `json:"code_length"` // digits of a code behind a password: 6 or 8
+	OTPLen     int          `json:"otp_length"`  // characters of a Yubico OTP behind a password: 32 to 48
+	StripRealm bool         `json:"strip_realm"` // ada@example.org and EXAMPLE\ada are ada
+	Upstream   string       `json:"upstream"`    // HOST:PORT of the RADIUS server that checks the password; "" unless Password is PasswordUpstream
 }
 
 // NASes finds the devices that ask by RADIUS.

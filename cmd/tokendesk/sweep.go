@@ -28,7 +28,7 @@ func (a *app) sweeping(ctx context.Context, sweep func(context.Context) (desk.Sw
 			case err != nil:
 				log.Error("sweep", "error", err)
 			case s != desk.Swept{}:
-				log.Info("sweep", "suspensions", s.Suspensions, "drawn", s.Drawn, "secrets", s.Secrets, "client_keys", s.ClientKeys, "attempts", s.Attempts,
+				log.Info("sweep", "suspensions", s.Suspensions, "drawn", s.Drawn, "secrets", s.Secrets, "client_keys", s.ClientKeys, "radius", s.Shared, "attempts", s.Attempts,
 					"sessions", s.Sessions, "codes", s.Codes, "browsers", s.Browsers)
 			}
 			select {

@@ -31,6 +31,7 @@ type Store interface {
 	Life
 	Searcher
 	Clients
+	RADIUS
 	Operators
 	KeyFiles
 	Targets

@@ -81,6 +81,7 @@ type Swept struct {
 	Drawn       int // secrets of links that nobody proved in time
 	Secrets     int // of revoked credentials
 	ClientKeys  int // former ones that were over
+	Shared      int // secrets of RADIUS devices, likewise
 	Attempts    int
 	Sessions    int
 	Codes       int

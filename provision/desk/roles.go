@@ -22,7 +22,7 @@ const (
 	RightRetire        Right = "retire"         // for good; without find, one of the stock
 	RightPersons       Right = "persons"        // register, and put into groups
 	RightAudit         Right = "audit"          // read and verify
-	RightClients       Right = "clients"        // relying servers, their keys and rights
+	RightClients       Right = "clients"        // relying servers, their keys and rights; devices that ask by RADIUS
 	RightOperators     Right = "operators"      // members of staff and their roles
 )
 

@@ -18,8 +18,8 @@ import (
 
 var _ validate.Clients = (*Store)(nil)
 
-// clientKeys keeps the unsealed keys of clients. A key is known by its sealed bytes, which are read anew each time, so that no
-// process goes on with one that another has replaced; they hold a nonce, so no two are alike.
+// clientKeys keeps the unsealed keys of clients, or the secrets of devices that ask by RADIUS. A key is known by its sealed bytes, which
+// are read anew each time, so that no process goes on with one that another has replaced; they hold a nonce, so no two are alike.
 type clientKeys struct {
 	mu sync.Mutex
 	m  map[clientKey]secret.Bytes
@@ -116,22 +116,31 @@ func (k *clientColumns) rights(c *validate.Client) error {
 
 // clientKey opens a key, or returns the one that is open.
 func (s *Store) clientKey(k clientKey, version uint32) (secret.Bytes, error) {
-	s.clients.mu.Lock()
-	defer s.clients.mu.Unlock()
-	if key, ok := s.clients.m[k]; ok {
+	key, err := s.clients.open(s, k, s.clientPlace(k.id, k.number), version)
+	if err != nil {
+		return key, fmt.Errorf("client %d: %w", k.id, err)
+	}
+	return key, nil
+}
+
+// open opens a key, or returns the one that is open.
+func (c *clientKeys) open(s *Store, k clientKey, at seal.Place, version uint32) (secret.Bytes, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if key, ok := c.m[k]; ok {
 		return key, nil
 	}
 	if version != s.keys.Sealing.Version() {
-		return secret.Bytes{}, fmt.Errorf("client %d: %w", k.id, seal.ErrOpen)
+		return secret.Bytes{}, seal.ErrOpen
 	}
-	key, err := s.keys.Sealing.Open(s.clientPlace(k.id, k.number), []byte(k.sealed))
+	key, err := s.keys.Sealing.Open(at, []byte(k.sealed))
 	if err != nil {
-		return secret.Bytes{}, fmt.Errorf("client %d: %w", k.id, err)
+		return secret.Bytes{}, err
 	}
-	if s.clients.m == nil {
-		s.clients.m = map[clientKey]secret.Bytes{}
+	if c.m == nil {
+		c.m = map[clientKey]secret.Bytes{}
 	}
-	s.clients.m[k] = key
+	c.m[k] = key
 	return key, nil
 }
 

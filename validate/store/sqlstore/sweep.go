@@ -63,6 +63,7 @@ func (s *Store) Sweep(ctx context.Context) (desk.Swept, error) {
 		}{
 			{&out.Secrets, `DELETE FROM secret WHERE credential IN (` + dueText + ` AND mark <> ?3)`, []any{before(keepUnproven), before(keepRevoked), []byte{}}},
 			{&out.ClientKeys, `UPDATE client SET former_sealed = ?2, former_until = 0 WHERE former_until > 0 AND former_until <= ?1`, []any{before(0), []byte{}}},
+			{&out.Shared, `UPDATE radius SET former_sealed = ?2, former_until = 0 WHERE former_until > 0 AND former_until <= ?1`, []any{before(0), []byte{}}},
 			{&out.Attempts, `DELETE FROM attempt WHERE at <= ?`, []any{before(keepAttempts)}},
 			{&out.Sessions, `DELETE FROM session WHERE seen <= ? OR created <= ?`, []any{before(desk.SessionIdle), before(desk.SessionMost)}},
 			{&out.Codes, `DELETE FROM code WHERE revoked > 0 AND revoked <= ?1 OR expires > 0 AND expires <= ?1`, []any{before(keepRevoked)}},
@@ -75,8 +76,8 @@ func (s *Store) Sweep(ctx context.Context) (desk.Swept, error) {
 		if out == (desk.Swept{}) {
 			return errUnchanged // and no write to the disk
 		}
-		if out.Secrets+out.ClientKeys > 0 {
-			return tx.desk("secret.sweep", "store", map[string]int{"secrets": out.Secrets, "client_keys": out.ClientKeys})
+		if out.Secrets+out.ClientKeys+out.Shared > 0 {
+			return tx.desk("secret.sweep", "store", map[string]int{"secrets": out.Secrets, "client_keys": out.ClientKeys, "radius": out.Shared})
 		}
 		return nil
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// RunOperators runs the suite of operators, their sessions, clients and groups. open gives two ways into one empty store, as two
+// RunOperators runs the suite of operators, their sessions, clients, RADIUS devices and groups. open gives two ways into one empty store, as two
 // processes have it, both by that clock.
 func RunOperators(t *testing.T, open func(t *testing.T, now func() time.Time) (here, there Full)) {
 	for _, tc := range []struct {
@@ -31,6 +31,10 @@ func RunOperators(t *testing.T, open func(t *testing.T, now func() time.Time) (h
 		{"one of 8 rotations", testRotationRace},
 		{"client rights", testClientRights},
 		{"revoked client", testRevokedClient},
+		{"RADIUS", testRADIUS},
+		{"RADIUS rotation", testRADIUSRotation},
+		{"RADIUS refusals", testRADIUSRefusals},
+		{"RADIUS, revoked", testRevokedRADIUS},
 		{"groups", testGroups},
 		{"groups of a holder", testHolderGroups},
 	} {
