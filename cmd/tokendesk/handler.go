@@ -34,6 +34,7 @@ func parts() []part {
 		{nil, (*serving).health},
 		{[]serveRole{roleAll, roleValidate}, (*serving).yubico},
 		{[]serveRole{roleAll, roleValidate}, (*serving).programs},
+		{[]serveRole{roleAll, roleValidate}, (*serving).answerRADIUS},
 		{[]serveRole{roleAll}, (*serving).people},
 	}
 }

@@ -19,6 +19,7 @@ type serveOptions struct {
 	role        serveRole
 	listen      string
 	tls         front.Files
+	radius      []string // addresses
 	proxies     []string
 	limit       int           // requests a second from one address; 0: no limit
 	clientLimit int           // requests a second of one client; 0: no limit
@@ -36,7 +37,7 @@ func newServeCmd(a *app) *cobra.Command {
 		Long: `Answer validation requests of relying servers: by the Yubico validation protocol 2.0 under /wsapi/2.0/verify, as JSON under
 /api/v1/verify, and as plugins of privacyIDEA send them under /validate/check. Operators have the rest of /api/v1/ with
 their API tokens (operator add), and the helpdesk's pages under /console/ in a browser. Under /enroll/ persons set up an
-app. Any number of servers may run on one store. Each request is one line of the log, without one-time passwords. An
+app. With --radius devices are answered too (radius add). Any number of servers may run on one store. Each request is one line of the log, without one-time passwords. An
 address that asks more often than --limit is answered BACKEND_ERROR, or HTTP status 429.
 
 With --accept-layouts, what a key typed on any of some 570 keyboard layouts, with Caps Lock, or through an input method is
@@ -53,6 +54,7 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 	f.StringVar(&o.tls.Cert, "tls-cert", "", "file of the TLS certificate chain (PEM); read again when it changes, and by SIGHUP")
 	f.StringVar(&o.tls.Key, "tls-key", "", "file of the TLS private key (PEM)")
 	f.StringVar(&o.tls.ClientCA, "tls-client-ca", "", "file of the certificates (PEM) that client certificates must come from")
+	o.radiusFlags(f)
 	f.StringArrayVar(&o.proxies, "trusted-proxy", nil, "address or network of a proxy whose X-Forwarded-For and X-Forwarded-Proto count, or \"unix\" for peers on a Unix socket; may be repeated")
 	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
 	f.IntVar(&o.clientLimit, "client-limit", 0, "validations a second of one relying server, from wherever it asks; 0: no limit")
@@ -118,6 +120,8 @@ func (o serveOptions) check() error {
 	switch {
 	case !o.role.known():
 		return usagef("--role is all, validate or ksm")
+	case o.role == roleKSM && len(o.radius) > 0:
+		return usagef("--radius is nothing for --role ksm, which decides about nobody")
 	case o.limit < 0, o.clientLimit < 0:
 		return usagef("a limit is not below 0")
 	case o.drain < 0:

@@ -51,6 +51,9 @@ func (s *Server) decide(ctx context.Context, q request) verdict {
 	case err != nil, !client.Active, !client.AllowsSource(q.source):
 		v.drop = DropClient
 		return v
+	case s.Limit != nil && s.Limit(client, q.source):
+		v.drop = DropLimit
+		return v
 	case q.packet.Code == rad.CodeStatusServer: // RFC 5997 §3: the store was just asked
 		v.code, v.event.Outcome = rad.CodeAccessAccept, outcomeAlive
 		return v

@@ -54,9 +54,10 @@ type Config struct {
 	Persons Persons
 	Doctor  Doctor
 	Now     func() time.Time
-	Rand    io.Reader         // crypto/rand.Reader outside tests
-	Log     *slog.Logger      // of what was dropped; nil: none
-	Limit   func(string) bool // reports whether a device, by its address, asks too often; nil: never
+	Rand    io.Reader    // crypto/rand.Reader outside tests
+	Log     *slog.Logger // of what was dropped; nil: none
+	// Limit reports whether a client or a device, by its address, asks too often; nil: never.
+	Limit func(c validate.Client, source string) bool
 	// Observer is told of every request that was decided; nil: nobody is.
 	Observer validate.Observer
 }
@@ -139,11 +140,6 @@ func (s *Server) receive(ctx context.Context, work *sync.WaitGroup, packet []byt
 		if before != nil {
 			send(before)
 		}
-		return
-	}
-	if s.Limit != nil && s.Limit(q.source) {
-		s.seen.end(key, nil)
-		s.drops.add(DropLimit, from, now, "device", q.nas.Name)
 		return
 	}
 	select {

@@ -61,7 +61,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.Server = New(Config{
 		Checker: w, NASes: w, Clients: w, Persons: w, Doctor: w, Now: time.Now, Rand: rand.Reader, Observer: w,
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Limit: func(string) bool { return w.limited },
+		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Limit: func(validate.Client, string) bool { return w.limited },
 	})
 	return w
 }
