@@ -19,6 +19,7 @@ type Client struct {
 	Until    time.Time // when the older of two keys ends; zero: there is one
 	Active   bool
 	MustSig  bool           // unsigned requests are refused
+	Decrypt  bool           // it may ask what an OTP says: package wsapi, KSM
 	Networks []netip.Prefix // where it may ask from; none: anywhere. IPv4 as IPv4
 	Groups   []string       // it may ask about persons in one of them; none: about everybody, and tokens that nobody holds
 }

@@ -247,6 +247,19 @@ func (v *Verifier) decrypt(ctx context.Context, reading Reading, groups []string
 	return r, nil
 }
 
+// Open says what one reading of an OTP holds, and decides nothing: no counter is asked or changed. Of a credential that validates
+// nothing, and of one of other groups, nothing is said either: then Opened is false, as for an unknown public ID, which takes as long.
+func (v *Verifier) Open(ctx context.Context, reading Reading, groups []string) (Result, error) {
+	r, err := v.decrypt(ctx, reading, groups, v.counters.Find)
+	if err != nil || r.Row.Enabled || r.Credential == 0 || r.Reason == ReasonNotAllowed {
+		return r, err
+	}
+	if why := disabled(r.Row); why != ReasonCautious {
+		r.Opened, r.OTP, r.Reason = false, yubiotp.Token{}, why
+	}
+	return r, nil
+}
+
 // finder is Counters.Find.
 type finder func(context.Context, token.PublicID) (Credential, error)
 

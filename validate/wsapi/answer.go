@@ -36,40 +36,44 @@ type answer struct {
 	counters *yubiotp.Token // nil: not asked for
 }
 
-// text is the body: name=value CRLF, h first, an empty line at the end. Source: reference validation-protocol.md §3.
+// text is the body. Source: reference validation-protocol.md §3.
 func (a answer) text() string {
-	var names []string
-	params := make(map[string]string)
-	add := func(name, value string) {
-		names = append(names, name)
-		params[name] = value
-	}
-	add("t", timestamp(a.at))
+	list := []field{{"t", timestamp(a.at)}}
 	if a.otp != "" {
-		add("otp", a.otp)
-		add("nonce", a.nonce)
+		list = append(list, field{"otp", a.otp}, field{"nonce", a.nonce})
 	}
 	if a.sl {
-		add("sl", "0")
+		list = append(list, field{"sl", "0"})
 	}
 	if c := a.counters; c != nil { // the names are crossed: DESIGN.md, glossary
-		add("timestamp", strconv.Itoa(int(c.Timestamp)))
-		add("sessioncounter", strconv.Itoa(int(c.UseCounter)))
-		add("sessionuse", strconv.Itoa(int(c.SessionCounter)))
+		list = append(list, field{"timestamp", strconv.Itoa(int(c.Timestamp))}, field{"sessioncounter", strconv.Itoa(int(c.UseCounter))},
+			field{"sessionuse", strconv.Itoa(int(c.SessionCounter))})
 	}
-	add("status", string(a.status))
+	return message(a.key, append(list, field{"status", string(a.status)}))
+}
+
+// field is one line of an answer.
+type field struct{ name, value string }
+
+// message is the signed body: name=value CRLF, h first, an empty line at the end.
+func message(key secret.Bytes, list []field) string {
+	params := make(map[string]string, len(list))
+	for _, f := range list {
+		params[f.name] = f.value
+	}
 	var b strings.Builder
-	b.WriteString("h=" + Sign(a.key, params) + "\r\n")
-	for _, name := range names {
-		b.WriteString(name + "=" + params[name] + "\r\n")
+	b.WriteString("h=" + Sign(key, params) + "\r\n")
+	for _, f := range list {
+		b.WriteString(f.name + "=" + f.value + "\r\n")
 	}
 	b.WriteString("\r\n")
 	return b.String()
 }
 
 // write sends the answer: always 200, because clients repeat the request on anything else, with the same nonce.
-func (a answer) write(w http.ResponseWriter) {
-	body := a.text()
+func (a answer) write(w http.ResponseWriter) { writeMessage(w, a.text()) }
+
+func writeMessage(w http.ResponseWriter, body string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

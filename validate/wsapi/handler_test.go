@@ -152,10 +152,10 @@ func TestNoteHoldsUpNothing(t *testing.T) {
 	}
 }
 
-// TestSource: a mapped address is the IPv4 one; what is no address is taken as it is.
+// TestSource: a mapped address is the IPv4 one; who has none comes by a Unix socket.
 func TestSource(t *testing.T) {
 	t.Parallel()
-	for remote, want := range map[string]string{"192.0.2.7:99": "192.0.2.7", "[::ffff:192.0.2.7]:99": "192.0.2.7", "[2001:db8::1]:99": "2001:db8::1", "@": "@"} {
+	for remote, want := range map[string]string{"192.0.2.7:99": "192.0.2.7", "[::ffff:192.0.2.7]:99": "192.0.2.7", "[2001:db8::1]:99": "2001:db8::1", "@": "unix"} {
 		s := newSite(t)
 		req := httptest.NewRequest(http.MethodGet, "/wsapi/2.0/verify?id=1&nonce="+nonce+"&otp="+press(t, 1, 0), nil)
 		req.RemoteAddr = remote

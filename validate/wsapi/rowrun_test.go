@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -45,12 +47,22 @@ func TestRows(t *testing.T) {
 			runRow(t, r)
 		})
 	}
-	for n := 1; n <= 77; n++ {
-		if _, other := elsewhere[n]; seen[n] == other {
+	for n := 1; n <= lastRow; n++ {
+		place, other := elsewhere[n]
+		if seen[n] == other {
 			t.Errorf("row %d: in the table %v, elsewhere %v", n, seen[n], other)
+		}
+		if !other {
+			continue
+		}
+		if text, err := os.ReadFile(filepath.FromSlash(place[0])); err != nil || !strings.Contains(string(text), "\nfunc "+place[1]+"(t *testing.T) {\n") {
+			t.Errorf("row %d: there is no %s in %s: %v", n, place[1], place[0], err)
 		}
 	}
 }
+
+// lastRow is the number of rows of reference validation-protocol.md §18.
+const lastRow = 77
 
 func runRow(t *testing.T, r row) {
 	s := newSite(t)

@@ -109,6 +109,13 @@ func (f *faults) Find(ctx context.Context, id token.PublicID) (validate.Credenti
 	return f.Store.Find(ctx, id)
 }
 
+func (f *faults) Raise(ctx context.Context, r validate.Raise) (validate.Row, bool, error) {
+	if f.find != nil {
+		return validate.Row{}, false, f.find
+	}
+	return f.Store.Raise(ctx, r)
+}
+
 func (f *faults) Accept(ctx context.Context, a validate.Advance) (bool, error) {
 	ok, err := f.Store.Accept(ctx, a)
 	if f.accept != nil {

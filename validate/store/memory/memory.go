@@ -15,6 +15,7 @@ import (
 var (
 	_ validate.Counters = (*Store)(nil)
 	_ validate.Clients  = (*Store)(nil)
+	_ validate.Raiser   = (*Store)(nil)
 )
 
 // Store is safe for concurrent use. The zero Store is empty and usable.
@@ -169,6 +170,24 @@ func (s *Store) Note(_ context.Context, a validate.Advance) error {
 	defer s.mu.Unlock()
 	s.events = append(s.events, a.Event)
 	return nil
+}
+
+// Raise implements validate.Raiser.
+func (s *Store) Raise(_ context.Context, r validate.Raise) (validate.Row, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.live(r.PublicID)
+	if !ok {
+		return validate.Row{}, false, token.ErrNotFound
+	}
+	before := c.Row
+	a := validate.Advance{Use: r.Use, Session: r.Session, Timestamp: r.Timestamp, Nonce: r.Nonce, At: r.At}
+	if !newer(a, before.Counters) {
+		return before, false, nil
+	}
+	c.Row.Counters = stored(a, before.Counters.Moving)
+	s.events = append(s.events, validate.Event{Source: r.Source, PublicID: r.PublicID, Result: validate.ResultRaised, Reason: validate.ReasonElsewhere})
+	return before, true, nil
 }
 
 // Client implements validate.Clients.

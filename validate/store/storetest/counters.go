@@ -83,6 +83,9 @@ func RunCounters(t *testing.T, open func(t *testing.T) Harness) {
 		{"one of 64", testOneOf64},
 		{"never backwards", testNeverBackwards},
 		{"block against 32", testBlockRace},
+		{"raise", testRaise},
+		{"raise blocked", testRaiseBlocked},
+		{"raise against accept", testRaiseRace},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
