@@ -24,6 +24,7 @@ type group struct {
 	mu      sync.Mutex
 	waiting []*job
 	leading bool // somebody takes care of them
+	meter   Committed
 }
 
 // job is one change that waits.
@@ -118,12 +119,15 @@ func (g *group) idle() bool {
 // lead writes what waits until nothing does.
 func (s *Store) lead() {
 	for {
+		start := time.Now()
 		t, err := s.lock()
 		if err != nil {
-			for _, j := range s.group.take(math.MaxInt) {
+			all := s.group.take(math.MaxInt)
+			for _, j := range all {
 				j.err = err
 				close(j.done)
 			}
+			s.group.committed(len(all), start, err)
 			if s.group.idle() {
 				return
 			}
@@ -137,9 +141,12 @@ func (s *Store) lead() {
 			_ = t.Rollback() // nothing was begun
 			return
 		}
-		s.writeAll(t, batch)
+		n, err := s.writeAll(t, batch)
 		for _, j := range batch {
 			close(j.done)
+		}
+		if n > 0 || err != nil {
+			s.group.committed(n, start, err)
 		}
 		if s.group.idle() {
 			return
@@ -160,13 +167,13 @@ func (s *Store) lock() (*sql.Tx, error) {
 	}
 }
 
-// writeAll runs the jobs one after the other in one transaction and commits what they changed.
-func (s *Store) writeAll(t *sql.Tx, batch []*job) {
+// writeAll runs the jobs one after the other in one transaction and commits what they changed: how many did, and the error that undid
+// all of them.
+func (s *Store) writeAll(t *sql.Tx, batch []*job) (changed int, broken error) {
 	// It fails where nothing is left to roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
 	defer func() { _ = t.Rollback() }()
 	all := &tx{transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told, stmts: map[*sql.Stmt]*sql.Stmt{}}
 	var good []*job
-	var broken error
 	for _, j := range batch {
 		if broken == nil {
 			broken = all.add(j, len(batch) > 1)
@@ -184,6 +191,7 @@ func (s *Store) writeAll(t *sql.Tx, batch []*job) {
 	for _, j := range good {
 		j.err = broken
 	}
+	return len(good), broken
 }
 
 // add runs one job and takes over what it moved. Among several, a job that fails is undone alone; the error is that this could
