@@ -175,11 +175,11 @@ func TestHardwareTokens(t *testing.T) {
 }
 
 // tempCode makes a temporary code.
-func (w walker) tempCode(words ...string) string {
-	w.t.Helper()
+func (r *rig) tempCode(words ...string) string {
+	r.t.Helper()
 	var answer struct{ Code newTempCode }
-	if err := json.Unmarshal(w.handOver(append([]string{"code", "temp", "-o", "json"}, words...)...), &answer); err != nil {
-		w.t.Fatal(err)
+	if err := json.Unmarshal(r.handOver(append([]string{"code", "temp", "-o", "json"}, words...)...), &answer); err != nil {
+		r.t.Fatal(err)
 	}
 	return answer.Code.Code
 }

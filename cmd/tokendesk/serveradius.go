@@ -39,7 +39,7 @@ func (s *serving) answerRADIUS() error {
 		var lc net.ListenConfig
 		conn, err := lc.ListenPacket(context.Background(), "udp", address)
 		if err != nil {
-			return listenProblem(err, address)
+			return problemf(exitError, "cannot listen on %s: %s", address, oneLine(err)).hint("choose another address or port: --radius 127.0.0.1:PORT")
 		}
 		if err := s.radiusAt(server, conn); err != nil {
 			return err

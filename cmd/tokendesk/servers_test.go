@@ -20,10 +20,14 @@ import (
 type server struct {
 	cmd     *exec.Cmd
 	address string
+	radius  []string    // addresses, in the order of the flags
 	log     chan string // everything it said, when it has ended
 }
 
-var servingAt = regexp.MustCompile(`msg=serving url=http://([0-9.:]+)/wsapi`)
+var (
+	servingAt = regexp.MustCompile(`msg=serving url=http://([0-9.:]+)/wsapi`)
+	radiusAt  = regexp.MustCompile(`msg="serving RADIUS" address=(\S+)`)
+)
 
 // serve starts a server on a free port and waits until it listens.
 func (r *rig) serve(words ...string) *server {
@@ -42,6 +46,9 @@ func (r *rig) serve(words ...string) *server {
 		var all strings.Builder
 		for in := bufio.NewScanner(said); in.Scan(); {
 			fmt.Fprintln(&all, in.Text())
+			if m := radiusAt.FindStringSubmatch(in.Text()); m != nil { // before the other
+				s.radius = append(s.radius, m[1])
+			}
 			if m := servingAt.FindStringSubmatch(in.Text()); m != nil {
 				address <- m[1]
 			}

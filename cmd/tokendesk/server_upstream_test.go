@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// upstreamConfig is a FreeRADIUS that knows ada's password and nothing else. 3.2.1 sends Message-Authenticator only where it is told to.
+const upstreamConfig = `
+name = radiusd
+libdir = /usr/lib/freeradius
+logdir = %[1]s
+run_dir = %[1]s
+pidfile = %[1]s/radiusd.pid
+security {
+	reject_delay = 0
+}
+client tokendesk {
+	ipaddr = 127.0.0.1
+	secret = "%[3]s"
+	require_message_authenticator = yes
+}
+modules {
+	pap {
+	}
+}
+server default {
+	listen {
+		type = auth
+		ipaddr = 127.0.0.1
+		port = %[2]d
+	}
+	authorize {
+		if (&User-Name == "ada") {
+			update control {
+				Cleartext-Password := "pass word 7"
+			}
+			update reply {
+				Class := 0x7374616666
+			}
+		}
+		pap
+	}
+	authenticate {
+		Auth-Type PAP {
+			pap
+		}
+	}
+	post-auth {
+		update reply {
+			Message-Authenticator := 0x00
+		}
+		Post-Auth-Type REJECT {
+			update reply {
+				Message-Authenticator := 0x00
+			}
+		}
+	}
+}
+`
+
+const upstreamSecret = "what the two servers share"
+
+// freeRADIUS starts one, and returns its address.
+func freeRADIUS(t *testing.T) string {
+	t.Helper()
+	needJudges(t, "freeradius")
+	free, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := free.LocalAddr().(*net.UDPAddr)
+	_ = free.Close() // FreeRADIUS takes no port that is left to the system
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "radiusd.conf"), fmt.Appendf(nil, upstreamConfig, dir, at.Port, upstreamSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "freeradius", "-d", dir, "-f", "-l", "stdout")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	var said strings.Builder
+	ready := make(chan bool, 1)
+	go func() {
+		for in := bufio.NewScanner(out); in.Scan(); {
+			fmt.Fprintln(&said, in.Text())
+			if strings.Contains(in.Text(), "Ready to process requests") {
+				ready <- true
+			}
+		}
+		close(ready)
+	}()
+	select {
+	case ok := <-ready:
+		if !ok {
+			t.Fatalf("FreeRADIUS ended:\n%s", said.String())
+		}
+	case <-time.After(askTime):
+		t.Fatal("FreeRADIUS is not ready")
+	}
+	return at.String()
+}
+
+// TestFreeRADIUSChecksPasswords: Debian's FreeRADIUS decides about the password, this program about the code; both must be right, and a
+// code is used up whatever becomes of the password.
+func TestFreeRADIUSChecksPasswords(t *testing.T) {
+	t.Parallel()
+	address := freeRADIUS(t)
+	file := filepath.Join(t.TempDir(), "upstream.secret")
+	if err := os.WriteFile(file, []byte(upstreamSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRADIUSRig(t, "--password", "upstream", "--upstream", address, "--upstream-secret-file", file)
+	got, said := r.radclient(r.at[0], r.secret, pap("ada", "pass word 7"+r.typed(2)), "auth")
+	_, answer, _ := strings.Cut(said, "Received")
+	if got != radAccept || !strings.Contains(answer, "Class = 0x7374616666") {
+		t.Errorf("both right: %s\n%s", got, said)
+	}
+	otp := r.typed(2)
+	r.login("wrong password", r.at[0], "pass word 8"+otp, radReject)
+	r.login("right password, code used up", r.at[0], "pass word 7"+otp, radReject)
+	r.login("no password", r.at[0], r.typed(2), radReject)
+	r.login("right password, wrong code", r.at[1], "pass word 7"+changed(r.typed(2)), radReject)
+	r.login("temporary code", r.at[1], "pass word 7"+r.tempCode("ada"), radAccept)
+
+	if err := os.WriteFile(file, []byte("another secret than theirs\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.must("radius", "set", "vpn", "--upstream-secret-file", file)
+	r.until("the secret of the upstream server", func() bool {
+		got, _ := r.radclient(r.at[0], r.secret, pap("ada", "pass word 7"+r.typed(2)), "auth", "-t", "10", "-r", "1")
+		return got == radReject
+	})
+	if log := r.stop(); !strings.Contains(log, "no authentic answer of the upstream server") {
+		t.Errorf("the log does not say what is wrong upstream:\n%s", log)
+	}
+}
