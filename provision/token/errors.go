@@ -12,5 +12,6 @@ var (
 	ErrNewer     = errors.New("the store was written by a newer version")
 	ErrWrongKey  = errors.New("the sealing key does not belong to this store")
 	ErrFull      = errors.New("no space left for the store")
+	ErrMoved     = errors.New("the store was moved: it answers at another place")
 	ErrIntegrity = errors.New("the store's contents contradict each other")
 )

@@ -50,18 +50,16 @@ var (
 
 // Header is what a backup says of itself.
 type Header struct {
-	Store    string    `json:"store"`    // hexadecimal
-	Schema   int       `json:"schema"`   // number of its migrations
-	Sum      string    `json:"sum"`      // of their text, SHA-256 in hexadecimal
-	At       time.Time `json:"at"`       // when the state was read
-	Epoch    int64     `json:"epoch"`    // how often the store had been put back
-	Database string    `json:"database"` // "sqlite", "postgres"
-	// Desk is the end of the desk chain in it: the backup's own event. Chains are the ends of all chains, signed by themselves.
-	Desk   audit.Mark       `json:"desk"`
-	Chains []audit.Head     `json:"chains"`
-	Keys   []uint32         `json:"key_versions"` // versions of the sealing key that open its rows
-	Last   map[string]int64 `json:"last_numbers"` // highest id that each table ever gave
-	Rows   int64            `json:"rows"`         // as counted before
+	Store    string           `json:"store"`        // hexadecimal
+	Schema   int              `json:"schema"`       // number of its migrations
+	Sum      string           `json:"sum"`          // of their text, SHA-256 in hexadecimal
+	At       time.Time        `json:"at"`           // when the state was read
+	Epoch    int64            `json:"epoch"`        // how often the store had been put back
+	Database string           `json:"database"`     // "sqlite", "postgres"
+	Desk     audit.Mark       `json:"desk"`         // end of the desk chain in it; all ends are among its rows, each signed
+	Keys     []uint32         `json:"key_versions"` // of the sealing key, that open its rows
+	Last     map[string]int64 `json:"last_numbers"` // highest id that each table ever gave
+	Rows     int64            `json:"rows"`         // as counted before
 }
 
 // Table begins the rows of one table.

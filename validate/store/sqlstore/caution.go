@@ -64,3 +64,32 @@ func (t *tx) trustHOTP(id token.CredentialID) error {
 	}
 	return err
 }
+
+// Cautious implements desk.Trust.
+func (s *Store) Cautious(ctx context.Context) ([]token.Token, error) {
+	list, err := collect(ctx, s.read, scanToken, `SELECT `+tokenColumns+tokenFrom+`WHERE t.id IN (
+		SELECT c.token FROM counter n JOIN credential c ON c.id = n.credential WHERE n.caution > 0 AND c.state <> 'revoked') ORDER BY t.id`)
+	if err != nil {
+		return nil, fmt.Errorf("list cautious tokens: %w", translate(err))
+	}
+	return list, nil
+}
+
+// Release implements desk.Trust.
+func (s *Store) Release(ctx context.Context, id token.ID, why string) (bool, error) {
+	return s.live(ctx, id, func(tx *tx, k token.Token) error {
+		n, err := tx.count(`UPDATE counter SET caution = 0 WHERE caution > 0 AND credential IN (SELECT id FROM credential WHERE token = ?)`, id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errUnchanged
+		}
+		if err := tx.enable(id); err != nil {
+			return err
+		}
+		detail := detailOf(k)
+		detail.Note = why
+		return tx.desk("token.release", tokenObject(id), detail)
+	})
+}
