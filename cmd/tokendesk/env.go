@@ -30,6 +30,8 @@ type env struct {
 	readSecret func(context.Context) (string, error)
 	hush       func() (restore func())
 	now        func() time.Time
+	uptime     func() time.Duration // time that passed, by a clock that nobody sets
+	clock      func() clockState    // how well the system's clock is kept
 	rand       io.Reader
 	user       string // actor of the audit chain
 	dataDir    string // where the store is without --store
@@ -55,12 +57,15 @@ type env struct {
 }
 
 func systemEnv() *env {
+	start := time.Now()
 	return &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		stdinTTY: isTerminal(os.Stdin), stdoutTTY: isTerminal(os.Stdout), stderrTTY: isTerminal(os.Stderr),
 		readSecret: readSecret,
 		hush:       hush,
 		now:        time.Now,
+		uptime:     func() time.Duration { return time.Since(start) },
+		clock:      systemClock,
 		rand:       rand.Reader,
 		user:       systemUser(),
 		touchWait:  time.Minute,

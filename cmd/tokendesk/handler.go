@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -31,6 +30,7 @@ type part struct {
 // parts are all that serve can answer.
 func parts() []part {
 	return []part{
+		{nil, (*serving).measured},
 		{nil, (*serving).health},
 		{[]serveRole{roleAll, roleValidate}, (*serving).yubico},
 		{[]serveRole{roleAll, roleValidate}, (*serving).programs},
@@ -65,16 +65,6 @@ func (s *serving) unknownProxy() func(peer string) {
 			s.log.Warn("X-Forwarded-For is ignored: the peer is no trusted proxy; if it is yours, name it by --trusted-proxy", "peer", peer)
 		})
 	}
-}
-
-// health says that the process lives.
-func (s *serving) health() error {
-	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = io.WriteString(w, "ok\n")
-	})
-	return nil
 }
 
 // yubico answers the Yubico validation protocol.

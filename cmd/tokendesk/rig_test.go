@@ -31,10 +31,11 @@ const rigSerial = 7654321
 
 func newRig(t testing.TB, slot int) *rig {
 	t.Helper()
+	began := time.Now()
 	r := &rig{t: t, key: vkey.New(vkey.YubiKey543, vkey.Options{Serial: rigSerial})}
 	r.env = env{
 		stdin: strings.NewReader(""), stdout: &r.out, stderr: &r.err,
-		now: time.Now, rand: rand.Reader, user: "tester", dataDir: filepath.Join(t.TempDir(), "store"),
+		now: time.Now, uptime: func() time.Duration { return time.Since(began) }, clock: systemClock, rand: rand.Reader, user: "tester", dataDir: filepath.Join(t.TempDir(), "store"),
 		bus: virtualBus{r.key, slot}, touchWait: 5 * time.Second,
 		pause:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		tick:   func() (<-chan time.Time, func()) { return nil, func() {} },

@@ -25,6 +25,8 @@ type serveOptions struct {
 	clientLimit int           // requests a second of one client; 0: no limit
 	layouts     bool          // accept OTPs that other keyboard layouts changed
 	drain       time.Duration // how long to answer after the signal to stop
+	logFormat   string
+	metrics     []string // who may read them
 }
 
 // reloadEvery is how often the TLS files are looked at.
@@ -55,6 +57,8 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 	f.StringVar(&o.tls.Key, "tls-key", "", "file of the TLS private key (PEM)")
 	f.StringVar(&o.tls.ClientCA, "tls-client-ca", "", "file of the certificates (PEM) that client certificates must come from")
 	o.radiusFlags(f)
+	o.watchFlags(f)
+	complete(cmd, "log-format", "text", "json")
 	f.StringArrayVar(&o.proxies, "trusted-proxy", nil, "address or network of a proxy whose X-Forwarded-For and X-Forwarded-Proto count, or \"unix\" for peers on a Unix socket; may be repeated")
 	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
 	f.IntVar(&o.clientLimit, "client-limit", 0, "validations a second of one relying server, from wherever it asks; 0: no limit")
@@ -64,7 +68,10 @@ Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-ke
 }
 
 func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
-	log := slog.New(slog.NewTextHandler(a.stderr, nil))
+	log, err := o.logger(a.stderr)
+	if err != nil {
+		return err
+	}
 	if err := front.NoCoreDumps(); err != nil {
 		log.Warn("a crash may write memory to a disk", "error", err)
 	}
@@ -86,6 +93,7 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	}
 	s.announce(list)
 	server := front.New(front.Config{Handler: h, Most: places(front.FileLimit()), Free: s.trusted.Trusts, Log: log, Now: a.now})
+	s.watch.metrics.Gauge("tokendesk_connections", "Open connections.", func() float64 { return float64(server.Open()) })
 	return s.serveUntil(ctx, server, list)
 }
 
@@ -112,6 +120,9 @@ func (a *app) prepare(ctx context.Context, log *slog.Logger, o serveOptions) (*s
 	}
 	s := a.newServing(st, log, o)
 	s.trusted, s.certificates, s.sockets, s.manager = proxies, certificates, sockets, front.FindManager(a.getenv, os.Getpid())
+	if err := s.newWatch(); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
 	return s, nil
 }
 

@@ -25,7 +25,7 @@ type server struct {
 }
 
 var (
-	servingAt = regexp.MustCompile(`msg=serving url=http://([0-9.:]+)/wsapi`)
+	servingAt = regexp.MustCompile(`url["=:]+http://([0-9.:]+)/wsapi`)
 	radiusAt  = regexp.MustCompile(`msg="serving RADIUS" address=(\S+)`)
 )
 

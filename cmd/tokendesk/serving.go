@@ -31,6 +31,7 @@ type serving struct {
 	doctor   *diagnose.Doctor
 	log      *slog.Logger
 	observer validate.Observers // told of every request, at all doors
+	watch    *watch
 	limits   limits
 	trusted  *caller.Proxies // wrapped around everything
 	settle   func(token.ID)  // has targets asked about a token, and does not wait; nil: there are none

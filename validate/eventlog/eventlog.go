@@ -66,8 +66,8 @@ func attrs(a *validate.Answered) []slog.Attr {
 			list = append(list, slog.Int64(name, value))
 		}
 	}
-	text("id", a.ID)
 	text("door", string(a.Door))
+	text("id", a.ID)
 	text("route", a.Route)
 	number("status", int64(a.Status))
 	text("outcome", a.Outcome)

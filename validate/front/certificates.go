@@ -63,6 +63,9 @@ func (c *Certificates) Config() *tls.Config {
 	}
 }
 
+// Ends is when the certificate in use does.
+func (c *Certificates) Ends() time.Time { return c.config.Load().Certificates[0].Leaf.NotAfter }
+
 // Watch looks at the files with each tick, and with each hangup, until ctx ends. What it sees for the second time in a row is taken: a
 // file may be half written and the key newer than the certificate for a moment. After a hangup it is taken at once.
 func (c *Certificates) Watch(ctx context.Context, ticks <-chan time.Time, hangups <-chan os.Signal) {

@@ -31,10 +31,9 @@ type Metrics struct {
 	reasons  *prometheus.CounterVec
 	remarks  *prometheus.CounterVec
 
-	batch   prometheus.Histogram
-	commit  prometheus.Histogram
-	failed  prometheus.Counter
-	waiting prometheus.Gauge
+	batch  prometheus.Histogram
+	commit prometheus.Histogram
+	failed prometheus.Counter
 }
 
 var _ validate.Observer = (*Metrics)(nil)
@@ -65,14 +64,13 @@ func New(version, revision string) *Metrics {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tokendesk_request_seconds", Help: "Time of a request, with what was left to do after the answer.", Buckets: requestBuckets(),
 		}, []string{"door"}),
-		batch:   histogram("tokendesk_store_batch_size", "Changes that shared one durable transaction.", prometheus.ExponentialBuckets(1, 2, 9)),
-		commit:  histogram("tokendesk_store_transaction_seconds", "Time of a durable transaction, from its begin.", requestBuckets()),
-		failed:  prometheus.NewCounter(prometheus.CounterOpts{Name: "tokendesk_store_errors_total", Help: "Transactions that failed, each of which undid all its changes."}),
-		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tokendesk_store_waiting", Help: "Changes that wait for a transaction."}),
+		batch:  histogram("tokendesk_store_batch_size", "Changes that shared one durable transaction.", prometheus.ExponentialBuckets(1, 2, 9)),
+		commit: histogram("tokendesk_store_transaction_seconds", "Time of a durable transaction, from its begin.", requestBuckets()),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "tokendesk_store_errors_total", Help: "Transactions that failed, each of which undid all its changes."}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tokendesk_build_info", Help: "1; the labels say what runs."}, []string{"version", "revision", "go"})
 	build.WithLabelValues(version, revision, runtime.Version()).Set(1)
-	r.MustRegister(m.seconds, m.failed, m.waiting, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(m.seconds, m.failed, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, d := range validate.Doors() { // so that a rate begins at 0
 		m.seconds.WithLabelValues(string(d))
 	}
@@ -106,9 +104,6 @@ func (m *Metrics) Committed(changes int, took time.Duration, err error) {
 		m.failed.Inc()
 	}
 }
-
-// Waiting says how many changes wait for a transaction.
-func (m *Metrics) Waiting(changes int) { m.waiting.Set(float64(changes)) }
 
 // Gauge adds a value that is asked for whenever metrics are read; NaN where it is not known. It is called once for each name.
 func (m *Metrics) Gauge(name, help string, value func() float64) {

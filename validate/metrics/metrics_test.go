@@ -80,7 +80,6 @@ func TestMetrics(t *testing.T) {
 	m.Answered(ctx, validate.Answered{Door: validate.DoorStaff, Status: 403, Took: time.Second})
 	m.Committed(3, 2*time.Millisecond, nil)
 	m.Committed(1, time.Millisecond, errors.New("disk on fire"))
-	m.Waiting(7)
 	m.Gauge("tokendesk_answer", "Of everything.", func() float64 { return 42 })
 	m.Counter("tokendesk_jumps_total", "Of the clock.", func() float64 { return 2 })
 	m.Counters("tokendesk_drops_total", "Of packets.", "cause", func() map[string]uint64 { return map[string]uint64{"too many": 5} })
@@ -95,7 +94,6 @@ func TestMetrics(t *testing.T) {
 		{1, "tokendesk_decisions_total", []string{"reason", "accepted"}},
 		{1, "tokendesk_remarks_total", []string{"remark", "near_end"}},
 		{1, "tokendesk_store_errors_total", nil},
-		{7, "tokendesk_store_waiting", nil},
 		{42, "tokendesk_answer", nil},
 		{2, "tokendesk_jumps_total", nil},
 		{5, "tokendesk_drops_total", []string{"cause", "too many"}},

@@ -50,7 +50,7 @@ func reasons() []validate.Reason {
 	return []validate.Reason{
 		validate.ReasonAccepted, validate.ReasonMalformed, validate.ReasonUnknown, validate.ReasonCRC, validate.ReasonPrivateID,
 		validate.ReasonBlocked, validate.ReasonRevoked, validate.ReasonPending, validate.ReasonInStock, validate.ReasonUnsettled,
-		validate.ReasonSame, validate.ReasonOlder, validate.ReasonRetry, validate.ReasonNotAllowed, validate.ReasonCautious,
+		validate.ReasonSame, validate.ReasonOlder, validate.ReasonRetry, validate.ReasonNotAllowed, validate.ReasonCautious, validate.ReasonElsewhere,
 		validate.ReasonNobody, validate.ReasonOtherHolder, validate.ReasonWrong, validate.ReasonThrottled, validate.ReasonLocked,
 		validate.ReasonBudget, validate.ReasonExpired, validate.ReasonUsedUp, validate.ReasonOtherClient, validate.ReasonWithdrawn,
 	}
