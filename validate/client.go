@@ -21,6 +21,7 @@ type Client struct {
 	MustSig  bool           // unsigned requests are refused
 	Decrypt  bool           // it may ask what an OTP says: package wsapi, KSM
 	Networks []netip.Prefix // where it may ask from; none: anywhere. IPv4 as IPv4
+	Note     string         // for staff: what it brought along when it was taken over
 	Groups   []string       // it may ask about persons in one of them; none: about everybody, and tokens that nobody holds
 }
 

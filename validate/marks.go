@@ -60,7 +60,7 @@ func ahead(stored token.Counters, otp yubiotp.Token, at time.Time) bool {
 // delayed compares how far the key's clock and ours went since the stored OTP of the same power-up. The key's clock is
 // known modulo 2^24 ticks only, so the deviation is too: the smaller way round counts.
 func delayed(stored token.Counters, otp yubiotp.Token, at time.Time) bool {
-	if int(otp.UseCounter) != stored.Use || int(otp.SessionCounter) <= stored.Session {
+	if int(otp.UseCounter) != stored.Use || int(otp.SessionCounter) <= stored.Session || stored.At.IsZero() {
 		return false
 	}
 	ours := at.Sub(stored.At)

@@ -1,10 +1,19 @@
-// Package ykval is the list of clients, the relying servers, that ykval-export-clients writes and ykval-import-clients reads:
+// Package ykval is what yubikey-val knows, as its tools write it: clients, the relying servers, by ykval-export-clients, and the
+// counters of keys by ykval-export.
 //
 //	1,1,1359550387,Zm9vYmFyZm9vYmFyZm9vYmFyMTI=,user@example.com,,cccccccccccbubfncnklbknnkrfvfkbubftlfliikdrt
 //
-// number, active, time of creation in Unix seconds, API key in base64, address, notes, the OTP that the client was asked for
-// with. No header; lines that begin with # and empty lines are passed over; quotes are understood and never written. The importer puts
-// values into SQL as they are, so an apostrophe is refused.
+// A client: number, active, time of creation in Unix seconds, API key in base64, address, notes, the OTP that the client was asked for
+// with.
+//
+//	1,1359470658,1359470658,cccccccccccb,2,1,32729,4,aoincuhfuahs
+//
+// Counters: active, times of creation and of the last change, public ID, use counter, session counter, low 16 and high 8 bits of the
+// timestamp, nonce, notes; -1 is never.
+//
+// No header; lines that begin with # and empty lines are passed over. Quotes are understood, as the importers do, and never written:
+// so commas in notes are part of them. The importer of clients puts values into SQL as they are, so an apostrophe is refused in what
+// is written.
 // Source: reference validation-protocol.md §13, key-files.md §7.6.
 package ykval
 
@@ -73,27 +82,47 @@ func Decode(r io.Reader) iter.Seq2[Client, error] {
 	}
 }
 
-func parse(row *keyfile.Row) (c Client, ok bool) {
+// split cuts a row into least fields at least, and passes over comments. As the exporters quote nothing, every comma of the notes makes
+// one field more: those are put together again, and last fields stand behind them.
+func split(row *keyfile.Row, least, notes, last int) (f []string, ok bool) {
 	if row.Text[0] == '#' {
-		return c, false
+		return nil, false
 	}
 	in := csv.NewReader(bytes.NewReader(row.Text))
-	in.FieldsPerRecord = -1
+	in.FieldsPerRecord, in.LazyQuotes = -1, true
 	f, err := in.Read()
 	if err != nil {
 		row.Bad(0, "line", "quotes that do not end") // the error would hold nothing more
-		return c, true
+		return nil, true
 	}
-	if len(f) != colOTP {
-		row.Bad(min(len(f), colOTP+1), "row", fmt.Sprintf("want %d fields, got %d", colOTP, len(f)))
-		return c, true
+	if len(f) < least {
+		row.Bad(len(f), "row", fmt.Sprintf("want %d fields, got %d", least, len(f)))
+		return nil, true
 	}
+	if end := len(f) - last; end > notes {
+		f = append(append(f[:notes-1:notes-1], strings.Join(f[notes-1:end], ",")), f[end:]...)
+	}
+	return f, true
+}
+
+// flag reads 1 or 0.
+func flag(row *keyfile.Row, column int, text string) bool {
+	if text != "0" && text != "1" {
+		row.Bad(column, "active", "not 0 or 1")
+	}
+	return text == "1"
+}
+
+func parse(row *keyfile.Row) (c Client, ok bool) {
+	f, ok := split(row, colOTP, colNotes, 1)
+	if !ok || f == nil {
+		return c, ok
+	}
+	var err error
 	if c.ID, err = strconv.ParseInt(f[colID-1], 10, 64); err != nil || c.ID < 1 {
 		row.Bad(colID, "id", "not a number from 1")
 	}
-	if c.Active = f[colActive-1] == "1"; !c.Active && f[colActive-1] != "0" {
-		row.Bad(colActive, "active", "not 0 or 1")
-	}
+	c.Active = flag(row, colActive, f[colActive-1])
 	seconds, err := strconv.ParseInt(f[colCreated-1], 10, 64)
 	if err != nil || seconds < 0 || seconds > maxTime {
 		row.Bad(colCreated, "created", "not a Unix time")

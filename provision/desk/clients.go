@@ -33,11 +33,15 @@ type Clients interface {
 	SetClient(ctx context.Context, id int64, c ClientChange) error
 	// RevokeClient ends the client and destroys its keys; token.ErrConflict if it was done.
 	RevokeClient(ctx context.Context, id int64) error
+	// ImportClients adds those that are new, with their numbers and keys, and says what became of each; it changes none. dry: it
+	// says so and adds none.
+	ImportClients(ctx context.Context, source string, list []ForeignClient, dry bool) ([]Imported, error)
 }
 
-// ClientRights are what is registered with a relying server. The zero ClientRights are all rights.
+// ClientRights are what is registered with a relying server. The zero ClientRights are all rights but Decrypt.
 type ClientRights struct {
 	MustSig  bool
+	Decrypt  bool           // it may ask what an OTP says
 	Networks []netip.Prefix // from where it may ask; none: anywhere
 	Groups   []string       // about whose persons; none: about everybody
 }
@@ -45,6 +49,7 @@ type ClientRights struct {
 // ClientChange changes rights; what is nil stays.
 type ClientChange struct {
 	MustSig  *bool
+	Decrypt  *bool
 	Networks *[]netip.Prefix
 	Groups   *[]string
 }
@@ -110,7 +115,7 @@ func (d *Desk) AddClient(ctx context.Context, name string, r ClientRights) (vali
 	if err != nil {
 		return validate.Client{}, err
 	}
-	c := validate.Client{Name: name, Keys: []secret.Bytes{key}, Active: true, MustSig: r.MustSig, Networks: r.Networks, Groups: groups}
+	c := validate.Client{Name: name, Keys: []secret.Bytes{key}, Active: true, MustSig: r.MustSig, Decrypt: r.Decrypt, Networks: r.Networks, Groups: groups}
 	if c.ID, err = d.Store.AddClient(ctx, c); err != nil {
 		key.Destroy()
 		return validate.Client{}, err

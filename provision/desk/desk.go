@@ -80,6 +80,9 @@ type KeyFiles interface {
 	Import(ctx context.Context, source string, list []keyfile.Record) ([]Imported, error)
 	// Preview says what Import would make of each record by itself, and changes nothing.
 	Preview(ctx context.Context, list []keyfile.Record) ([]Imported, error)
+	// TakeOver adds the keys that come along and are new, raises counters, blocks what is inactive, each key in one step, and says
+	// what became of each. dry: it says so and changes nothing.
+	TakeOver(ctx context.Context, source string, list []Foreign, dry bool) ([]Imported, error)
 }
 
 // Match selects tokens by any of its fields; the zero Match selects all.

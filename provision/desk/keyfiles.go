@@ -73,6 +73,8 @@ const (
 	Known     Outcome = "known"     // the same key is here already: nothing was changed
 	Different Outcome = "different" // another key is here under this name: refused
 	Bad       Outcome = "bad"       // not a usable record
+	Raised    Outcome = "raised"    // counters of a key that is here
+	Missing   Outcome = "missing"   // the key is not here: nothing was changed
 )
 
 // Imported is what became of one record, and why if it was refused.

@@ -11,46 +11,52 @@ import (
 // Block implements desk.Life.
 func (s *Store) Block(ctx context.Context, id token.ID, b desk.Block) (desk.Effects, error) {
 	var out desk.Effects
+	_, err := s.live(ctx, id, func(tx *tx, k token.Token) (err error) {
+		out, err = tx.block(ctx, k, b)
+		return err
+	})
+	return out, err
+}
+
+// block is a step of a transaction; errUnchanged if all was so.
+func (t *tx) block(ctx context.Context, k token.Token, b desk.Block) (out desk.Effects, err error) {
 	event, ok := b.Reason.Event()
 	if !ok {
 		return out, desk.ErrReason
 	}
-	_, err := s.live(ctx, id, func(tx *tx, k token.Token) (err error) {
-		next, refused := k.State.Next(event)
-		if refused != nil && !k.State.Blocked() {
-			return refused
+	next, refused := k.State.Next(event)
+	if refused != nil && !k.State.Blocked() {
+		return out, refused
+	}
+	if k.State.Blocked() {
+		if out, err = t.dropAccess(ctx, k, b.Reason); err != nil {
+			return out, err
 		}
-		if k.State.Blocked() {
-			if out, err = tx.dropAccess(ctx, k, b.Reason); err != nil {
-				return err
-			}
-			return tx.blockAgain(k, event, b, out)
-		}
-		err = tx.one(token.ErrConflict, `UPDATE token SET state = ?, reason = ?, blocked_at = ?, blocked_from = ?, blocked_by = ?, until = ? WHERE id = ? AND state = ?`,
-			string(next), string(b.Reason), micros(tx.now), string(k.State), tx.actor, micros(b.Until), id, string(k.State))
+		return out, t.blockAgain(k, event, b, out)
+	}
+	err = t.one(token.ErrConflict, `UPDATE token SET state = ?, reason = ?, blocked_at = ?, blocked_from = ?, blocked_by = ?, until = ? WHERE id = ? AND state = ?`,
+		string(next), string(b.Reason), micros(t.now), string(k.State), t.actor, micros(b.Until), k.ID, string(k.State))
+	if err != nil {
+		return out, err
+	}
+	if err := t.enable(k.ID); err != nil {
+		return out, err
+	}
+	if out, err = t.dropAccess(ctx, k, b.Reason); err != nil { // after the block: a link must not revoke this token
+		return out, err
+	}
+	detail := blockDetail(k, b, out)
+	if detail.Pushed, err = t.unwant(k.ID, 0); err != nil {
+		return out, err
+	}
+	if k.Holder != nil {
+		err := t.notify(k.Holder.ID, desk.NoticeBlocked, desk.Facts{Token: desk.Name(k), Reason: b.Reason, Until: b.Until, Browsers: out.Browsers, Links: out.Links})
 		if err != nil {
-			return err
+			return out, err
 		}
-		if err := tx.enable(id); err != nil {
-			return err
-		}
-		if out, err = tx.dropAccess(ctx, k, b.Reason); err != nil { // after the block: a link must not revoke this token
-			return err
-		}
-		detail := blockDetail(k, b, out)
-		if detail.Pushed, err = tx.unwant(id, 0); err != nil {
-			return err
-		}
-		if k.Holder != nil {
-			err := tx.notify(k.Holder.ID, desk.NoticeBlocked, desk.Facts{Token: desk.Name(k), Reason: b.Reason, Until: b.Until, Browsers: out.Browsers, Links: out.Links})
-			if err != nil {
-				return err
-			}
-		}
-		detail.To = next
-		return tx.desk("token.block", tokenObject(id), detail)
-	})
-	return out, err
+	}
+	detail.To = next
+	return out, t.desk("token.block", tokenObject(k.ID), detail)
 }
 
 func blockDetail(k token.Token, b desk.Block, out desk.Effects) tokenDetail {

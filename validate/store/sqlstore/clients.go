@@ -62,7 +62,7 @@ func (s *Store) client(ctx context.Context, id int64) (validate.Client, error) {
 	var k clientColumns
 	row := s.row(ctx, s.hot.client, id)
 	var g validate.Generation
-	if err := row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &k.networks, &k.groups, &k.version, &k.number, &k.sealed, &k.former, &k.until, &g); err != nil {
+	if err := row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &c.Decrypt, &k.networks, &k.groups, &k.version, &k.number, &k.sealed, &k.former, &k.until, &g); err != nil {
 		return c, err
 	}
 	if err := k.rights(&c); err != nil || !c.Active {
@@ -148,9 +148,10 @@ func (c *clientKeys) open(s *Store, k clientKey, at seal.Place, version uint32) 
 func (s *Store) AddClient(ctx context.Context, c validate.Client) (int64, error) {
 	var id int64
 	err := s.change(ctx, func(tx *tx) error {
-		var err error
-		id, err = tx.insert(`INSERT INTO client (name, active, must_sign, networks, groups, key_version, sealed, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			c.Name, c.Active, c.MustSig, joinNetworks(c.Networks), joinGroups(c.Groups), s.keys.Sealing.Version(), []byte{}, micros(tx.now))
+		var err error // the number is not drawn by the database, which does not see those that were taken over with theirs
+		id, err = tx.insert(`INSERT INTO client (id, name, active, must_sign, decrypt, networks, groups, key_version, sealed, created)
+			VALUES ((SELECT coalesce(max(id), 0) + 1 FROM client), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			c.Name, c.Active, c.MustSig, c.Decrypt, joinNetworks(c.Networks), joinGroups(c.Groups), s.keys.Sealing.Version(), []byte{}, micros(tx.now))
 		if err != nil {
 			return err
 		}
@@ -161,7 +162,7 @@ func (s *Store) AddClient(ctx context.Context, c validate.Client) (int64, error)
 		if err := tx.one(token.ErrNotFound, `UPDATE client SET sealed = ? WHERE id = ?`, row, id); err != nil {
 			return err
 		}
-		return tx.client("client.add", id, clientDetail{Name: c.Name, MustSign: &c.MustSig, Networks: &c.Networks, Groups: &c.Groups})
+		return tx.client("client.add", id, clientDetail{Name: c.Name, MustSign: &c.MustSig, Decrypt: &c.Decrypt, Networks: &c.Networks, Groups: &c.Groups})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("add client: %w", translate(err))
@@ -193,6 +194,8 @@ func joinGroups(list []string) string {
 type clientDetail struct {
 	Name     string          `json:"name,omitempty"`
 	MustSign *bool           `json:"must_sign,omitempty"`
+	Decrypt  *bool           `json:"decrypt,omitempty"`
+	Active   *bool           `json:"active,omitempty"`
 	Networks *[]netip.Prefix `json:"networks,omitempty"`
 	Groups   *[]string       `json:"groups,omitempty"`
 	Key      int64           `json:"key,omitempty"` // the number of the newer
@@ -208,14 +211,14 @@ func (s *Store) ListClients(ctx context.Context) ([]validate.Client, error) {
 	now := s.now()
 	list, err := collect(ctx, s.read, func(row scanner) (c validate.Client, err error) {
 		var k clientColumns
-		if err = row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &k.networks, &k.groups, &k.former, &k.until); err != nil {
+		if err = row.Scan(&c.ID, &c.Name, &c.Active, &c.MustSig, &c.Decrypt, &c.Note, &k.networks, &k.groups, &k.former, &k.until); err != nil {
 			return c, err
 		}
 		if k.rotating(now) {
 			c.Until = fromMicros(k.until)
 		}
 		return c, k.rights(&c)
-	}, `SELECT id, name, active, must_sign, networks, groups, former_sealed, former_until FROM client ORDER BY id`)
+	}, `SELECT id, name, active, must_sign, decrypt, note, networks, groups, former_sealed, former_until FROM client ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("list clients: %w", translate(err))
 	}
@@ -281,6 +284,9 @@ func (s *Store) SetClient(ctx context.Context, id int64, c desk.ClientChange) er
 		if c.MustSig != nil {
 			set("must_sign", *c.MustSig)
 		}
+		if c.Decrypt != nil {
+			set("decrypt", *c.Decrypt)
+		}
 		if c.Networks != nil {
 			set("networks", joinNetworks(*c.Networks))
 		}
@@ -293,7 +299,7 @@ func (s *Store) SetClient(ctx context.Context, id int64, c desk.ClientChange) er
 		if err := tx.one(token.ErrNotFound, `UPDATE client SET `+strings.Join(columns, ", ")+` WHERE id = ?`, append(values, id)...); err != nil {
 			return err
 		}
-		return tx.client("client.set", id, clientDetail{Name: name, MustSign: c.MustSig, Networks: c.Networks, Groups: c.Groups})
+		return tx.client("client.set", id, clientDetail{Name: name, MustSign: c.MustSig, Decrypt: c.Decrypt, Networks: c.Networks, Groups: c.Groups})
 	})
 	if err != nil {
 		return fmt.Errorf("set client: %w", translate(err))

@@ -36,6 +36,8 @@ func RunDesk(t *testing.T, open func(t *testing.T) Full) {
 		{"import OATH", testImportOATH},
 		{"import OATH twice", testImportOATHTwice},
 		{"overwrite an import", testOverwriteImport},
+		{"take over", testTakeOver},
+		{"take over clients", testTakeOverClients},
 		{"apps", testApps},
 		{"app refusals", testAppRefusals},
 	} {
