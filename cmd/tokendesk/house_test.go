@@ -31,6 +31,7 @@ type layer struct {
 var layers = []layer{
 	{name: "leaf", packages: []string{"keyfile/secret", "ykslot/modhex", "ykslot/yubiotp", "ykslot/apdu", "validate/oath", "usbhid"}, may: []string{"leaf"}},
 	{name: "model", packages: []string{"provision/token", "provision/desk/audit", "keyfile/seal"}, may: []string{"leaf", "model"}},
+	{name: "test", packages: []string{"validate/store/chaos"}, may: []string{"leaf"}},
 	{name: "adapter", outside: true, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter"}, packages: []string{
 		"usbhid/libusb", "usbhid/hidraw", "usbhid/usbfs", "provision/pcsc", "provision/piv/pivhw",
 		"keyfile/push/*", "provision/desk/mail", "validate/store/*", "validate/wsapi", "validate/api", "validate/console", "validate/front", "validate/radius", "validate/metrics"}},
