@@ -21,11 +21,12 @@ type crowd struct {
 	full        func()                   // told when somebody came and there was no place; not while mu is held
 
 	mu      sync.Mutex
-	room    sync.Cond // somebody left, or began to wait, or the crowd is closed
+	room    sync.Cond // somebody left, or began to wait, or it is over
 	open    int
 	waiting list.List // of *member, who has waited longest first
 	sources map[string]*source
-	closed  bool
+	// ending: the next answer of each connection is its last. over: nobody is let in any more.
+	ending, over bool
 }
 
 // source is who connects from one address; IPv6 addresses count by their /64.
@@ -71,7 +72,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// admit makes room for a connection; nil if its source has taken its share with busy ones, or the crowd is closed.
+// admit makes room for a connection; nil if its source has taken its share with busy ones, or it is over.
 func (c *crowd) admit(conn net.Conn) *member {
 	m := &member{Conn: conn, crowd: c}
 	from := ""
@@ -90,10 +91,10 @@ func (c *crowd) admit(conn net.Conn) *member {
 	if s := c.sources[key]; bounded && s != nil && s.open >= c.share && !c.turnOut(&s.waiting) {
 		return nil
 	}
-	for !c.closed && c.open >= c.most && !c.turnOut(&c.waiting) {
+	for !c.over && c.open >= c.most && !c.turnOut(&c.waiting) {
 		c.room.Wait()
 	}
-	if c.closed {
+	if c.over {
 		return nil
 	}
 	if bounded {
@@ -150,7 +151,11 @@ func (c *crowd) leave(m *member) {
 			delete(c.sources, s.key)
 		}
 	}
-	c.room.Signal()
+	if c.ending {
+		c.room.Broadcast()
+	} else {
+		c.room.Signal()
+	}
 }
 
 // Close implements net.Conn.
@@ -163,26 +168,30 @@ func (m *member) Close() error {
 	return m.Conn.Close()
 }
 
-// close lets nobody in any more.
-func (c *crowd) close() {
+// end makes the next answer of each connection its last.
+func (c *crowd) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
-	c.room.Broadcast()
+	c.ending = true
 }
 
-func (c *crowd) isClosed() bool {
+// await returns when all have left, or it is over.
+func (c *crowd) await() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closed
+	for c.open > 0 && !c.over {
+		c.room.Wait()
+	}
 }
 
-// hangUp closes whatever waits.
+// hangUp closes whatever waits, and lets nobody in any more.
 func (c *crowd) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.turnOut(&c.waiting) {
 	}
+	c.over = true
+	c.room.Broadcast()
 }
 
 // memberKey is the key of a connection's member in a context.
@@ -216,20 +225,25 @@ func (c *crowd) state(conn net.Conn, s http.ConnState) {
 // handler begins requests, but for those on connections that were closed meanwhile: their answer could not be sent.
 func (c *crowd) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m, _ := r.Context().Value(memberKey{}).(*member); m != nil && !c.begin(m) {
-			panic(http.ErrAbortHandler)
+		if m, _ := r.Context().Value(memberKey{}).(*member); m != nil {
+			began, last := c.begin(m)
+			if !began {
+				panic(http.ErrAbortHandler)
+			}
+			if last {
+				w.Header().Set("Connection", "close")
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// begin reports whether a request may begin on the connection.
-func (c *crowd) begin(m *member) bool {
+// begin reports whether a request may begin on the connection, and whether it is the last one there.
+func (c *crowd) begin(m *member) (began, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.gone {
-		return false
+	if !m.gone {
+		c.busy(m)
 	}
-	c.busy(m)
-	return true
+	return !m.gone, c.ending
 }

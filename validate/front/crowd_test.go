@@ -225,11 +225,12 @@ func TestClosedDoesNotBegin(t *testing.T) {
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()
 	m := c.admit(here)
-	if !c.begin(m) || c.turnOut(&c.waiting) {
+	if began, _ := c.begin(m); !began || c.turnOut(&c.waiting) {
 		t.Error("a busy connection was closed")
 	}
 	c.state(m, http.StateIdle)
-	if !c.turnOut(&c.waiting) || c.begin(m) || c.open != 0 {
+	closed := c.turnOut(&c.waiting)
+	if began, _ := c.begin(m); !closed || began || c.open != 0 {
 		t.Error("a closed connection begins")
 	}
 	_ = m.Close()
@@ -285,23 +286,28 @@ func TestShare(t *testing.T) {
 	if c.open != 16 || !other.gone {
 		t.Errorf("%d open", c.open)
 	}
-	c.close()
 	c.hangUp()
 	if c.open != 4 || come("203.0.113.1") != nil || len(c.sources) != 1 {
 		t.Errorf("%d open, %d sources", c.open, len(c.sources))
 	}
 }
 
-// TestShutdown: what is under way gets its answer, who waits is hung up on at once, and beyond the bound nobody is waited for.
+// TestShutdown: what is under way gets its answer, who is connected may ask once more, who waits for longer is hung up on, nobody is let
+// in, and beyond the bound nobody is waited for.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	began, release := make(chan bool), make(chan bool)
 	s, address := open(t, Config{Most: 10, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began <- true
-		<-release
+		if r.URL.Path == "/busy" {
+			began <- true
+			<-release
+		}
 		echo(w, r)
 	})})
-	silent, busy := dial(t, address), dial(t, address)
+	silent, once, busy := dial(t, address), dial(t, address), dial(t, address)
+	if got, err := once.get("/first"); got != "/first" {
+		t.Fatal(got, err)
+	}
 	answer := make(chan string, 1)
 	go func() {
 		got, err := busy.get("/busy")
@@ -311,14 +317,21 @@ func TestShutdown(t *testing.T) {
 	short, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(short) }()
-	if !silent.hungUp() {
-		t.Error("one that waits is still open")
-	}
-	if c, err := net.Dial("tcp", address); err == nil {
-		if !(&visitor{c, bufio.NewReader(c)}).hungUp() {
-			t.Error("a newcomer was let in")
+	for start := time.Now(); ; {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			break // nobody is let in
 		}
 		_ = c.Close()
+		if time.Since(start) > patience {
+			t.Fatal("newcomers are let in")
+		}
+	}
+	if got, err := once.get("/once"); got != "/once" || !once.hungUp() {
+		t.Error("no last answer, or not the last one", got, err)
+	}
+	if !silent.hungUp() {
+		t.Error("one that waits is still open")
 	}
 	release <- true
 	if got := <-answer; got != "/busy<nil>" {

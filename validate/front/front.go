@@ -26,6 +26,7 @@ const (
 	ReadTimeout  = 10 * time.Second
 	WriteTimeout = 25 * time.Second
 	IdleTimeout  = time.Minute
+	grace        = time.Second / 2
 	MaxHead      = 16 << 10 // bytes of request line and header; net/http allows 4 KiB more, and answers 431 beyond
 )
 
@@ -36,6 +37,8 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners []net.Listener
+	stopping  bool
+	accepting sync.WaitGroup
 }
 
 // Config is what a Server is made of. Handler and Most must be set.
@@ -88,24 +91,47 @@ func (s *Server) Serve(l net.Listener, config *tls.Config) error {
 		l = tls.NewListener(l, config)
 	}
 	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		return l.Close()
+	}
 	s.listeners = append(s.listeners, l)
+	s.accepting.Add(1)
 	s.mu.Unlock()
 	err := s.http.Serve(l)
-	if errors.Is(err, http.ErrServerClosed) || s.crowd.isClosed() && errors.Is(err, net.ErrClosed) {
+	s.accepting.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, http.ErrServerClosed) || s.stopping && errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
 }
 
-// Shutdown accepts nobody any more, hangs up on who waits, and returns when every request that had begun has its answer, or ctx has
-// ended; then it cuts off the rest, and err says so.
+// Shutdown accepts nobody any more. For the moment that grace is, each connection gets one more answer and is closed with it, so that who
+// asks all the time is never cut off; then it hangs up on who waits. It returns when every request that had begun has its answer, or
+// when ctx has ended: then it cuts off the rest, and the error says so.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.crowd.close()
+	s.crowd.end()
 	s.mu.Lock()
+	s.stopping = true
 	for _, l := range s.listeners {
 		_ = l.Close() // again by http.Server, which tells
 	}
 	s.mu.Unlock()
+	empty := make(chan struct{})
+	go func() {
+		s.accepting.Wait() // somebody may be just coming in
+		s.crowd.await()
+		close(empty)
+	}()
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-empty:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 	s.crowd.hangUp()
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, net.ErrClosed) {
