@@ -1,6 +1,11 @@
 package validate
 
-import "time"
+import (
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/oath"
+)
 
 // A backup that was put back has counters behind those of the keys: what was accepted since would be accepted again. Which
 // one-time passwords those were, the store does not know. So a Yubico OTP or HOTP credential begins at the Caution of 2 and must show
@@ -28,4 +33,11 @@ func Pairs(stored Row, a Advance) bool {
 	}
 	ticks := (a.Timestamp - n.Timestamp) & (1<<24 - 1)
 	return a.Use == n.Use && ticks <= PairTicks && (ours-time.Duration(ticks)*tick).Abs() <= PairDeviation
+}
+
+// CautiousStep is the step that a TOTP credential of a backup is raised to when it is put back at now: codes of up to then, and of as
+// many steps later as the token's clock may have been ahead, do not count any more. It allows for a clock that was learned anew
+// since, by as much as a window: so nobody logs in by that token for twice its window, which is a minute with a phone.
+func CautiousStep(m token.Model, n token.Counters, period time.Duration, now time.Time) int64 {
+	return oath.Step(now, period) + Offset(n.Clock, period, now) + 2*int64(Window(m, n, now))
 }

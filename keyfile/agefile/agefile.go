@@ -1,5 +1,5 @@
 // Package agefile is the envelope of age (age-encryption.org/v1): a file encrypted to public keys, "age1…", or with a
-// passphrase. What is written is armoured; armoured and binary files are read. There are no signatures: whoever has the public
+// passphrase. What is written is armoured, unless it is large; armoured and binary files are read. There are no signatures: whoever has the public
 // key can make a file, and the reader learns only that nobody changed it.
 //
 // Keys are X25519 and the post-quantum hybrid of age 1.3; SSH keys and plugins are not taken.
@@ -44,7 +44,23 @@ func Detect(head []byte) bool {
 // Seal begins an armoured file for the owners of the public keys, of which there is one at least. Close ends the file; it does
 // not close w.
 func Seal(w io.Writer, publicKeys ...string) (io.WriteCloser, error) {
-	var to []age.Recipient
+	to, err := recipients(publicKeys)
+	if err != nil {
+		return nil, err
+	}
+	return seal(w, to)
+}
+
+// SealBinary is Seal without armour, which makes a file a third longer.
+func SealBinary(w io.Writer, publicKeys ...string) (io.WriteCloser, error) {
+	to, err := recipients(publicKeys)
+	if err != nil {
+		return nil, err
+	}
+	return bareSeal(w, to)
+}
+
+func recipients(publicKeys []string) (to []age.Recipient, err error) {
 	for i, text := range publicKeys {
 		one, err := age.ParseRecipients(strings.NewReader(text))
 		if err != nil || len(one) != 1 {
@@ -52,7 +68,7 @@ func Seal(w io.Writer, publicKeys ...string) (io.WriteCloser, error) {
 		}
 		to = append(to, one[0])
 	}
-	return seal(w, to)
+	return to, nil
 }
 
 // SealPassphrase begins an armoured file that a passphrase opens. Copies of the passphrase stay in memory.
@@ -64,13 +80,30 @@ func SealPassphrase(w io.Writer, passphrase secret.Bytes) (io.WriteCloser, error
 	return seal(w, []age.Recipient{to})
 }
 
-func seal(w io.Writer, to []age.Recipient) (io.WriteCloser, error) {
-	outer := armor.NewWriter(w)
-	inner, err := age.Encrypt(outer, to...)
+// SealBinaryPassphrase is SealPassphrase without armour.
+func SealBinaryPassphrase(w io.Writer, passphrase secret.Bytes) (io.WriteCloser, error) {
+	to, err := age.NewScryptRecipient(string(passphrase.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("age: %w", err)
 	}
+	return bareSeal(w, []age.Recipient{to})
+}
+
+func seal(w io.Writer, to []age.Recipient) (io.WriteCloser, error) {
+	outer := armor.NewWriter(w)
+	inner, err := bareSeal(outer, to)
+	if err != nil {
+		return nil, err
+	}
 	return envelope.Chain(inner, outer), nil
+}
+
+func bareSeal(w io.Writer, to []age.Recipient) (io.WriteCloser, error) {
+	inner, err := age.Encrypt(w, to...)
+	if err != nil {
+		return nil, fmt.Errorf("age: %w", err)
+	}
+	return inner, nil
 }
 
 // Open returns the clear text of the file that src holds from its present position on; every byte of it is authenticated
