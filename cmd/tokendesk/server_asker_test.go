@@ -75,7 +75,7 @@ func (a *asker) once(ctx context.Context, s *server, otp, nonce string) (string,
 	for name, value := range q {
 		v.Set(name, value)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+"/wsapi/2.0/verify?"+v.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("/wsapi/2.0/verify?"+v.Encode()), nil)
 	if err != nil {
 		return "", err
 	}

@@ -19,47 +19,72 @@ import (
 // server is `tokendesk serve` as a process of its own.
 type server struct {
 	cmd     *exec.Cmd
+	scheme  string // "": http
 	address string
 	radius  []string    // addresses, in the order of the flags
 	log     chan string // everything it said, when it has ended
 }
 
 var (
-	servingAt = regexp.MustCompile(`url["=:]+http://([0-9.:]+)/wsapi`)
+	servingAt = regexp.MustCompile(`url["=:]+(?:(https?)://([0-9.:]+)/wsapi|unix:([^"\s]+))`)
 	radiusAt  = regexp.MustCompile(`msg="serving RADIUS" address=(\S+)`)
 )
 
 // serve starts a server on a free port and waits until it listens.
 func (r *rig) serve(words ...string) *server {
 	r.t.Helper()
-	cmd := r.program("", 0, append([]string{"serve", "--listen", "127.0.0.1:0"}, words...)...)
-	said, err := cmd.StderrPipe()
+	s, err := r.start(func(string) bool { return true }, words...)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return s
+}
+
+// start is serve for a server that may not come up. Of its log those lines are kept that are worth it.
+func (r *rig) start(worth func(line string) bool, words ...string) (*server, error) {
+	return launch(r.program("", 0, append([]string{"serve", "--listen", "127.0.0.1:0"}, words...)...), worth)
+}
+
+// launch starts a server and waits until it listens.
+func launch(cmd *exec.Cmd, worth func(line string) bool) (*server, error) {
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
 	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
+		return nil, err
 	}
 	s := &server{cmd: cmd, log: make(chan string, 1)}
-	address := make(chan string, 1)
+	address := make(chan []string, 1)
 	go func() {
 		var all strings.Builder
 		for in := bufio.NewScanner(said); in.Scan(); {
-			fmt.Fprintln(&all, in.Text())
+			if worth(in.Text()) {
+				fmt.Fprintln(&all, in.Text())
+			}
 			if m := radiusAt.FindStringSubmatch(in.Text()); m != nil { // before the other
 				s.radius = append(s.radius, m[1])
 			}
-			if m := servingAt.FindStringSubmatch(in.Text()); m != nil {
-				address <- m[1]
+			if m := servingAt.FindStringSubmatch(in.Text()); m != nil && s.address == "" {
+				s.scheme, s.address = m[1], m[2]+m[3]
+				address <- m
 			}
 		}
 		close(address)
 		s.log <- all.String()
 	}()
-	if s.address = <-address; s.address == "" {
-		r.t.Fatalf("the server did not start:\n%s", <-s.log)
+	if <-address == nil {
+		return nil, fmt.Errorf("the server did not start:\n%s", <-s.log)
 	}
-	return s
+	return s, nil
+}
+
+// url is the address of a path.
+func (s *server) url(path string) string {
+	if s.scheme == "" {
+		return "http://" + s.address + path
+	}
+	return s.scheme + "://" + s.address + path
 }
 
 // stop ends the server by a signal, and returns its log and exit code.
