@@ -13,8 +13,9 @@ import (
 )
 
 func TestDiagnosis(t *testing.T) {
-	t.Parallel()
-	storetest.RunDiagnosis(t, func(t *testing.T) storetest.Diagnosed { return openHarness(t).s })
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunDiagnosis(t, func(t *testing.T) storetest.Diagnosed { return open(t).s })
+	})
 }
 
 // TestOldestAttemptsGo: beyond the limit the oldest are dropped.

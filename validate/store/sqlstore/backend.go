@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"io/fs"
 
+	"github.com/tokendesk/tokendesk/validate/store/postgres"
 	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 )
 
@@ -36,12 +37,18 @@ type backend interface {
 	Migrations() fs.FS
 	// Schema reports whether the table of migrations is there, and whether any is.
 	Schema(ctx context.Context) (ours, some bool, err error)
+	// Numbers are the highest ids that the named tables ever gave, and SetNumber sets one, for a table without rows above it.
+	Numbers(ctx context.Context, t *sql.Tx, tables []string) (map[string]int64, error)
+	SetNumber(ctx context.Context, t *sql.Tx, table string, n int64) error
 	// Ready is called once, when the tables are there.
 	Ready(ctx context.Context) error
 	Close() error
 }
 
-var _ backend = (*sqlite.Backend)(nil)
+var (
+	_ backend = (*sqlite.Backend)(nil)
+	_ backend = (*postgres.Backend)(nil)
+)
 
 // querier is a transaction or a pool of connections.
 type querier interface {

@@ -8,10 +8,11 @@ import (
 )
 
 func TestCodes(t *testing.T) {
-	t.Parallel()
-	storetest.RunCodes(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
-		h := openHarness(t)
-		h.s.now, h.another.now = now, now
-		return h.s, h.another
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunCodes(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
+			h := open(t)
+			h.s.now, h.another.now = now, now
+			return h.s, h.another
+		})
 	})
 }

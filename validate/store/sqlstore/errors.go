@@ -7,11 +7,15 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/postgres"
 	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 )
 
 // errUnchanged ends a transaction that found nothing to do: it is rolled back, and change returns it.
 var errUnchanged = errors.New("unchanged")
+
+// errNoIdentity is a database without the row that says which store it is.
+var errNoIdentity = fmt.Errorf("%w: no identity", token.ErrIntegrity)
 
 // translate gives the drivers' errors and package seal's the words of package token, and fs.ErrPermission for a database that this
 // user may not write. Others pass.
@@ -25,8 +29,10 @@ func translate(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return token.ErrNotFound
 	}
-	if m := sqlite.Meaning(err); m != nil {
-		return fmt.Errorf("%w: %w", m, err)
+	for _, meaning := range []func(error) error{sqlite.Meaning, postgres.Meaning} {
+		if m := meaning(err); m != nil {
+			return fmt.Errorf("%w: %w", m, err)
+		}
 	}
 	return err
 }

@@ -17,11 +17,12 @@ import (
 )
 
 func TestFactors(t *testing.T) {
-	t.Parallel()
-	storetest.RunFactors(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
-		h := openHarness(t)
-		h.s.now, h.another.now = now, now
-		return h.s, h.another
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunFactors(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
+			h := open(t)
+			h.s.now, h.another.now = now, now
+			return h.s, h.another
+		})
 	})
 }
 

@@ -167,35 +167,8 @@ func (s *Store) lock() (*sql.Tx, error) {
 	}
 }
 
-// writeAll runs the jobs one after the other in one transaction and commits what they changed: how many did, and the error that undid
-// all of them.
-func (s *Store) writeAll(t *sql.Tx, batch []*job) (changed int, broken error) {
-	// It fails where nothing is left to roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
-	defer func() { _ = t.Rollback() }()
-	all := &tx{transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told, stmts: map[*sql.Stmt]*sql.Stmt{}}
-	var good []*job
-	for _, j := range batch {
-		if broken == nil {
-			broken = all.add(j, len(batch) > 1)
-		}
-		switch {
-		case broken != nil && j.err == nil:
-			j.err = broken
-		case j.err == nil:
-			good = append(good, j)
-		}
-	}
-	if broken == nil && len(good) > 0 {
-		broken = all.finish()
-	}
-	for _, j := range good {
-		j.err = broken
-	}
-	return len(good), broken
-}
-
 // add runs one job and takes over what it moved. Among several, a job that fails is undone alone; the error is that this could
-// not be done, and nothing of the transaction counts.
+// not be done, or that all is to be run again, and nothing of the transaction counts.
 func (t *tx) add(j *job, several bool) error {
 	if j.plain != nil {
 		j.f, t.actor = j.plain, token.Actor(j.ctx, t.s.actor)
@@ -209,6 +182,9 @@ func (t *tx) add(j *job, several bool) error {
 	}
 	x := &tx{transaction: t.transaction, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told, stmts: t.stmts}
 	j.run(x)
+	if t.s.backend.Again(j.err) {
+		return j.err
+	}
 	if j.err != nil {
 		if !several {
 			return nil // the caller rolls back
@@ -237,7 +213,7 @@ func (j *job) run(x *tx) {
 	j.err = j.f(x)
 }
 
-// finish makes the words of what staff changed, signs the ends of the chains and commits.
+// finish makes the words of what staff changed, and signs the ends of the chains.
 func (t *tx) finish() error {
 	if _, staff := t.heads[audit.Desk]; staff {
 		if err := t.makeWords(context.Background(), math.MaxInt32); err != nil {
@@ -255,13 +231,5 @@ func (t *tx) finish() error {
 			return err
 		}
 	}
-	if err := t.raw.Commit(); err != nil { // the driver rolls back
-		t.s.own, t.s.told = audit.Head{}, audit.Mark{} // what is there must be read
-		return err
-	}
-	if h, ok := t.heads[t.s.chain]; ok {
-		t.s.own = h
-	}
-	t.s.told = t.told
 	return nil
 }

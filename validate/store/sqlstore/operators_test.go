@@ -13,11 +13,12 @@ import (
 )
 
 func TestOperators(t *testing.T) {
-	t.Parallel()
-	storetest.RunOperators(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
-		h := openHarness(t)
-		h.s.now, h.another.now = now, now
-		return h.s, h.another
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunOperators(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
+			h := open(t)
+			h.s.now, h.another.now = now, now
+			return h.s, h.another
+		})
 	})
 }
 

@@ -45,7 +45,7 @@ func (s *Store) Pushes(ctx context.Context, f desk.PushFilter) ([]desk.Push, err
 	}
 	var out []desk.Push
 	for _, id := range tokens {
-		list, err := collect(ctx, s.read, scanPush, pushText+`WHERE (?1 = 0 OR c.token = ?1) AND (?2 = 0 OR h.target = ?2) AND (NOT ?3 OR h.done <> h.wanted)
+		list, err := collect(ctx, s.read, scanPush, pushText+`WHERE (?1 = 0 OR c.token = ?1) AND (?2 = 0 OR h.target = ?2) AND (?3 = 0 OR h.done <> h.wanted)
 			ORDER BY h.wanted <> 'disabled', h.id`, id, f.Target, f.Pending)
 		if err != nil {
 			return nil, fmt.Errorf("list pushes: %w", translate(err))
@@ -205,7 +205,7 @@ func (t *tx) unwant(id token.ID, only token.CredentialID) (int64, error) {
 
 // wantAgain undoes unwant for what was not replaced meanwhile, and is not there under the account of a former holder.
 func (t *tx) wantAgain(id token.ID) error {
-	_, err := t.Exec(`UPDATE push SET wanted = iif(enrolled = 1, 'enabled', 'enrolled'), error = '', changed = ?1
+	_, err := t.Exec(`UPDATE push SET wanted = CASE enrolled WHEN 1 THEN 'enabled' ELSE 'enrolled' END, error = '', changed = ?1
 		WHERE wanted = 'disabled' AND credential IN (SELECT id FROM credential WHERE token = ?2 AND state <> 'revoked')
 		  AND (account = '' OR account = (SELECT p.account FROM token t JOIN person p ON p.id = t.holder WHERE t.id = ?2))`, micros(t.now), id)
 	return err

@@ -111,8 +111,8 @@ func (s *Store) pairs(ctx context.Context, q desk.SearchQuery) ([]pair, error) {
 	for _, n := range terms[0] {
 		args := append(append([]any{n.from, n.from, n.to()}, rest...), compared, wanted)
 		found, err := collect(ctx, s.read, scanPair, fmt.Sprintf(`SELECT person, token FROM (
-			SELECT coalesce(p.id, 0) AS person, coalesce(t.id, 0) AS token, w.%[2]s = ? AS whole, coalesce(t.state = 'revoked', 0) AS revoked, p.account AS account
-			FROM %[1]s w %[3]s WHERE w.%[2]s >= ? AND w.%[2]s < ?%[4]s ORDER BY w.%[2]s LIMIT ?)
+			SELECT coalesce(p.id, 0) AS person, coalesce(t.id, 0) AS token, CASE w.%[2]s WHEN ? THEN 1 ELSE 0 END AS whole, CASE t.state WHEN 'revoked' THEN 1 ELSE 0 END AS revoked, p.account AS account
+			FROM %[1]s w %[3]s WHERE w.%[2]s >= ? AND w.%[2]s < ?%[4]s ORDER BY w.%[2]s LIMIT ?) AS fit
 			GROUP BY person, token ORDER BY max(whole) DESC, max(revoked), person = 0, max(account), token LIMIT ?`, n.table.name, n.table.text, n.table.join, where), args...)
 		if err != nil {
 			return nil, err
@@ -147,7 +147,7 @@ func (s *Store) rarestFirst(ctx context.Context, terms [][]span) error {
 	for _, t := range terms {
 		for k := range t {
 			n, count := &t[k], 0
-			err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s WHERE %[2]s >= ? AND %[2]s < ? LIMIT ?)`,
+			err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s WHERE %[2]s >= ? AND %[2]s < ? LIMIT ?) AS found`,
 				n.table.name, n.table.text), n.from, n.to(), countTo).Scan(&count)
 			if err != nil {
 				return err

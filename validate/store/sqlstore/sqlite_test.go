@@ -14,10 +14,11 @@ import (
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/store/postgres/pgtest"
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
 )
 
-// place is where a test's store and its keys are.
+// place is where a test's store is, a directory or a URL, and its keys.
 type place struct {
 	dir  string
 	keys Keys
@@ -174,9 +175,42 @@ func (h harness) Events(t testing.TB) int {
 	return n
 }
 
-func TestCounters(t *testing.T) {
+// onEach runs a suite on every kind of database: open gives it a store of its own, open twice.
+func onEach(t *testing.T, f func(t *testing.T, open func(testing.TB) harness)) {
 	t.Parallel()
-	storetest.RunCounters(t, func(t *testing.T) storetest.Harness { return openHarness(t) })
+	for name, open := range map[string]func(testing.TB) harness{"sqlite": openHarness, "postgres": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, open)
+		})
+	}
+}
+
+// openPostgres is a harness on a database of the test's own.
+func openPostgres(t testing.TB) harness {
+	t.Helper()
+	s, p := makePostgres(t)
+	h := harness{s, p.openStore(t)}
+	t.Cleanup(func() { verifyAudit(t, s) })
+	return h
+}
+
+// makePostgres makes a store in a new database.
+func makePostgres(t testing.TB) (*Store, place) {
+	t.Helper()
+	p := place{pgtest.Shared(t).NewDatabase(t), drawKeys(t, t.TempDir())}
+	s, err := Create(t.Context(), p.dir, p.keys, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeStore(t, s) })
+	return s, p
+}
+
+func TestCounters(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunCounters(t, func(t *testing.T) storetest.Harness { return open(t) })
+	})
 }
 
 // Distrust makes it as a backup that was put back does.
@@ -195,29 +229,34 @@ func (h harness) Distrust(t testing.TB, id token.CredentialID) {
 }
 
 func TestCaution(t *testing.T) {
-	t.Parallel()
-	storetest.RunCaution(t, func(t *testing.T) storetest.CautionHarness { return openHarness(t) })
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunCaution(t, func(t *testing.T) storetest.CautionHarness { return open(t) })
+	})
 }
 
 func TestLedger(t *testing.T) {
-	t.Parallel()
-	storetest.RunLedger(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunLedger(t, func(t *testing.T) storetest.Full { return open(t).s })
+	})
 }
 
 func TestDesk(t *testing.T) {
-	t.Parallel()
-	storetest.RunDesk(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunDesk(t, func(t *testing.T) storetest.Full { return open(t).s })
+	})
 }
 
 func TestPush(t *testing.T) {
-	t.Parallel()
-	storetest.RunPush(t, func(t *testing.T) storetest.Full { return openHarness(t).s })
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunPush(t, func(t *testing.T) storetest.Full { return open(t).s })
+	})
 }
 
 func TestSearch(t *testing.T) {
-	t.Parallel()
-	storetest.RunSearch(t, func(t *testing.T) (one, another storetest.Full) {
-		h := openHarness(t)
-		return h.s, h.another
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunSearch(t, func(t *testing.T) (one, another storetest.Full) {
+			h := open(t)
+			return h.s, h.another
+		})
 	})
 }

@@ -1,12 +1,13 @@
-// Package sqlstore is the store in one file, DIR/tokendesk.db: counters and clients for package validate, the ledger for package
+// Package sqlstore is the store in an SQL database, one file by default (package sqlite) or PostgreSQL: counters and clients for package validate, the ledger for package
 // provision, persons, tokens and key files for package desk, and the audit chain that every change of state is written to,
 // in the same transaction.
 //
-// Any number of processes may have the file open. What decides is always a statement of the database: a write transaction
-// begins with BEGIN IMMEDIATE, and is durable (write-ahead log, synchronous=FULL) when the method returns. Inside a process
-// one connection writes and callers queue for it; what waits when it is free shares one transaction (group.go). Others read.
+// Any number of processes may have the database open. What decides is always a statement of it. A change holds a lock of the
+// database from its begin, beside which no process changes anything but the counters of Yubico OTPs, and is durable when the
+// method returns. Inside a process callers queue; what waits when the writer is free shares one transaction (group.go).
 //
-// A context ends the waiting for the queue and for other processes; a transaction that has begun is finished.
+// A context ends the waiting for the queue and for other processes; a transaction that has begun is finished. Where the database
+// undid it without a fault of its own, it is run again (again.go): what a change does to the caller's variables it does anew.
 //
 // The method for the first walk is Accept (counters.go); for the second Reserve, Seal, Mark, Commit (ledger.go, settle.go).
 package sqlstore
@@ -14,10 +15,13 @@ package sqlstore
 import (
 	"context"
 	"crypto/ed25519"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +29,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/postgres"
 	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
@@ -73,28 +78,33 @@ type Store struct {
 	closing  sync.Once
 }
 
-// Create makes the directory (0700) if it is missing, and a store in it (0600), and opens that. A store that is there
-// already is left alone: fs.ErrExist.
-func Create(ctx context.Context, dir string, keys Keys, o Options) (*Store, error) {
-	s, err := create(ctx, dir, keys, o)
+// Create makes a store and opens it. Where is a directory, which is made (0700) if it is missing, for a file in it (0600); or the URL
+// of an empty database or schema of PostgreSQL, which IsURL tells apart. A store that is there already is left alone: fs.ErrExist.
+func Create(ctx context.Context, where string, keys Keys, o Options) (*Store, error) {
+	s, err := create(ctx, where, keys, o)
 	if err != nil {
 		return nil, fmt.Errorf("create store: %w", translate(err))
 	}
 	return s, nil
 }
 
-func create(ctx context.Context, dir string, keys Keys, o Options) (*Store, error) {
-	b, err := sqlite.Create(dir)
+func create(ctx context.Context, where string, keys Keys, o Options) (*Store, error) {
+	if IsURL(where) {
+		b, err := postgres.Open(ctx, where)
+		if err != nil {
+			return nil, err
+		}
+		s, err := made(ctx, b, keys, o)
+		if err != nil { // an empty schema may be left, which the next Create takes
+			return nil, errors.Join(err, b.Close())
+		}
+		return s, nil
+	}
+	b, err := sqlite.Create(where)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newStore(b, keys, o)
-	if err == nil {
-		err = s.begin(ctx)
-	}
-	if err == nil {
-		err = s.prepare(ctx)
-	}
+	s, err := made(ctx, b, keys, o)
 	if err == nil {
 		err = b.Sync()
 	}
@@ -104,11 +114,38 @@ func create(ctx context.Context, dir string, keys Keys, o Options) (*Store, erro
 	return s, nil
 }
 
-// begin writes the schema and the store's identity.
-func (s *Store) begin(ctx context.Context) error {
-	if err := s.migrate(ctx); err != nil {
+// made is a new store in an empty database.
+func made(ctx context.Context, b backend, keys Keys, o Options) (*Store, error) {
+	s, err := newStore(b, keys, o)
+	for _, step := range []func(context.Context) error{s.vacant, s.migrate, s.begin, s.prepare} {
+		if err == nil {
+			err = step(ctx)
+		}
+	}
+	return s, err
+}
+
+// vacant is fs.ErrExist where a store is.
+func (s *Store) vacant(ctx context.Context) error {
+	at, err := s.version(ctx)
+	if err != nil || at == 0 {
 		return err
 	}
+	var there bool
+	err = s.write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM meta)`).Scan(&there)
+	if err == nil && there {
+		err = fs.ErrExist
+	}
+	return err
+}
+
+// IsURL reports whether where names a database of PostgreSQL, not a directory.
+func IsURL(where string) bool {
+	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
+}
+
+// begin writes the store's identity.
+func (s *Store) begin(ctx context.Context) error {
 	if _, err := io.ReadFull(s.random, s.id[:]); err != nil {
 		return err
 	}
@@ -117,7 +154,7 @@ func (s *Store) begin(ctx context.Context) error {
 		return err
 	}
 	return s.change(ctx, func(tx *tx) error {
-		_, err := tx.Exec(`INSERT INTO meta (id, store_id, key_check, audit_key, created) VALUES (1, ?, ?, ?, ?)`,
+		err := tx.one(fs.ErrExist, `INSERT INTO meta (id, store_id, key_check, audit_key, created) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			s.id[:], check, []byte(s.keys.Signing.Public()), micros(tx.now))
 		if err != nil {
 			return err
@@ -126,19 +163,19 @@ func (s *Store) begin(ctx context.Context) error {
 	})
 }
 
-// Open opens the store of a directory and brings its schema forward. The errors are fs.ErrNotExist, token.ErrNewer for a
+// Open opens the store of a directory or a URL and brings its schema forward. The errors are fs.ErrNotExist, token.ErrNewer for a
 // store of a later version, token.ErrWrongKey for keys that are not this store's (both told before anything else is read),
-// and token.ErrIntegrity for a file that is damaged or no store.
-func Open(ctx context.Context, dir string, keys Keys, o Options) (*Store, error) {
-	s, err := open(ctx, dir, keys, o)
+// token.ErrIntegrity for a database that is damaged or no store, and those of package postgres.
+func Open(ctx context.Context, where string, keys Keys, o Options) (*Store, error) {
+	s, err := open(ctx, where, keys, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", translate(err))
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, dir string, keys Keys, o Options) (*Store, error) {
-	b, err := sqlite.Open(dir)
+func open(ctx context.Context, where string, keys Keys, o Options) (*Store, error) {
+	b, err := openBackend(ctx, where)
 	if err != nil {
 		return nil, err
 	}
@@ -148,20 +185,38 @@ func open(ctx context.Context, dir string, keys Keys, o Options) (*Store, error)
 			err = step(ctx)
 		}
 	}
+	if errors.Is(err, errNoIdentity) && IsURL(where) { // a database may be empty, a file is not
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return s, nil
 }
 
+func openBackend(ctx context.Context, where string) (backend, error) {
+	if IsURL(where) {
+		return postgres.Open(ctx, where)
+	}
+	return sqlite.Open(where)
+}
+
 // check reads the version and then the identity, and nothing else.
 func (s *Store) check(ctx context.Context) error {
-	if _, err := s.version(ctx); err != nil {
+	at, err := s.version(ctx)
+	if err != nil {
 		return err
 	}
+	if at == 0 {
+		return errNoIdentity
+	}
 	var id, check, public []byte
-	if err := s.write.QueryRowContext(ctx, `SELECT store_id, key_check, audit_key FROM meta WHERE id = 1`).Scan(&id, &check, &public); err != nil {
-		return fmt.Errorf("%w: no identity", token.ErrIntegrity)
+	err = s.write.QueryRowContext(ctx, `SELECT store_id, key_check, audit_key FROM meta WHERE id = 1`).Scan(&id, &check, &public)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errNoIdentity
+	}
+	if err != nil {
+		return err
 	}
 	s.id = seal.StoreID(id)
 	if !s.keys.Sealing.Matches(s.id, check) {

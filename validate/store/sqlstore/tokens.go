@@ -32,7 +32,7 @@ func (s *Store) tokens(ctx context.Context, m desk.Match) ([]token.Token, error)
 		where, args = append(where, `t.id = ?`), append(args, id)
 	}
 	if m.Text != "" {
-		where = append(where, `t.stock_number = ?`, `t.label = ?`, `p.account = ?`, `p.name = ? COLLATE NOCASE`)
+		where = append(where, `t.stock_number = ?`, `t.label = ?`, `p.account = ?`, `lower(p.name) = lower(?)`)
 		args = append(args, m.Text, m.Text, m.Text, m.Text)
 	}
 	return collect(ctx, s.read, scanToken, selectTokens+`WHERE `+strings.Join(where, ` OR `)+` ORDER BY t.id`, args...)
