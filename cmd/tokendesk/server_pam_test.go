@@ -20,22 +20,21 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// pamOath is a PAM service of Debian's pam_oath, in a folder that libpam_wrapper takes for /etc/pam.d, and its file of users. One
-// logs in at a time: what two modules write to the file at once gets lost.
-type pamOath struct {
-	dir, users string
-	one        sync.Mutex
+// pamService is a PAM service in a folder that libpam_wrapper takes for /etc/pam.d. One logs in at a time: what two modules write to a
+// file at once gets lost.
+type pamService struct {
+	dir string
+	one sync.Mutex
 }
 
-func newPAMOath(t *testing.T, digits, window int, lines []string) *pamOath {
+// newPAMService makes one of a line, and writes the module's file.
+func newPAMService(t *testing.T, line, file, text string) *pamService {
 	t.Helper()
-	dir := t.TempDir()
-	p := &pamOath{dir: filepath.Join(dir, "pam.d"), users: filepath.Join(dir, "users.oath")}
+	p := &pamService{dir: filepath.Join(t.TempDir(), "pam.d")}
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	line := fmt.Sprintf("auth required pam_oath.so usersfile=%s digits=%d window=%d\n", p.users, digits, window)
-	for name, text := range map[string]string{filepath.Join(p.dir, "desk"): line, filepath.Join(p.dir, "other"): line, p.users: strings.Join(lines, "")} {
+	for name, text := range map[string]string{filepath.Join(p.dir, "desk"): line + "\n", filepath.Join(p.dir, "other"): line + "\n", file: text} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -43,8 +42,21 @@ func newPAMOath(t *testing.T, digits, window int, lines []string) *pamOath {
 	return p
 }
 
+// pamOath is a service of Debian's pam_oath, and its file of users.
+type pamOath struct {
+	*pamService
+	users string
+}
+
+func newPAMOath(t *testing.T, digits, window int, lines []string) *pamOath {
+	t.Helper()
+	users := filepath.Join(t.TempDir(), "users.oath")
+	line := fmt.Sprintf("auth required pam_oath.so usersfile=%s digits=%d window=%d", users, digits, window)
+	return &pamOath{newPAMService(t, line, users, strings.Join(lines, "")), users}
+}
+
 // login types a code at the prompt of the service, and reports whether PAM lets the account in.
-func (p *pamOath) login(ctx context.Context, account, code string) (bool, error) {
+func (p *pamService) login(ctx context.Context, account, code string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	p.one.Lock()

@@ -70,13 +70,19 @@ func findYkclient(t *testing.T) ykclient {
 // ask submits an OTP, signed unless key is "", and returns the exit code and what was said.
 func (y ykclient) ask(t *testing.T, s *server, client int64, key, otp string) (int, string) {
 	t.Helper()
-	args := []string{"--debug", "--url", "http://" + s.address + "/wsapi/2.0/verify"}
+	args := []string{"--url", "http://" + s.address + "/wsapi/2.0/verify"}
 	if key != "" {
 		args = append(args, "--apikey", key)
 	}
+	return y.run(t, append(args, strconv.FormatInt(client, 10), otp)...)
+}
+
+// run returns the exit code and what was said.
+func (y ykclient) run(t *testing.T, args ...string) (int, string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), askTime)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, string(y), append(args, strconv.FormatInt(client, 10), otp)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, string(y), append([]string{"--debug"}, args...)...).CombinedOutput()
 	code := 0
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		code = exit.ExitCode()
