@@ -28,6 +28,7 @@ func TestNoSecretInOutput(t *testing.T) {
 	r.must("provision", "--slot", "2", "--to", "ada")
 	client := r.handOver("client", "add", "mail", "-o", "json")
 	r.drawn = append(r.drawn, r.staff()...)
+	r.drawn = append(r.drawn, r.devices(file)...)
 	r.run("provision", "--slot", "1")
 	r.must("provision", "--slot", "1", "--public-id", "random", "--verify", "none")
 	r.must("provision", "--slot", "2") // the former one is revoked
@@ -53,7 +54,7 @@ func TestNoSecretInOutput(t *testing.T) {
 	}
 	r.run("token", "show", typed[0]) // an OTP as a query
 	for _, words := range []string{
-		"token list", "token show ada", "client list", "operator list", "operator rights", "person list", "person show ada", "audit list --last 0", "audit verify", "doctor", "device list",
+		"token list", "token show ada", "client list", "radius list", "operator list", "operator rights", "person list", "person show ada", "audit list --last 0", "audit verify", "doctor", "device list",
 		"device info", "provision resume --dry-run", "version", "keyfile formats",
 	} {
 		for _, form := range []string{"table", "json", "csv"} {
@@ -84,6 +85,29 @@ func (r *rig) staff() []named {
 		r.t.Fatalf("an API token of %d characters, %v", len(hopper.Operator.Token), err)
 	}
 	return []named{{name: "rotated API key", raw: key}, {name: "operator's API token", text: hopper.Operator.Token}}
+}
+
+// devices are the secrets of devices that ask by RADIUS: drawn, dictated, and shared with another server.
+func (r *rig) devices(file func(string) string) []named {
+	r.t.Helper()
+	all := []named{{name: "dictated secret", text: "what the device dictates"}, {name: "upstream secret", text: "shared with the other server"}}
+	for i, name := range []string{"dictated", "upstream"} {
+		if err := os.WriteFile(file(name), []byte(all[i].text+"\n"), 0o600); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.must("radius", "add", "gate", "--client", "mail", "--network", "192.0.2.1", "--secret-file", file("dictated"), "--password", "upstream",
+		"--upstream", "192.0.2.7:1812", "--upstream-secret-file", file("upstream"))
+	for _, words := range [][]string{{"radius", "add", "mail", "--network", "192.0.2.2"}, {"radius", "rotate", "mail"}} {
+		var answer struct{ Device newNAS }
+		if err := json.Unmarshal(r.handOver(append(words, "-o", "json")...), &answer); err != nil || len(answer.Device.Secret) != 32 {
+			r.t.Fatalf("a secret of %d characters, %v", len(answer.Device.Secret), err)
+		}
+		all = append(all, named{name: "shared secret", text: answer.Device.Secret})
+	}
+	r.run("radius", "rotate", "mail")
+	r.run("radius", "set", "gate", "--upstream", "192.0.2.8:1812")
+	return all
 }
 
 // exportEverything writes, converts and checks key files in all ways that need no other program, and fails to.

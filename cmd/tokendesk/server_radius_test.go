@@ -166,6 +166,11 @@ func TestRadclient(t *testing.T) {
 			t.Errorf("the log does not say %q\n%s", why, log)
 		}
 	}
+	for _, secret := range []string{r.secret, otp[12:], fresh[12:], older[12:]} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log has a secret or an OTP:\n%s", log)
+		}
+	}
 	_, support, _ := strings.Cut(said, "Support code: ")
 	support, _, _ = strings.Cut(support, `"`)
 	r.out.Reset()
