@@ -85,6 +85,9 @@ func (r *rig) serving(change ...func(*serving)) (*serving, http.Handler) {
 	r.t.Helper()
 	a := &app{env: &r.env, store: r.dataDir}
 	s := a.newServing(r.open(), slog.New(slog.DiscardHandler), serveOptions{role: roleAll})
+	if err := s.newWatch(); err != nil {
+		r.t.Fatal(err)
+	}
 	for _, c := range change {
 		c(s)
 	}

@@ -39,13 +39,16 @@ func newServeCmd(a *app) *cobra.Command {
 		Long: `Answer validation requests of relying servers: by the Yubico validation protocol 2.0 under /wsapi/2.0/verify, as JSON under
 /api/v1/verify, and as plugins of privacyIDEA send them under /validate/check. Operators have the rest of /api/v1/ with
 their API tokens (operator add), and the helpdesk's pages under /console/ in a browser. Under /enroll/ persons set up an
-app. With --radius devices are answered too (radius add). Any number of servers may run on one store. Each request is one line of the log, without one-time passwords. An
-address that asks more often than --limit is answered BACKEND_ERROR, or HTTP status 429.
+app. With --radius devices are answered too (radius add). Any number of servers may run on one store. Each request is one
+line of the log, without one-time passwords. An address that asks more often than --limit, and a relying server that asks
+more often than --client-limit, is answered BACKEND_ERROR, or HTTP status 429.
 
 With --accept-layouts, what a key typed on any of some 570 keyboard layouts, with Caps Lock, or through an input method is
 read back; a text counts only if it decrypts and its private ID is right.
 
-Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-key, or put a proxy in front.`,
+Beyond this machine, requests should travel by TLS: give --tls-cert and --tls-key, or put a proxy in front and name it by
+--trusted-proxy, so that networks and limits count for who asks and not for the proxy. Files of TLS are read again when they
+change. SIGTERM stops the server when what it has begun is answered.`,
 		Example: "  tokendesk serve\n  tokendesk serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n  curl http://127.0.0.1:8086/healthz",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), a, o) },
 	}
@@ -159,16 +162,7 @@ func (o serveOptions) certificates(now func() time.Time, log *slog.Logger) (*fro
 
 // work starts what a server does by itself, beside answering.
 func (s *serving) work(ctx context.Context) {
-	if c := s.certificates; c != nil {
-		s.beside("tls", func(ctx context.Context) error {
-			t := time.NewTicker(reloadEvery)
-			defer t.Stop()
-			hangups, stop := s.hangups()
-			defer stop()
-			c.Watch(ctx, t.C, hangups)
-			return nil
-		})
-	}
+	s.beside("tls", s.reloading)
 	if s.manager.Watchdog > 0 {
 		s.beside("watchdog", s.watchdog)
 	}
@@ -180,5 +174,25 @@ func (s *serving) work(ctx context.Context) {
 		settle, settled := s.settling(ctx, s.desk, s.log)
 		s.settle = settle
 		s.after(settled)
+	}
+}
+
+// reloading looks at the TLS files. SIGHUP never ends the server, also where there are none.
+func (s *serving) reloading(ctx context.Context) error {
+	hangups, stop := s.hangups()
+	defer stop()
+	if c := s.certificates; c != nil {
+		t := time.NewTicker(reloadEvery)
+		defer t.Stop()
+		c.Watch(ctx, t.C, hangups)
+		return nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangups:
+			s.log.Info("SIGHUP: without TLS there is nothing to read again")
+		}
 	}
 }

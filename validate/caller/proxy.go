@@ -66,8 +66,13 @@ func (p *Proxies) trusts(ip netip.Addr) bool {
 
 // Handler lets next see who really sent a request that came through trusted proxies: in RemoteAddr, with port 0, and by OverTLS.
 func (p *Proxies) Handler(next http.Handler) http.Handler {
+	nobody := len(p.networks) == 0 && !p.local
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		forwarded := r.Header.Values("X-Forwarded-For")
+		if nobody && len(forwarded) == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
 		switch peer := Source(r.RemoteAddr); {
 		case p.Trusts(peer):
 			tls := strings.EqualFold(first(r.Header.Get("X-Forwarded-Proto")), "https")
