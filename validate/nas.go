@@ -55,6 +55,9 @@ type NASRules struct {
 	Upstream   string       `json:"upstream"`    // HOST:PORT of the RADIUS server that checks the password; "" unless Password is PasswordUpstream
 }
 
+// ReasonPassword is why somebody with a right code was denied: the upstream server did not say that the password is right.
+const ReasonPassword Reason = "wrong password"
+
 // NASes finds the devices that ask by RADIUS.
 type NASes interface {
 	// NASes are the active ones with their secrets, by number. The secrets belong to the store, as in Credential.

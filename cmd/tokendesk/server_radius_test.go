@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -42,7 +44,7 @@ func newRADIUSRig(t *testing.T, words ...string) radiusRig {
 	r.must("provision", "--slot", "2", "--to", "ada")
 	r.must("client", "add", "vpn")
 	r.secret = r.device(append([]string{"radius", "add", "vpn", "--network", "127.0.0.1", "--network", "::1"}, words...)...)
-	r.server = r.serve("--limit", "0", "--radius", "127.0.0.1:0", "--radius", "[::1]:0")
+	r.server = r.serve("--limit", "0", "--metrics", "127.0.0.1", "--radius", "127.0.0.1:0", "--radius", "[::1]:0")
 	if r.at = r.server.radius; len(r.at) != 2 {
 		t.Fatalf("it answers at %q", r.at)
 	}
@@ -104,6 +106,25 @@ func (r radiusRig) login(what, at, typed, want string) {
 	}
 }
 
+// metrics are what Prometheus reads.
+func (r radiusRig) metrics() string {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+r.server.address+"/metrics", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }() // read only
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		r.t.Errorf("metrics: %d, %v", res.StatusCode, err)
+	}
+	return string(text)
+}
+
 func (r radiusRig) stop() string {
 	r.t.Helper()
 	log, code := r.server.stop(r.t, syscall.SIGTERM)
@@ -159,6 +180,15 @@ func TestRadclient(t *testing.T) {
 	_, answer, _ := strings.Cut(said, "Received")
 	if got != radReject || !strings.Contains(answer, "Proxy-State = 0x1234\n\tProxy-State = 0x56") {
 		t.Errorf("%s\n%s", got, said)
+	}
+	counted := r.metrics()
+	for _, line := range []string{
+		`tokendesk_requests_total{door="radius",outcome="accepted"} 4`, `tokendesk_requests_total{door="radius",outcome="alive"} 1`,
+		`tokendesk_radius_dropped_total{reason="no Message-Authenticator"} 1`, `tokendesk_radius_dropped_total{reason="malformed packet"} 0`,
+	} {
+		if !strings.Contains(counted, line+"\n") {
+			t.Errorf("the metrics do not have %s", line)
+		}
 	}
 	log := r.stop()
 	for _, why := range []string{"wrong Message-Authenticator", "no Message-Authenticator", "neither Access-Request"} {

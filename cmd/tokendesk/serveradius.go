@@ -30,6 +30,7 @@ func (s *serving) answerRADIUS() error {
 		Limit: s.limits.tooOften,
 	}
 	server := radius.New(c)
+	s.watch.metrics.Counters("tokendesk_radius_dropped_total", "Packets without an answer, by reason.", "reason", server.Dropped)
 	for _, conn := range passed {
 		if err := s.radiusAt(server, conn); err != nil {
 			return err

@@ -52,6 +52,6 @@ func reasons() []validate.Reason {
 		validate.ReasonBlocked, validate.ReasonRevoked, validate.ReasonPending, validate.ReasonInStock, validate.ReasonUnsettled,
 		validate.ReasonSame, validate.ReasonOlder, validate.ReasonRetry, validate.ReasonNotAllowed, validate.ReasonCautious, validate.ReasonElsewhere,
 		validate.ReasonNobody, validate.ReasonOtherHolder, validate.ReasonWrong, validate.ReasonThrottled, validate.ReasonLocked,
-		validate.ReasonBudget, validate.ReasonExpired, validate.ReasonUsedUp, validate.ReasonOtherClient, validate.ReasonWithdrawn,
+		validate.ReasonBudget, validate.ReasonExpired, validate.ReasonUsedUp, validate.ReasonOtherClient, validate.ReasonWithdrawn, validate.ReasonPassword,
 	}
 }

@@ -23,9 +23,6 @@ const (
 	outcomeFailed   = "failed"   // no answer
 )
 
-// reasonPassword is why somebody with a right code was denied.
-const reasonPassword validate.Reason = "wrong password"
-
 // What a person or the operator of the device gets to read. No text tells which of the two factors was wrong.
 const (
 	sayDenied = "Not accepted. Support code: %s"
@@ -79,7 +76,7 @@ func (s *Server) decide(ctx context.Context, q request) verdict {
 	if q.nas.Password == validate.PasswordUpstream {
 		ok, grants, err := passes(ctx, q, password)
 		if !ok {
-			v.event.Err, checked.Reason = err, reasonPassword
+			v.event.Err, checked.Reason = err, validate.ReasonPassword
 			return s.refuse(v, who, checked, func(context.Context) ([]diagnose.Finding, error) { return passwordFindings(err), nil })
 		}
 		v.say = grants

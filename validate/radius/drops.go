@@ -23,6 +23,11 @@ const (
 	DropStore     Drop = "the store does not answer"
 )
 
+// allDrops are all of them.
+func allDrops() []Drop {
+	return []Drop{DropMalformed, DropUnknown, DropUnsigned, DropSecret, DropCode, DropClient, DropLimit, DropBusy, DropStore}
+}
+
 // dropEvery is how often the log says of one reason that packets were dropped.
 const dropEvery = 10 * time.Second
 
@@ -63,12 +68,15 @@ func (d *drops) add(why Drop, from netip.AddrPort, now time.Time, attrs ...any) 
 }
 
 // counts are all so far.
-func (d *drops) counts() map[Drop]uint64 {
+func (d *drops) counts() map[string]uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := make(map[Drop]uint64)
+	out := make(map[string]uint64)
+	for _, why := range allDrops() {
+		out[string(why)] = 0
+	}
 	for why, e := range d.all {
-		out[why] = e.count
+		out[string(why)] = e.count
 	}
 	return out
 }

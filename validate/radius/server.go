@@ -80,8 +80,8 @@ func New(c Config) *Server {
 	return &Server{Config: c, drops: drops{log: c.Log}, busy: make(chan struct{}, mostUnderWay)}
 }
 
-// Dropped is how many packets had no answer, by reason.
-func (s *Server) Dropped() map[Drop]uint64 { return s.drops.counts() }
+// Dropped is how many packets had no answer, by reason: each Drop, from 0.
+func (s *Server) Dropped() map[string]uint64 { return s.drops.counts() }
 
 // Serve answers what comes to a connection until ctx ends; then it finishes what is under way, and returns nil. It does not close the
 // connection.

@@ -310,9 +310,9 @@ func TestDropped(t *testing.T) {
 			{"client elsewhere", gate, gate.request(t, "ada", rightCode), elsewhere, DropClient},
 			{"no client", gate, gate.request(t, "ada", rightCode), validate.Client{}, DropClient},
 		} {
-			before, keep := w.Dropped()[tc.why], w.client
+			before, keep := w.Dropped()[string(tc.why)], w.client
 			w.client = tc.client
-			if raw := w.send(tc.from, tc.packet); raw != nil || w.Dropped()[tc.why] != before+1 {
+			if raw := w.send(tc.from, tc.packet); raw != nil || w.Dropped()[string(tc.why)] != before+1 {
 				t.Errorf("%s: answer of %d bytes, dropped %v", tc.name, len(raw), w.Dropped())
 			}
 			w.client = keep
@@ -332,7 +332,7 @@ func TestDropsAreLoggedNowAndThen(t *testing.T) {
 			w.send(device{"198.51.100.1:1", newShared}, gate.request(t, "ada", rightCode))
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := strings.Count(w.log.String(), "no device has this address"); n != 2 || !strings.Contains(w.log.String(), "packets=100") || w.Dropped()[DropUnknown] != 200 {
+		if n := strings.Count(w.log.String(), "no device has this address"); n != 2 || !strings.Contains(w.log.String(), "packets=100") || w.Dropped()[string(DropUnknown)] != 200 {
 			t.Errorf("%d lines:\n%s", n, w.log.String())
 		}
 	})
@@ -385,7 +385,7 @@ func TestNoAnswerIsForgotten(t *testing.T) {
 			t.Errorf("%+v", last)
 		}
 		time.Sleep(freshFor)
-		if raw := w.send(gate, right); raw != nil || w.Dropped()[DropStore] != 1 {
+		if raw := w.send(gate, right); raw != nil || w.Dropped()[string(DropStore)] != 1 {
 			t.Error("an answer by an old list")
 		}
 		w.broken = nil
@@ -406,7 +406,7 @@ func TestChangesCount(t *testing.T) {
 		w.ask("known", gate, gate.request(t, "ada", "1"), rad.CodeAccessReject)
 		w.list = nil
 		time.Sleep(freshFor)
-		if raw := w.send(gate, gate.request(t, "ada", "1")); raw != nil || w.Dropped()[DropUnknown] != 1 {
+		if raw := w.send(gate, gate.request(t, "ada", "1")); raw != nil || w.Dropped()[string(DropUnknown)] != 1 {
 			t.Error("a revoked device was answered")
 		}
 	})
@@ -443,7 +443,7 @@ func TestBounds(t *testing.T) {
 			d := device{fmt.Sprintf("192.0.2.1:%d", 1000+i), newShared}
 			w.receive(t.Context(), &w.work, d.request(t, "ada", "1"), netip.MustParseAddrPort(d.from), func([]byte) {})
 		}
-		if n := w.Dropped()[DropBusy]; n != 5 {
+		if n := w.Dropped()[string(DropBusy)]; n != 5 {
 			t.Errorf("%d dropped", n)
 		}
 		w.work.Wait()

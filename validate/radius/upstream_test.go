@@ -172,7 +172,7 @@ func TestPasswordAfterCode(t *testing.T) {
 		t.Errorf("asked %d times, spent: %v", asked.Load(), w.spent)
 	}
 	v := decide("pass" + rightCode)
-	if v.code != rad.CodeAccessReject || v.event.Reason != reasonPassword || asked.Load() != 1 || !w.spent {
+	if v.code != rad.CodeAccessReject || v.event.Reason != validate.ReasonPassword || asked.Load() != 1 || !w.spent {
 		t.Errorf("%+v, asked %d times", v, asked.Load())
 	}
 	if err := v.after(t.Context()); err != nil || w.kept[v.event.Support].Findings[0].Title != "password refused" {
