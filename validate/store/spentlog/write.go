@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
 )
 
 // maxPart is how long a file grows before it is set aside, in bytes: about a million one-time passwords.
@@ -29,12 +31,13 @@ type Writer struct {
 	broken bool // a write failed: what is behind the last good line is unknown
 	most   int64
 	buf    []byte
+	since  audit.Mark // of the last part before, or of this one
 }
 
 // Open begins a new part of the log at path (0600). h has Store, Epoch, Desk and At. The part before, of a server that ended
 // somehow, is set aside. random is for the name of a new log.
 func Open(path string, h Header, random io.Reader) (*Writer, error) {
-	w := &Writer{path: path, header: h, most: maxPart}
+	w := &Writer{path: path, header: h, most: maxPart, since: h.Desk}
 	if err := w.begin(random); err != nil {
 		return nil, fmt.Errorf("log of spent one-time passwords: %w", err)
 	}
@@ -66,7 +69,7 @@ func (w *Writer) begin(random io.Reader) error {
 	if last.Header.Store != w.header.Store {
 		return fmt.Errorf("%s is of another store", w.path)
 	}
-	w.header.Log, w.header.Part, w.crc = last.Header.Log, last.Header.Part, last.crc
+	w.header.Log, w.header.Part, w.crc, w.since = last.Header.Log, last.Header.Part, last.crc, last.Header.Desk
 	if newest == w.path {
 		if err := os.Rename(w.path, w.aside(last.Header.Part)); err != nil {
 			return err
@@ -122,6 +125,10 @@ func (w *Writer) put() error {
 	w.broken = w.broken || err != nil
 	return err
 }
+
+// Since is where the desk chain stood when this server's part before began, or this one if it is the first: what it was told of other
+// servers may have ended there.
+func (w *Writer) Since() audit.Mark { return w.since }
 
 // Append makes entries durable, in one group.
 func (w *Writer) Append(entries []Entry) error {

@@ -74,7 +74,13 @@ func (s *Store) attempt(t *sql.Tx, batch []*job) attempt {
 	for _, j := range batch {
 		j.err, j.panic = nil, nil
 	}
+	if a.err = a.tx.refuse(batch); a.err != nil {
+		return a
+	}
 	for _, j := range batch {
+		if j.err != nil {
+			continue
+		}
 		if a.err = a.tx.add(j, len(batch) > 1); a.err != nil {
 			return a
 		}
@@ -88,7 +94,15 @@ func (s *Store) attempt(t *sql.Tx, batch []*job) attempt {
 	if a.err = a.tx.finish(); a.err != nil {
 		return a
 	}
-	if a.err = t.Commit(); a.err != nil {
+	logged := s.spending.write(a.tx.spent) // beside the commit: what is logged and not committed is only raised to, some day
+	a.err = t.Commit()
+	unlogged := logged()
+	for _, j := range a.good {
+		if j.spent {
+			j.err = unlogged
+		}
+	}
+	if a.err != nil {
 		a.commit = true
 		return a
 	}

@@ -58,11 +58,7 @@ func (t *tx) validationOf(object string, a validate.Advance) error {
 	if err != nil {
 		return err
 	}
-	e := a.Event
-	detail := validationDetail{a.Credential, e.Kind, e.Person, e.Token, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session, nil, audit.Anchor{}}
-	if isCode(e.Kind) && a.Moving >= 0 {
-		detail.Moving = &a.Moving
-	}
+	detail := describe(a)
 	if m := (audit.Mark{Seq: desk.Seq, Hash: desk.Hash}); m != t.told {
 		t.told, detail.Desk = m, &m
 	}
@@ -74,6 +70,16 @@ func (t *tx) validationOf(object string, a validate.Advance) error {
 		return t.mark(audit.Checkpoint, t.s.chain, audit.Mark{Seq: head.Seq, Hash: head.Hash})
 	}
 	return nil
+}
+
+// describe is what the audit says about a decision.
+func describe(a validate.Advance) validationDetail {
+	e := a.Event
+	detail := validationDetail{a.Credential, e.Kind, e.Person, e.Token, e.Client, e.Source, e.Result, e.Reason, e.Signed, a.Use, a.Session, nil, audit.Anchor{}}
+	if isCode(e.Kind) && a.Moving >= 0 {
+		detail.Moving = &a.Moving
+	}
+	return detail
 }
 
 func isCode(kind string) bool { return kind == string(token.HOTP) || kind == string(token.TOTP) }
@@ -90,7 +96,7 @@ func (s *Store) checkpoint() error {
 		}
 		return tx.mark(audit.Checkpoint, s.chain, audit.Mark{Seq: head.Seq, Hash: head.Hash})
 	})
-	if errors.Is(err, errUnchanged) {
+	if errors.Is(err, errUnchanged) || errors.Is(err, token.ErrMoved) {
 		return nil
 	}
 	return err

@@ -52,6 +52,7 @@ func (s *Store) spendCautious(ctx context.Context, a validate.Advance) error {
 				return err
 			}
 		}
+		tx.spends(spentOf(a))
 		return tx.validation(a)
 	})
 }

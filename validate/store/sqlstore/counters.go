@@ -23,11 +23,14 @@ func (s *Store) Find(ctx context.Context, id token.PublicID) (validate.Credentia
 func (s *Store) find(ctx context.Context, id token.PublicID) (validate.Credential, error) {
 	c := validate.Credential{PublicID: id}
 	n := &c.Row.Counters
-	var version, at int64
+	var version, at, closed int64
 	var groups string
 	var g validate.Generation
 	err := s.row(ctx, s.hot.find, id.String()).Scan(&c.ID, &c.Token, &version, &c.Row.State, &c.Row.Token, &c.Row.Enabled, &c.Row.Caution,
-		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups, &g)
+		&n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at, &c.Holder, &groups, &g, &closed)
+	if err == nil && closed != 0 {
+		err = token.ErrMoved
+	}
 	if err != nil {
 		return c, err
 	}
@@ -63,6 +66,8 @@ type advancer interface {
 	guards() bool
 	spend(ctx context.Context, a validate.Advance) error
 	note(ctx context.Context, a validate.Advance) error
+	// waiting is how many wait that are not in the queue of change.
+	waiting() int
 	// close finishes what was begun, and ends the chain of events if it has one of its own.
 	close() error
 }
@@ -128,6 +133,7 @@ func (t *tx) accept(a validate.Advance) (bool, error) {
 	if n, err := r.RowsAffected(); err != nil || n == 0 {
 		return false, err
 	}
+	t.spends(spentOf(a))
 	if !a.Proven {
 		if err := t.prove(a); err != nil {
 			return false, err
@@ -167,6 +173,7 @@ func (q queued) spend(ctx context.Context, a validate.Advance) error {
 		if _, err := tx.hot(q.s.hot.spend).Exec(a.Use, a.Session, a.Timestamp, micros(a.At), a.Credential); err != nil {
 			return err
 		}
+		tx.spends(spentOf(a))
 		return tx.validation(a)
 	})
 }
@@ -174,5 +181,7 @@ func (q queued) spend(ctx context.Context, a validate.Advance) error {
 func (q queued) note(ctx context.Context, a validate.Advance) error {
 	return q.s.change(ctx, func(tx *tx) error { return tx.validation(a) })
 }
+
+func (q queued) waiting() int { return 0 }
 
 func (q queued) close() error { return nil }

@@ -52,18 +52,25 @@ func (t *tx) rule(h validate.Holding, req validate.AttemptRequest, r validate.Ru
 		if err := t.spendMoving(a); err != nil {
 			return err
 		}
+		t.spentMoving(a.Credential, a.Moving, a.At)
 		note.Credential, note.Moving = a.Credential, a.Moving
 	}
 	for _, a := range r.Accept {
 		if err := t.acceptMoving(a); err != nil {
 			return err
 		}
+		t.spentMoving(a.Credential, a.Moving, a.At)
 		note.Credential, note.Moving = a.Credential, a.Moving
 	}
 	if r.Code != 0 {
 		if err := t.one(token.ErrConflict, `UPDATE code SET uses_left = uses_left - 1 WHERE id = ?1 AND person = ?2 AND uses_left > 0
 			AND revoked = 0 AND (expires = 0 OR expires > ?3)`, r.Code, h.Person, micros(req.At)); err != nil {
 			return err
+		}
+		for _, c := range h.Codes {
+			if c.ID == r.Code {
+				t.spentCode(c.ID, int64(c.UsesLeft)-1, req.At)
+			}
 		}
 	}
 	if r.Browser != 0 {

@@ -33,6 +33,7 @@ type job struct {
 	f     func(*tx) error
 	plain func(*tx) error // instead of f: its only errors are those of the database, after which nothing of the transaction counts
 	taken bool            // by a transaction, which will be finished; guarded by group.mu
+	spent bool            // it is to be in the log of what was spent
 	done  chan struct{}   // closed when the rest is final
 	err   error
 	panic any // of f
@@ -172,7 +173,9 @@ func (s *Store) lock() (*sql.Tx, error) {
 func (t *tx) add(j *job, several bool) error {
 	if j.plain != nil {
 		j.f, t.actor = j.plain, token.Actor(j.ctx, t.s.actor)
+		before := len(t.spent)
 		j.run(t)
+		j.spent = len(t.spent) > before
 		return j.err
 	}
 	if several {
@@ -198,6 +201,7 @@ func (t *tx) add(j *job, several bool) error {
 	}
 	maps.Copy(t.heads, x.heads)
 	t.told = x.told
+	t.spent, j.spent = append(t.spent, x.spent...), len(x.spent) > 0
 	t.staff = t.staff || x.staff
 	return nil
 }

@@ -163,6 +163,7 @@ func (t *tx) activate(l link, c token.Credential, n token.Counters, name string)
 	if err != nil || raised == 0 {
 		return desk.NotNewer, err
 	}
+	t.spentMoving(c.ID, n.Moving, t.now)
 	next, err := c.State.Next(token.Prove)
 	if err != nil {
 		return "", err

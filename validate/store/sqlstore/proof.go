@@ -28,6 +28,7 @@ func (t *tx) spendProof(ctx context.Context, k token.Token, e desk.Evidence) err
 		if err != nil {
 			return err
 		}
+		t.spentMoving(c.ID, n.Moving, n.At)
 		return t.putThrottle(throttleSubject(k), validate.Throttle{})
 	}
 	err = t.one(errUnchanged, `UPDATE counter SET use_counter = ?1, session_counter = ?2, timestamp = ?3, nonce = '', at = ?4
@@ -35,6 +36,7 @@ func (t *tx) spendProof(ctx context.Context, k token.Token, e desk.Evidence) err
 	if err != nil {
 		return err
 	}
+	t.spentCounters(c.ID, n)
 	_, err = t.hot(t.s.hot.prove).Exec(micros(n.At), c.ID)
 	return err
 }

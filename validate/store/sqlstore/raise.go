@@ -56,6 +56,7 @@ func (t *tx) raiseTo(ctx context.Context, r validate.Raise) (c raising, raised b
 			return c, false, err
 		}
 		if changed, err := done.RowsAffected(); err != nil || changed == 1 {
+			t.spentCounters(c.id, token.Counters{Use: r.Use, Session: r.Session, Timestamp: r.Timestamp})
 			return c, err == nil, err
 		}
 	}

@@ -113,6 +113,11 @@ func (t *tx) raise(c token.Credential, n token.Counters) error {
 			WHERE credential = ?6 AND (use_counter, session_counter) < (?1, ?2)`
 		args = []any{n.Use, n.Session, n.Timestamp, n.Nonce, micros(t.now), c.ID}
 	}
+	if c.Kind == token.YubicoOTP {
+		t.spentCounters(c.ID, n)
+	} else {
+		t.spentMoving(c.ID, n.Moving, t.now)
+	}
 	_, err := t.Exec(text, args...)
 	return err
 }

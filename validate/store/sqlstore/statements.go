@@ -19,14 +19,14 @@ type prepared struct {
 type statements struct {
 	find, client, secrets prepared
 
-	accept, spend, prove, proveToken, generation, getHead, putHead, putEvent prepared
+	accept, spend, prove, proveToken, generation, closed, getHead, putHead, putEvent prepared
 }
 
 // The texts. accept and spend are the statements that decide.
 const (
 	findText = `SELECT c.id, c.token, c.version, c.state, t.state, n.enabled, n.caution, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at,
 			coalesce(t.holder, 0), coalesce((SELECT string_agg(g.name, ';') FROM person_group g WHERE g.person = t.holder), ''),
-			(SELECT generation FROM meta)
+			(SELECT generation FROM meta), (SELECT closed FROM meta)
 		FROM credential c JOIN token t ON t.id = c.token JOIN counter n ON n.credential = c.id
 		WHERE c.public_id = ? AND c.kind = 'yubico-otp' AND c.state <> 'revoked'
 		  AND (c.state <> 'pending' OR EXISTS (SELECT 1 FROM secret WHERE credential = c.id))
@@ -45,6 +45,7 @@ const (
 	clientText   = `SELECT id, name, active, must_sign, decrypt, networks, groups, key_version, key_number, sealed, former_sealed, former_until, (SELECT generation FROM meta)
 		FROM client WHERE id = ?`
 	generationText = `SELECT generation FROM meta`
+	closedText     = `SELECT closed FROM meta`
 )
 
 func hotStatements() statements {
@@ -52,7 +53,7 @@ func hotStatements() statements {
 	return statements{
 		find: t(findText), client: t(clientText), secrets: t(secretsText),
 		accept: t(acceptText), spend: t(spendText), prove: t(proveText), proveToken: t(proveTokenText),
-		generation: t(generationText), getHead: t(getHeadText), putHead: t(putHeadText), putEvent: t(putEventText),
+		generation: t(generationText), closed: t(closedText), getHead: t(getHeadText), putHead: t(putHeadText), putEvent: t(putEventText),
 	}
 }
 
@@ -61,7 +62,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	h := &s.hot
 	for db, list := range map[*sql.DB][]*prepared{
 		s.read.db:  {&h.find, &h.client, &h.secrets},
-		s.write.db: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.generation, &h.getHead, &h.putHead, &h.putEvent},
+		s.write.db: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.generation, &h.closed, &h.getHead, &h.putHead, &h.putEvent},
 	} {
 		for _, p := range list {
 			if !s.backend.Compiles() {

@@ -14,7 +14,6 @@ package sqlstore
 
 import (
 	"context"
-	"crypto/ed25519"
 	"database/sql"
 	"encoding/hex"
 	"errors"
@@ -28,7 +27,6 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
-	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/store/postgres"
 	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
@@ -51,6 +49,7 @@ type Options struct {
 	Now   func() time.Time
 	Rand  io.Reader // crypto/rand.Reader outside tests; used under a lock
 	Actor string    // who acts, for the audit chain: the system user
+	Moved bool      // open it although it was moved: to move it once more, or to reopen it
 }
 
 // Store is an open store. All methods may be called from any number of goroutines.
@@ -75,6 +74,7 @@ type Store struct {
 	devices  clientKeys
 	kept     kept
 	group    group
+	spending spending
 	closing  sync.Once
 }
 
@@ -165,7 +165,7 @@ func (s *Store) begin(ctx context.Context) error {
 
 // Open opens the store of a directory or a URL and brings its schema forward. The errors are fs.ErrNotExist, token.ErrNewer for a
 // store of a later version, token.ErrWrongKey for keys that are not this store's (both told before anything else is read),
-// token.ErrIntegrity for a database that is damaged or no store, and those of package postgres.
+// token.ErrIntegrity for a database that is damaged or no store, *MovedError, and those of package postgres.
 func Open(ctx context.Context, where string, keys Keys, o Options) (*Store, error) {
 	s, err := open(ctx, where, keys, o)
 	if err != nil {
@@ -180,7 +180,7 @@ func open(ctx context.Context, where string, keys Keys, o Options) (*Store, erro
 		return nil, err
 	}
 	s, err := newStore(b, keys, o)
-	for _, step := range []func(context.Context) error{s.check, s.migrate, s.prepare, s.catchUp} {
+	for _, step := range []func(context.Context) error{s.check, s.migrate, s.hereOr(o.Moved), s.prepare, s.catchUp} {
 		if err == nil {
 			err = step(ctx)
 		}
@@ -219,13 +219,7 @@ func (s *Store) check(ctx context.Context) error {
 		return err
 	}
 	s.id = seal.StoreID(id)
-	if !s.keys.Sealing.Matches(s.id, check) {
-		return token.ErrWrongKey
-	}
-	if !s.keys.Signing.Public().Equal(ed25519.PublicKey(public)) {
-		return fmt.Errorf("signing key: %w", token.ErrWrongKey)
-	}
-	return nil
+	return s.owns(check, public)
 }
 
 // newStore is a store on an open database; nothing is read yet.
@@ -250,7 +244,7 @@ func newStore(b backend, keys Keys, o Options) (*Store, error) {
 func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
-		err = errors.Join(s.advancer.close(), s.checkpoint(), s.backend.Close())
+		err = errors.Join(s.advancer.close(), s.checkpoint(), s.spending.close(), s.backend.Close())
 		s.ciphers.destroy()
 		s.seeds.destroy()
 		s.clients.destroy()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/store/spentlog"
 )
 
 // tx is one change inside a write transaction, and the ends of the chains that it adds events to.
@@ -21,6 +22,7 @@ type tx struct {
 	heads map[string]audit.Head // those that it moved
 	told  audit.Mark            // what the own chain tells; the Store's until it tells something new
 	staff bool                  // something was changed that ends the generation
+	spent []spentlog.Entry      // for the log of what was spent
 
 	generation validate.Generation // 0: not read yet
 	stmts      map[*sql.Stmt]*sql.Stmt

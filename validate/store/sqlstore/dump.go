@@ -1,0 +1,193 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
+	"github.com/tokendesk/tokendesk/validate/store/backup"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
+)
+
+// storedTable is a table that travels with the store.
+type storedTable struct {
+	name   string
+	number bool   // it numbers its rows by itself
+	order  string // in which its rows are read; "" for any
+}
+
+// storedTables are all but migration, which each database has of its own, and those of words, which are made anew. What a row
+// refers to comes before it.
+func storedTables() []storedTable {
+	return []storedTable{
+		{"meta", false, ""}, {"person", true, ""}, {"person_group", false, ""}, {"token", true, ""}, {"client", true, ""}, {"radius", true, ""},
+		{"operator", true, ""}, {"session", false, ""}, {"credential", true, ""}, {"secret", false, ""}, {"counter", false, ""},
+		{"ledger", true, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
+		{"notice", true, ""}, {"throttle", false, ""}, {"attempt", false, ""}, {"audit_head", false, ""},
+		{"audit", false, "CASE WHEN chain = '" + audit.Desk + "' THEN 0 ELSE 1 END, chain, seq"}, // as audit.Verify wants them
+	}
+}
+
+// numbered are the tables that number their rows.
+func numbered() []string {
+	var out []string
+	for _, t := range storedTables() {
+		if t.number {
+			out = append(out, t.name)
+		}
+	}
+	return out
+}
+
+// sealedColumns are the columns with sealed rows, by table; key_version says of all of a row what sealed them.
+func sealedTables() []string { return []string{"secret", "client", "radius", "target"} }
+
+// schema is the number of the schema that all kinds of database have, and a checksum of what it is: SQLite's migrations.
+func schema() (number int, sum string, err error) {
+	known, err := migrations(sqlite.Migrations())
+	if err != nil {
+		return 0, "", err
+	}
+	return len(known), schemaSum(known), nil
+}
+
+func schemaSum(known []migration) string {
+	h := sha256.New()
+	for _, m := range known {
+		_, _ = io.WriteString(h, m.checksum+"\n") // a hash takes everything
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// columnsOf are a table's columns, sorted.
+func columnsOf(ctx context.Context, q querier, table string) ([]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT * FROM `+table+` WHERE 1 = 0`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	slices.Sort(names)
+	return names, err
+}
+
+// eachRow calls f with every row of a table. The values are f's to keep.
+func eachRow(ctx context.Context, q querier, t storedTable, columns []string, f func([]backup.Value) error) error {
+	text := `SELECT ` + strings.Join(columns, ", ") + ` FROM ` + t.name
+	if t.order != "" {
+		text += ` ORDER BY ` + t.order
+	}
+	rows, err := q.QueryContext(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	into := make([]any, len(columns))
+	for rows.Next() {
+		row := make([]backup.Value, len(columns))
+		for i := range row {
+			into[i] = (*any)(&row[i])
+		}
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Progress is told how many of how many rows were moved. It may be called often.
+type Progress func(rows, total int64)
+
+func (p Progress) tell(rows, total int64) {
+	if p != nil {
+		p(rows, total)
+	}
+}
+
+// dump writes the whole store, as it is in one transaction.
+func (s *Store) dump(ctx context.Context, w io.Writer, p Progress) (h backup.Header, err error) {
+	raw, err := s.backend.BeginRead(ctx)
+	if err != nil {
+		return h, err
+	}
+	defer func() { _ = raw.Rollback() }() // it only reads
+	q := transaction{raw, s.backend}
+	if h, err = s.header(ctx, raw); err != nil {
+		return h, err
+	}
+	out, err := backup.NewWriter(w, h)
+	if err != nil {
+		return h, err
+	}
+	done := int64(0)
+	for _, t := range storedTables() {
+		columns, err := columnsOf(ctx, q, t.name)
+		if err == nil {
+			err = out.Begin(backup.Table{Name: t.name, Columns: columns})
+		}
+		if err == nil {
+			err = eachRow(ctx, q, t, columns, func(row []backup.Value) error {
+				if done++; done%1000 == 0 {
+					p.tell(done, h.Rows)
+				}
+				return out.Row(row)
+			})
+		}
+		if err == nil {
+			_, err = out.End()
+		}
+		if err != nil {
+			return h, fmt.Errorf("table %s: %w", t.name, err)
+		}
+	}
+	return h, out.Close(s.keys.Signing)
+}
+
+// header is what a backup says of itself, by a transaction.
+func (s *Store) header(ctx context.Context, raw *sql.Tx) (backup.Header, error) {
+	q := transaction{raw, s.backend}
+	h := backup.Header{Store: hex.EncodeToString(s.id[:]), At: s.now().UTC(), Database: s.database()}
+	var err error
+	if h.Schema, h.Sum, err = schema(); err != nil {
+		return h, err
+	}
+	if err := q.QueryRowContext(ctx, `SELECT epoch FROM meta WHERE id = 1`).Scan(&h.Epoch); err != nil {
+		return h, err
+	}
+	var hash []byte
+	if err := q.QueryRowContext(ctx, `SELECT seq, hash FROM audit_head WHERE chain = ?`, audit.Desk).Scan(&h.Desk.Seq, &hash); err != nil {
+		return h, err
+	}
+	copy(h.Desk.Hash[:], hash)
+	if h.Keys, err = keyVersions(ctx, q); err != nil {
+		return h, err
+	}
+	for _, t := range storedTables() {
+		var n int64
+		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM `+t.name).Scan(&n); err != nil {
+			return h, err
+		}
+		h.Rows += n
+	}
+	h.Last, err = s.backend.Numbers(ctx, raw, numbered())
+	return h, err
+}
+
+// keyVersions are those of the sealing key that rows are sealed with, in order.
+func keyVersions(ctx context.Context, q querier) ([]uint32, error) {
+	var parts []string
+	for _, t := range sealedTables() {
+		parts = append(parts, `SELECT key_version FROM `+t)
+	}
+	return collect(ctx, q, func(row scanner) (v uint32, err error) { return v, row.Scan(&v) },
+		`SELECT key_version FROM meta UNION `+strings.Join(parts, ` UNION `)+` ORDER BY 1`)
+}
