@@ -24,69 +24,92 @@ func BenchmarkYubiserver(b *testing.B) {
 	r := newRig(b, 2)
 	r.must("init")
 	keys := importPressers(b, r, 1)
-	address, client := yubiserver(b, keys)
+	address, client := benchYubiserver(b, keys)
 	load{address: address, client: client, keys: keys, connections: 1}.run(b)
 }
 
-// yubiserver starts Debian's server with the keys and a client, number 1. It becomes a daemon of a user of its own: its files are that
-// user's, and it ends with the first process of its PID namespace.
-func yubiserver(b *testing.B, keys []*presser) (address string, c relying) {
-	b.Helper()
-	needJudges(b, "yubiserver", "yubiserver-admin")
-	dir, err := os.MkdirTemp("", "yubiserver")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = os.RemoveAll(dir) })
-	file := filepath.Join(dir, "yubiserver.sqlite")
-	first, err := os.ReadFile("/etc/yubiserver/yubiserver.sqlite.init")
-	if err = errors.Join(err, os.WriteFile(file, first, 0o600)); err != nil {
-		b.Fatal(err)
-	}
-	admin := func(words ...string) {
-		if out, err := exec.CommandContext(b.Context(), "yubiserver-admin", append([]string{"-b", file}, words...)...).CombinedOutput(); err != nil {
-			b.Fatalf("%v: %s", err, out)
-		}
-	}
-	for i, k := range keys {
-		admin("-y", "-a", fmt.Sprint("key", i), modhex.EncodeToString(k.publicID), hex.EncodeToString(k.drawn[16:]), hex.EncodeToString(k.drawn[:16]))
-	}
+// benchYubiserver starts Debian's server with the keys and a client, number 1.
+func benchYubiserver(b *testing.B, keys []*presser) (address string, c relying) {
 	const key = "12345678901234567890"
-	admin("-p", "-a", "bench", key)
-	if who, err := user.Lookup("yubiserver"); err == nil {
-		n, err := strconv.Atoi(who.Uid)
-		if err = errors.Join(err, os.Chown(dir, n, -1), os.Chown(file, n, -1)); err != nil {
-			b.Fatal(err)
+	o := newOldServer(b, func(admin func(words ...string)) {
+		for i, k := range keys {
+			admin("-y", "-a", fmt.Sprint("key", i), modhex.EncodeToString(k.publicID), hex.EncodeToString(k.drawn[16:]), hex.EncodeToString(k.drawn[:16]))
 		}
-	}
-	port := freePort(b)
-	cmd := exec.CommandContext(b.Context(), "sh", "-c", `yubiserver -d "$1" -l "$2" -p "$3"; exec sleep 3600`, "sh", file, filepath.Join(dir, "log"), port)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	waitFor(b, "127.0.0.1:"+port)
-	return "127.0.0.1:" + port, relying{1, base64.StdEncoding.EncodeToString([]byte(key))}
+		admin("-p", "-a", "bench", key)
+	})
+	o.start(b)
+	return o.address, relying{1, base64.StdEncoding.EncodeToString([]byte(key))}
 }
 
+// oldServer is Debian's yubiserver. It becomes a daemon of a user of its own: its files are that user's, and it ends with the first
+// process of its PID namespace.
+type oldServer struct {
+	dir, file string
+	address   string
+	cmd       *exec.Cmd
+}
+
+// newOldServer makes its file, which fill fills by yubiserver-admin.
+func newOldServer(t testing.TB, fill func(admin func(words ...string))) *oldServer {
+	t.Helper()
+	needJudges(t, "yubiserver", "yubiserver-admin")
+	dir, err := os.MkdirTemp("", "yubiserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	o := &oldServer{dir: dir, file: filepath.Join(dir, "yubiserver.sqlite")}
+	first, err := os.ReadFile("/etc/yubiserver/yubiserver.sqlite.init")
+	if err = errors.Join(err, os.WriteFile(o.file, first, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	fill(func(words ...string) {
+		if out, err := exec.CommandContext(t.Context(), "yubiserver-admin", append([]string{"-b", o.file}, words...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	})
+	return o
+}
+
+// start runs it until the test ends, or stop.
+func (o *oldServer) start(t testing.TB) {
+	t.Helper()
+	if who, err := user.Lookup("yubiserver"); err == nil {
+		n, err := strconv.Atoi(who.Uid)
+		if err = errors.Join(err, os.Chown(o.dir, n, -1), os.Chown(o.file, n, -1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port := freePort(t)
+	o.address = "127.0.0.1:" + port
+	o.cmd = exec.CommandContext(t.Context(), "sh", "-c", `yubiserver -d "$1" -l "$2" -p "$3"; exec sleep 3600`, "sh", o.file, filepath.Join(o.dir, "log"), port)
+	o.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	if err := o.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.stop)
+	waitFor(t, o.address)
+}
+
+func (o *oldServer) stop() { _ = o.cmd.Process.Kill(); _ = o.cmd.Wait() }
+
 // freePort is one that nobody listens on now, for a program that cannot choose one by itself.
-func freePort(b *testing.B) string {
-	b.Helper()
+func freePort(t testing.TB) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err = errors.Join(err, l.Close()); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	return port
 }
 
 // waitFor returns when somebody listens.
-func waitFor(b *testing.B, address string) {
-	b.Helper()
+func waitFor(t testing.TB, address string) {
+	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
@@ -94,7 +117,7 @@ func waitFor(b *testing.B, address string) {
 			return
 		}
 		if time.Now().After(end) {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const defaultKeep = 7 * 24 * time.Hour
 
 func newClientCmd(a *app) *cobra.Command {
 	return group("client", "Register the servers that ask for validation, with their keys and rights",
-		newClientAddCmd(a), newClientListCmd(a), newClientSetCmd(a), newClientRotateCmd(a), newClientRevokeCmd(a))
+		newClientAddCmd(a), newClientImportCmd(a), newClientListCmd(a), newClientSetCmd(a), newClientRotateCmd(a), newClientRevokeCmd(a))
 }
 
 // clientRow is a relying server as client list shows it.
@@ -30,8 +30,10 @@ type clientRow struct {
 	Name     string     `json:"name"`
 	Active   bool       `json:"active"`
 	MustSig  bool       `json:"must_sign"`
+	Decrypt  bool       `json:"decrypt"`
 	Networks []string   `json:"networks"`
 	Groups   []string   `json:"groups"`
+	Note     string     `json:"note,omitempty"`
 	Until    *time.Time `json:"former_key_until,omitempty"`
 }
 
@@ -44,11 +46,13 @@ type newClient struct {
 // clientFlags are the rights of a client.
 type clientFlags struct {
 	mustSign         bool
+	decrypt          bool
 	networks, groups []string
 }
 
 func (f *clientFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.mustSign, "must-sign", false, "refuse its unsigned requests")
+	cmd.Flags().BoolVar(&f.decrypt, "decrypt", false, "it may ask at /wsapi/decrypt what a one-time password holds: only for another validation server")
 	cmd.Flags().StringArrayVar(&f.networks, "network", nil, "where it may ask from: an address or a prefix such as 192.0.2.0/24 (may be repeated; none: anywhere)")
 	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "whose persons it may ask about (may be repeated; none: everybody)")
 }
@@ -77,7 +81,7 @@ func newClientAddCmd(a *app) *cobra.Command {
 				return err
 			}
 			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
-				c, err := d.AddClient(cmd.Context(), given[0], desk.ClientRights{MustSig: f.mustSign, Networks: networks, Groups: f.groups})
+				c, err := d.AddClient(cmd.Context(), given[0], desk.ClientRights{MustSig: f.mustSign, Decrypt: f.decrypt, Networks: networks, Groups: f.groups})
 				if err != nil {
 					return clientProblem(err, given[0])
 				}
@@ -131,6 +135,7 @@ func clientColumns(a *app) []column[clientRow] {
 		{"Name", func(c clientRow) string { return c.Name }},
 		{"Active", func(c clientRow) string { return yesNo(c.Active) }},
 		{"Must sign", func(c clientRow) string { return yesNo(c.MustSig) }},
+		{"Decrypts", func(c clientRow) string { return yesNo(c.Decrypt) }},
 		{"Networks", func(c clientRow) string { return strings.Join(c.Networks, " ") }},
 		{"Groups", func(c clientRow) string { return strings.Join(c.Groups, "; ") }},
 		{"Former key until", func(c clientRow) string {
@@ -139,6 +144,7 @@ func clientColumns(a *app) []column[clientRow] {
 			}
 			return a.when(*c.Until)
 		}},
+		{"Note", func(c clientRow) string { return c.Note }},
 	}
 }
 
@@ -180,6 +186,9 @@ in every server process.`,
 			var change desk.ClientChange
 			if cmd.Flags().Changed("must-sign") {
 				change.MustSig = &f.mustSign
+			}
+			if cmd.Flags().Changed("decrypt") {
+				change.Decrypt = &f.decrypt
 			}
 			if anyNetwork || networks != nil {
 				change.Networks = &networks
@@ -256,7 +265,7 @@ func newClientRevokeCmd(a *app) *cobra.Command {
 }
 
 func clientOf(c validate.Client) clientRow {
-	row := clientRow{ID: c.ID, Name: c.Name, Active: c.Active, MustSig: c.MustSig, Networks: []string{}, Groups: append([]string{}, c.Groups...)}
+	row := clientRow{ID: c.ID, Name: c.Name, Active: c.Active, MustSig: c.MustSig, Decrypt: c.Decrypt, Note: c.Note, Networks: []string{}, Groups: append([]string{}, c.Groups...)}
 	for _, p := range c.Networks {
 		row.Networks = append(row.Networks, fmt.Sprint(p))
 	}

@@ -33,6 +33,8 @@ func parts() []part {
 		{nil, (*serving).measured},
 		{nil, (*serving).health},
 		{[]serveRole{roleAll, roleValidate}, (*serving).yubico},
+		{[]serveRole{roleAll, roleValidate}, (*serving).pool},
+		{nil, (*serving).ksm},
 		{[]serveRole{roleAll, roleValidate}, (*serving).programs},
 		{[]serveRole{roleAll, roleValidate}, (*serving).answerRADIUS},
 		{[]serveRole{roleAll}, (*serving).people},

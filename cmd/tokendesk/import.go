@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/ksm"
 	"github.com/tokendesk/tokendesk/provision/desk"
 )
 
@@ -191,10 +192,32 @@ func (m *importing) file(ctx context.Context, name string) error {
 		return err
 	}
 	bar := m.progress(k)
-	err = m.records(ctx, k.name, k.reader.Name(), k.blamed(keyfile.Import(k.reader, text)), bar.step)
+	records, sum := summed(k, k.blamed(keyfile.Import(k.reader, text)))
+	err = m.records(ctx, k.name, k.reader.Name(), records, bar.step)
 	bar.clear()
+	if sum != nil && err == nil {
+		m.compare("ykksm-checksum", sum.Sum())
+	}
 	m.sayNoticed(k)
 	return err
+}
+
+// summed passes records on, and sums those of a yubikey-ksm up as it does; nil for others.
+func summed(k *keySource, records iter.Seq2[keyfile.Record, error]) (iter.Seq2[keyfile.Record, error], *ksm.Checksum) {
+	if k.reader.Name() != (ksm.Codec{}).Name() {
+		return records, nil
+	}
+	sum := new(ksm.Checksum)
+	return func(yield func(keyfile.Record, error) bool) {
+		for r, err := range records {
+			if err == nil {
+				sum.Add(r)
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}, sum
 }
 
 // records takes in the records of one file, or says what would become of them.

@@ -73,7 +73,7 @@ Data goes to standard output, talk to standard error. Without a terminal nothing
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFormat() }
 	complete(root, "output", "table", "json", "csv")
 	root.AddCommand(
-		newInitCmd(a), newDoctorCmd(a), newDeviceCmd(a), newProvisionCmd(a), newPersonCmd(a), newKeyfileCmd(a), newClientCmd(a), newRADIUSCmd(a), newOperatorCmd(a), newTokenCmd(a), newAppCmd(a), newCodeCmd(a), newBrowserCmd(a), newNoticeCmd(a), newTargetCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newDemoCmd(a), newVersionCmd(a),
+		newInitCmd(a), newDoctorCmd(a), newDeviceCmd(a), newProvisionCmd(a), newPersonCmd(a), newKeyfileCmd(a), newClientCmd(a), newCounterCmd(a), newYubiserverCmd(a), newRADIUSCmd(a), newOperatorCmd(a), newTokenCmd(a), newAppCmd(a), newCodeCmd(a), newBrowserCmd(a), newNoticeCmd(a), newTargetCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newDemoCmd(a), newVersionCmd(a),
 	)
 	return root
 }

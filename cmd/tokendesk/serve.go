@@ -26,7 +26,8 @@ type serveOptions struct {
 	layouts     bool          // accept OTPs that other keyboard layouts changed
 	drain       time.Duration // how long to answer after the signal to stop
 	logFormat   string
-	metrics     []string // who may read them
+	metrics     []string      // who may read them
+	foreign     yubicoOptions // for what others ask than relying servers
 }
 
 // reloadEvery is how often the TLS files are looked at.
@@ -42,6 +43,10 @@ their API tokens (operator add), and the helpdesk's pages under /console/ in a b
 app. With --radius devices are answered too (radius add). Any number of servers may run on one store. Each request is one
 line of the log, without one-time passwords. An address that asks more often than --limit, and a relying server that asks
 more often than --client-limit, is answered BACKEND_ERROR, or HTTP status 429.
+
+With --ksm, or alone with --role ksm, /wsapi/decrypt says what a one-time password holds, to another validation server: to a client
+with that right (client set --decrypt), by TLS client certificate (--tls-client-ca), or with --ksm-loopback to whatever runs on
+this machine. --sync-from and --revoke-from take what a yubikey-val pool and its scripts send, while you move from it.
 
 With --accept-layouts, what a key typed on any of some 570 keyboard layouts, with Caps Lock, or through an input method is
 read back; a text counts only if it decrypts and its private ID is right.
@@ -61,6 +66,7 @@ change. SIGTERM stops the server when what it has begun is answered.`,
 	f.StringVar(&o.tls.ClientCA, "tls-client-ca", "", "file of the certificates (PEM) that client certificates must come from")
 	o.radiusFlags(f)
 	o.watchFlags(f)
+	o.foreign.flags(f)
 	complete(cmd, "log-format", "text", "json")
 	f.StringArrayVar(&o.proxies, "trusted-proxy", nil, "address or network of a proxy whose X-Forwarded-For and X-Forwarded-Proto count, or \"unix\" for peers on a Unix socket; may be repeated")
 	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
@@ -145,7 +151,7 @@ func (o serveOptions) check() error {
 	case o.tls.ClientCA != "" && o.tls.Cert == "":
 		return usagef("--tls-client-ca needs --tls-cert and --tls-key")
 	}
-	return nil
+	return o.foreign.check(o.role)
 }
 
 // certificates are nil without TLS.

@@ -32,20 +32,26 @@ type presser struct {
 	heard    chan<- struct{} // told of each OK, as far as it listens
 }
 
+// newPresser draws the i-th key.
+func newPresser(t testing.TB, i int) *presser {
+	t.Helper()
+	b := make([]byte, 16+6)
+	_, _ = rand.Read(b) // never fails
+	c, err := yubiotp.NewCipher(secret.Copy(b[:16]), secret.Copy(b[16:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &presser{publicID: []byte{0xff, 0, 0, 0, 1, byte(i)}, drawn: b, cipher: c, pressed: 1 << 8}
+}
+
 // importPressers makes keys and imports them, as a Yubico CSV.
 func importPressers(t testing.TB, r *rig, n int) []*presser {
 	t.Helper()
 	var all []*presser
 	var csv bytes.Buffer
 	for i := range n {
-		b := make([]byte, 16+6)
-		_, _ = rand.Read(b) // never fails
-		c, err := yubiotp.NewCipher(secret.Copy(b[:16]), secret.Copy(b[16:]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := &presser{publicID: []byte{0xff, 0, 0, 0, 1, byte(i)}, drawn: b, cipher: c, pressed: 1 << 8}
-		fmt.Fprintf(&csv, "%d,%s,%x,%x,,2026-01-02T03:04:05,\n", 1001+i, modhex.EncodeToString(p.publicID), b[16:], b[:16])
+		p := newPresser(t, i)
+		fmt.Fprintf(&csv, "%d,%s,%x,%x,,2026-01-02T03:04:05,\n", 1001+i, modhex.EncodeToString(p.publicID), p.drawn[16:], p.drawn[:16])
 		all = append(all, p)
 	}
 	file := filepath.Join(t.TempDir(), "keys.csv")

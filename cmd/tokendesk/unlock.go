@@ -35,12 +35,18 @@ type opening struct {
 func (o *opening) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "", "format of the file, when it is not found by itself: a word of keyfile formats")
-	f.StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase of an encrypted file or identity, when nobody can be asked")
 	f.StringVar(&o.psk, "psk-file", "", "file with the pre-shared key of an encrypted file: hexadecimal text, or raw bytes")
-	f.StringVar(&o.identity, "identity", "", "file with the OpenPGP or age secret key that an encrypted file is for")
-	f.StringVar(&o.signedBy, "signed-by", "", "file with an OpenPGP public key: refuse a file that is not signed by it")
+	o.wrappingFlags(cmd)
 	complete(cmd, "format", codecs.ReaderNames()...)
 	o.vendorFlags.flags(cmd)
+}
+
+// wrappingFlags are those of a file that only may be wrapped.
+func (o *opening) wrappingFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase of an encrypted file or identity, when nobody can be asked")
+	f.StringVar(&o.identity, "identity", "", "file with the OpenPGP or age secret key that an encrypted file is for")
+	f.StringVar(&o.signedBy, "signed-by", "", "file with an OpenPGP public key: refuse a file that is not signed by it")
 }
 
 // wrapping is what is around a key file.
@@ -73,8 +79,35 @@ type keySource struct {
 const sampleSize = 2 * seedtable.SampleSize
 
 // openKeyFile opens a key file, or standard input for "-": first what is wrapped around it, then its format. The format's own
-// encryption is opened by reader, while it reads. Everything that a wrapping yields is authenticated.
+// encryption is opened by reader, while it reads.
 func (a *app) openKeyFile(ctx context.Context, name string, o opening) (k *keySource, err error) {
+	if k, err = a.openText(ctx, name, o); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(k.fault(err), k.Close())
+			k = nil
+		}
+	}()
+	if k.reader, k.sure, err = detect(k.name, k.sample, o.format); err != nil {
+		return k, err
+	}
+	if err := k.configure(o.vendorFlags); err != nil {
+		return k, err
+	}
+	if u, ok := k.reader.(keyfile.Unlocker); ok {
+		ask := a.asker(ctx, k.name, o)
+		k.reader = u.Unlock(func(n keyfile.Need) (secret.Bytes, error) {
+			k.locked = true
+			return ask(n)
+		})
+	}
+	return k, nil
+}
+
+// openText opens a file, or standard input for "-", and what is wrapped around it. Everything that a wrapping yields is authenticated.
+func (a *app) openText(ctx context.Context, name string, o opening) (k *keySource, err error) {
 	in, err := a.openInput(ctx, name)
 	if err != nil {
 		return nil, err
@@ -103,19 +136,6 @@ func (a *app) openKeyFile(ctx context.Context, name string, o opening) (k *keySo
 	k.sample, err = k.text.Peek(sampleSize)
 	if k.more = err == nil; err != nil && err != io.EOF {
 		return k, err
-	}
-	if k.reader, k.sure, err = detect(in.name, k.sample, o.format); err != nil {
-		return k, err
-	}
-	if err := k.configure(o.vendorFlags); err != nil {
-		return k, err
-	}
-	if u, ok := k.reader.(keyfile.Unlocker); ok {
-		ask := a.asker(ctx, in.name, o)
-		k.reader = u.Unlock(func(n keyfile.Need) (secret.Bytes, error) {
-			k.locked = true
-			return ask(n)
-		})
 	}
 	return k, nil
 }

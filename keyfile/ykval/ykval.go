@@ -34,6 +34,7 @@ import (
 
 // Client is one row: a relying server, which is no credential and so no keyfile.Record.
 type Client struct {
+	Line    int   // of the file it was read from
 	ID      int64 // 1 at least
 	Active  bool
 	Created time.Time    // in whole seconds, UTC
@@ -66,12 +67,12 @@ const (
 func Decode(r io.Reader) iter.Seq2[Client, error] {
 	return func(yield func(Client, error) bool) {
 		var c Client
-		for _, err := range keyfile.DecodeLines(format, r, func(row *keyfile.Row) (keyfile.Record, bool) {
+		for rec, err := range keyfile.DecodeLines(format, r, func(row *keyfile.Row) (keyfile.Record, bool) {
 			found := false
 			c, found = parse(row)
 			return keyfile.Record{}, found
 		}) {
-			if err != nil {
+			if c.Line = rec.Line; err != nil {
 				c.Key.Destroy()
 				c = Client{}
 			}
@@ -128,8 +129,8 @@ func parse(row *keyfile.Row) (c Client, ok bool) {
 		row.Bad(colCreated, "created", "not a Unix time")
 	}
 	c.Created = time.Unix(seconds, 0).UTC()
-	c.Email, c.Notes, c.OTP = f[colEmail-1], f[colNotes-1], f[colOTP-1]
-	for i, text := range f[colEmail-1:] {
+	c.Email, c.Notes, c.OTP = strings.TrimSpace(f[colEmail-1]), strings.TrimSpace(f[colNotes-1]), strings.TrimSpace(f[colOTP-1])
+	for i, text := range []string{c.Email, c.Notes, c.OTP} {
 		if cause := keyfile.BadText(text); cause != "" {
 			row.Bad(colEmail+i, []string{"email", "notes", "otp"}[i], "not a text: "+cause)
 		}

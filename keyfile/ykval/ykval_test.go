@@ -93,6 +93,7 @@ func TestDecode(t *testing.T) {
 		{"comments and blank lines", "# clients\n\n" + reference, first()}, {"CRLF", strings.ReplaceAll(reference, "\n", "\r\n"), first()},
 		{"BOM", "\xEF\xBB\xBF" + reference, first()}, {"quotes", strings.Replace(reference, ",,", `,"a, ""b""",`, 1), note},
 		{"commas and quotes in notes, as exported", strings.Replace(reference, ",,", `,a, "b",`, 1), with(func(c *Client) { c.Notes = `a, "b"` })},
+		{"blanks", strings.Replace(reference, "user@example.com,,", " user@example.com , ,", 1), first()},
 		{"all quoted", `"` + strings.ReplaceAll(strings.TrimSpace(reference), ",", `","`) + `"`, first()},
 	} {
 		if got, errs := decode(tc.text); len(errs) > 0 || len(got) != 1 || !same(got[0], tc.want) {
@@ -112,7 +113,7 @@ func TestBadRows(t *testing.T) {
 		{"created", "1359550387", "2013-01-30", "created", 3}, {"late", "1359550387", "253402300800", "created", 3},
 		{"key", "Zm9v", "Zm9$", "key", 4}, {"no key", "Zm9vYmFyZm9vYmFyZm9vYmFyMTI=", "", "key", 4}, {"46 bytes", "Zm9vYmFyZm9vYmFyZm9vYmFyMTI=", key46, "key", 4},
 		{"six fields", ",,", ",", "row", 6}, {"generator's", ",1,1359550387,", ",", "row", 5},
-		{"open quote", ",,", ",\"a,", "row", 6}, {"blank", "user@", " user@", "email", 5}, {"control", "user@", "us\x07er@", "line", 0},
+		{"open quote", ",,", ",\"a,", "row", 6}, {"long", "user@", strings.Repeat("u", 256) + "@", "email", 5}, {"control", "user@", "us\x07er@", "line", 0},
 	} {
 		text := "# clients\n" + strings.Replace(reference, tc.old, tc.new, 1) + reference
 		got, errs := decode(text)

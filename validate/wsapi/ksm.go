@@ -181,7 +181,7 @@ func isModHex(s string) bool { return strings.Trim(s, modhex.Alphabet) == "" }
 // allowed reports whether the caller may ask.
 func (k *KSM) allowed(ctx context.Context, r *http.Request, q *question) (bool, error) {
 	switch {
-	case r.TLS != nil && len(r.TLS.VerifiedChains) > 0:
+	case r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && !forwarded(r): // a proxy's certificate says nothing about who asks it
 		q.answered.Signed = true
 		return true, nil
 	case q.params["id"] != "":

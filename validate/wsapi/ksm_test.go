@@ -218,6 +218,7 @@ func TestKSMCallers(t *testing.T) {
 		{name: "from there", target: decrypt(t, "id=1&otp="+workedOTP), setup: limit(func(c *validate.Client) { c.Groups, c.Networks = nil, prefixes("192.0.2.0/24") }), want: 200},
 		{name: "nobody", target: plain, want: 403},
 		{name: "certificate", target: plain, change: []func(*http.Request){verified}, want: 200},
+		{name: "a proxy's certificate", target: plain, change: []func(*http.Request){verified, header("X-Forwarded-For", "192.0.2.9")}, want: 403},
 		{name: "certificate that nobody verified", target: plain, change: []func(*http.Request){unasked}, want: 403},
 		{name: "this machine, not allowed", target: plain, change: []func(*http.Request){from("127.0.0.1:1")}, want: 403},
 		{name: "this machine", target: plain, loopback: true, change: []func(*http.Request){from("127.0.0.1:1")}, want: 200},

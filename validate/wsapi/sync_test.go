@@ -53,18 +53,18 @@ func syncAsk(t testing.TB, h http.Handler, target string, change ...func(*http.R
 	return readReply(t, w.Code, w.Body.String())
 }
 
-// TestSyncRows are rows 71 and 72 of reference validation-protocol.md §18, and the rest of §10. Each case begins with (5, 3) stored.
-func TestSyncRows(t *testing.T) {
-	t.Parallel()
-	gone := func(s *site) { s.faults.find = errGone }
-	for _, tc := range []struct {
-		n            int // 0: not in the table
-		name, target string
-		change       []func(*http.Request)
-		setup        func(*site)
-		want         string
-		use, session int // stored afterwards
-	}{
+// syncRow is one case: with (5, 3) stored, (use, session) are stored afterwards.
+type syncRow struct {
+	n            int // 0: not in the table
+	name, target string
+	change       []func(*http.Request)
+	setup        func(*site)
+	want         string
+	use, session int
+}
+
+func syncRows() []syncRow {
+	return []syncRow{
 		{0, "higher", syncQuery(6, 0), nil, nil, yes, 6, 0},
 		{0, "higher within a power-up", syncQuery(5, 4), nil, nil, yes, 5, 4},
 		{0, "from the prefix", syncQuery(6, 0), []func(*http.Request){from("[2001:db8::9]:1")}, nil, yes, 6, 0},
@@ -81,7 +81,7 @@ func TestSyncRows(t *testing.T) {
 		{0, "blocked, lower", syncQuery(4, 0), nil, block, bad, 5, 3},
 		{0, "unknown key", syncQuery(6, 0, "yk_publicname", "cccccccccccc"), nil, nil, backend, 5, 3},
 		{0, "odd name", syncQuery(6, 0, "yk_publicname", "vvccccccccc"), nil, nil, backend, 5, 3},
-		{0, "store gone", syncQuery(6, 0), nil, gone, backend, 5, 3},
+		{0, "store gone", syncQuery(6, 0), nil, func(s *site) { s.faults.find = errGone }, backend, 5, 3},
 		{0, "empty", "/wsapi/2.0/sync?", nil, nil, missing, 5, 3},
 		{0, "name empty", strings.Replace(syncQuery(6, 0), "vvcccccccccb&", "&", 1), nil, nil, missing, 5, 3},
 		{0, "name of 17", syncQuery(6, 0, "yk_publicname", strings.Repeat("c", 17)), nil, nil, missing, 5, 3},
@@ -103,7 +103,13 @@ func TestSyncRows(t *testing.T) {
 		{0, "no otp", syncQuery(6, 0, "otp", ""), nil, nil, missing, 5, 3},
 		{0, "no nonce", syncQuery(6, 0, "nonce", ""), nil, nil, missing, 5, 3},
 		{0, "no high", syncQuery(6, 0, "yk_high", ""), nil, nil, missing, 5, 3},
-	} {
+	}
+}
+
+// TestSyncRows are rows 71 and 72 of reference validation-protocol.md §18, and the rest of §10.
+func TestSyncRows(t *testing.T) {
+	t.Parallel()
+	for _, tc := range syncRows() {
 		s, h, o := pool(t)
 		if got := syncAsk(t, h, syncQuery(5, 3)); got.value["status"] != yes {
 			t.Fatalf("%s, before: %v", tc.name, got.value)
