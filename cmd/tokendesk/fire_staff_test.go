@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	weak "math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/chaos"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+)
+
+// lostToken is one that staff have blocked.
+type lostToken struct {
+	*fireLoad
+	key int
+}
+
+// work is what staff do until ctx ends: block the token of any key, and bring blocked ones back. At the end every token is back.
+func (f *fire) work(ctx context.Context) {
+	r := weak.New(weak.NewPCG(f.otps.Seed, 1<<33))
+	var blocked []lostToken
+	for ctx.Err() == nil {
+		if n := len(blocked); n > 0 && r.IntN(3) > 0 {
+			if f.restore(blocked[0], r) {
+				blocked = blocked[1:]
+			}
+		} else {
+			k := lostToken{f.otps, r.IntN(f.otps.Keys)}
+			if r.IntN(3) == 0 {
+				k = lostToken{f.codes, r.IntN(f.codes.Keys)}
+			}
+			if f.block(k); !slices.Contains(blocked, k) {
+				blocked = append(blocked, k)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(r.IntN(150)) * time.Millisecond):
+		}
+	}
+	for tries := 0; len(blocked) > 0; tries++ {
+		if f.restore(blocked[0], r) {
+			blocked, tries = blocked[1:], 0
+		} else if tries == 30 {
+			f.t.Errorf("the token %s stays blocked", blocked[0].query(blocked[0].key))
+			return
+		}
+	}
+}
+
+// command is a run of the program by staff, while others run it too.
+func (f *fire) command(typed string, words ...string) (exitCode, string) {
+	e := f.env
+	var out, say bytes.Buffer
+	e.stdin, e.stdout, e.stderr = strings.NewReader(typed), &out, &say
+	return run(context.WithoutCancel(f.t.Context()), &e, words), say.String()
+}
+
+func (f *fire) block(k lostToken) {
+	k.lost(k.key)
+	k.history.Run(chaos.Op{Verb: chaos.Block, Key: k.key}, func() (chaos.Answer, bool) {
+		code, said := f.command("", "token", "lost", k.query(k.key))
+		return f.happened(code, said), true
+	})
+}
+
+// restore reports whether the token is back for sure. It is tried a day later, when failures before count no more.
+func (f *fire) restore(k lostToken, r *weak.Rand) bool {
+	f.clock.advance(25 * time.Hour)
+	op := chaos.Op{Verb: chaos.Restore, Key: k.key, Order: k.fresh(k.key, r)}
+	answer := k.history.Run(op, func() (chaos.Answer, bool) {
+		code, said := f.command(k.text(k.key, op.Order)+"\n", "token", "restore", k.query(k.key))
+		return f.happened(code, said), true
+	})
+	if answer == chaos.Accepted {
+		k.back(k.key, op.Order)
+	}
+	return answer == chaos.Accepted
+}
+
+// happened is what became of a command. A token that is not blocked, as after a restore whose answer was lost, is not restored.
+func (f *fire) happened(code exitCode, said string) chaos.Answer {
+	switch code {
+	case exitDone:
+		return chaos.Accepted
+	case exitVerify, exitRefused:
+		return chaos.Denied
+	}
+	f.said.add("staff: " + said)
+	f.said.troubles++
+	return chaos.Unknown
+}
+
+// judge asks about every key once more, stops the servers, and holds what was answered against what a store may answer, and against what
+// this one has.
+func (f *fire) judge() {
+	for key := range f.otps.Keys {
+		fresh := f.otps.Press(key, f.random)
+		for i := range f.slots {
+			want := chaos.Replayed
+			if i == 0 {
+				want = chaos.Accepted
+			}
+			op := chaos.Op{Verb: chaos.Ask, Key: key, Order: fresh, Nonce: strings.Repeat("end", 8) + string(rune('a'+i)), Server: i}
+			if got := f.otps.history.Run(op, func() (chaos.Answer, bool) { return f.otps.Ask(f.t.Context(), op) }); got != want {
+				f.t.Errorf("at the end, key %d at server %d: %s, want %s", key, i, got, want)
+			}
+		}
+	}
+	for _, hangUp := range f.hangUp {
+		hangUp()
+	}
+	for i := range f.slots {
+		f.end(i, syscall.SIGTERM)
+	}
+	st := f.open()
+	f.readEnds(st)
+	for _, l := range []*fireLoad{f.otps, f.codes} {
+		found := append(chaos.Check(l.history), chaos.CheckEnd(l.history, l.ends)...)
+		for _, finding := range found[:min(len(found), 10)] {
+			f.t.Errorf("token %s: %v", l.query(finding.Key), finding)
+		}
+	}
+	if code, said := f.command("", "audit", "verify"); code != exitDone {
+		f.t.Errorf("audit: exit code %d\n%s", code, said)
+	}
+	if f.t.Failed() {
+		f.t.Logf("the servers said:\n%s", f.said.text.String())
+	}
+}
+
+// readEnds reads what the store has of every key.
+func (f *fire) readEnds(st *sqlstore.Store) {
+	type place struct {
+		ends map[int]chaos.End
+		key  int
+	}
+	where := map[token.CredentialID]place{}
+	for _, l := range []*fireLoad{f.otps, f.codes} {
+		for key := range l.Keys {
+			c := f.credential(st, l.query(key))
+			n := c.Counters
+			l.ends[key] = chaos.End{Stored: int64(n.Use)<<8 | int64(n.Session)}
+			if c.Kind != token.YubicoOTP {
+				issued := l.history.Ops()[key][0].Order // an event of the desk
+				l.ends[key] = chaos.End{Stored: n.Moving, Events: []int64{issued}}
+			}
+			where[c.ID] = place{l.ends, key}
+		}
+	}
+	for e, err := range st.AuditEvents(f.t.Context(), sqlstore.AuditFilter{}) {
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		var d struct {
+			Credential   token.CredentialID
+			Result       string
+			Use, Session int64
+			Moving       *int64
+		}
+		if e.Action != "validate" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(e.Detail), &d); err != nil {
+			f.t.Fatal(err)
+		}
+		p, ours := where[d.Credential]
+		if !ours || d.Result != "OK" {
+			continue
+		}
+		end, order := p.ends[p.key], d.Use<<8|d.Session
+		if d.Moving != nil {
+			order = *d.Moving
+		}
+		end.Events = append(end.Events, order)
+		p.ends[p.key] = end
+	}
+}
+
+// credential is the one of a token that staff name so.
+func (f *fire) credential(st *sqlstore.Store, query string) token.Credential {
+	a := &app{env: &f.env}
+	t, err := a.desk(st).Find(f.t.Context(), query)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	list, err := st.Credentials(f.t.Context(), t.ID)
+	if err != nil || len(list) != 1 {
+		f.t.Fatalf("%d credentials, %v", len(list), err)
+	}
+	return list[0]
+}
