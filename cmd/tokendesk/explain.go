@@ -12,6 +12,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/validate/store/postgres"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
@@ -186,6 +187,8 @@ var kinds = []struct {
 	{token.ErrWrongKey, exitIntegrity, "name the right one: --key FILE"},
 	{token.ErrFull, exitError, "make room on the disk that holds the store; nothing was lost"},
 	{token.ErrIntegrity, exitIntegrity, "see: tokendesk audit verify"},
+	{postgres.ErrUnreachable, exitError, "the database went away; look whether it runs, and repeat the command"},
+	{postgres.ErrReadOnly, exitError, "name the primary, or several hosts and target_session_attrs=read-write"},
 	{syscall.ENOSPC, exitError, "make room on that disk"},
 	{fs.ErrPermission, exitError, "check the owner and mode of that file and its directory"},
 }

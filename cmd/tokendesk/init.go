@@ -32,10 +32,10 @@ func runInit(ctx context.Context, a *app) (err error) {
 	}
 	for _, f := range []string{p.database, p.sealing, p.signing} {
 		if _, err := os.Lstat(f); err == nil {
-			return exists(f)
+			return exists(p, f)
 		}
 	}
-	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(p.signing), 0o700); err != nil {
 		return err
 	}
 	var made []string
@@ -49,22 +49,22 @@ func runInit(ctx context.Context, a *app) (err error) {
 	}()
 	sealing, err := seal.CreateFile(p.sealing, a.rand)
 	if err != nil {
-		return existing(err, p.sealing)
+		return existing(err, p, p.sealing)
 	}
 	made = append(made, p.sealing)
 	signing, err := seal.CreateSigningFile(p.signing, a.rand)
 	if err != nil {
-		return existing(err, p.signing)
+		return existing(err, p, p.signing)
 	}
 	made = append(made, p.signing)
-	s, err := sqlstore.Create(ctx, p.dir, sqlstore.Keys{Sealing: sealing, Signing: signing}, a.storeOptions())
+	s, err := sqlstore.Create(ctx, p.where, sqlstore.Keys{Sealing: sealing, Signing: signing}, a.storeOptions())
 	if err != nil {
-		return existing(err, p.database)
+		return openProblem(p, existing(err, p, "a store in "+p.name))
 	}
 	if err := s.Close(); err != nil {
 		return err
 	}
-	a.say("store made in %s", p.dir)
+	a.say("store made in %s", p.name)
 	a.say("sealing key: %s: keep a copy of it, apart from copies of the store", p.sealing)
 	if abs, err := filepath.Abs(p.signing); err == nil {
 		a.say("signing key of the audit chain: %s", abs)
@@ -72,14 +72,17 @@ func runInit(ctx context.Context, a *app) (err error) {
 	return nil
 }
 
-func existing(err error, path string) error {
+func existing(err error, p paths, what string) error {
 	if errors.Is(err, fs.ErrExist) {
-		return exists(path)
+		return exists(p, what)
 	}
 	return err
 }
 
-func exists(path string) error {
-	return problemf(exitRefused, "%s exists; nothing is overwritten", path).
-		hint("use that store, or name another directory: --store DIR")
+func exists(p paths, what string) error {
+	x := problemf(exitRefused, "%s exists; nothing is overwritten", what)
+	if p.remote() {
+		return x.hint("use that store, or name another database, or another directory for new keys: --key FILE")
+	}
+	return x.hint("use that store, or name another directory: --store DIR")
 }

@@ -65,12 +65,17 @@ Data goes to standard output, talk to standard error. Without a terminal nothing
 	root.SetErr(a.stderr)
 	f := root.PersistentFlags()
 	f.StringVarP(&a.format, "output", "o", "table", "form of the data: table, json or csv")
-	f.StringVar(&a.store, "store", a.dataDir, "directory of the store")
-	f.StringVar(&a.key, "key", "", "file of the sealing key (default: sealing.key beside the store)")
+	f.StringVar(&a.store, "store", a.dataDir, "directory of the store, or postgres://…; also "+storeVariable)
+	f.StringVar(&a.key, "key", "", "file of the sealing key (default: sealing.key beside the store, or in the data directory)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s", err).hint("see: %s --help", cmd.CommandPath())
 	})
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFormat() }
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if err := a.chooseStore(f.Changed("store")); err != nil {
+			return err
+		}
+		return a.checkFormat()
+	}
 	complete(root, "output", "table", "json", "csv")
 	root.AddCommand(
 		newInitCmd(a), newDoctorCmd(a), newDeviceCmd(a), newProvisionCmd(a), newPersonCmd(a), newKeyfileCmd(a), newClientCmd(a), newCounterCmd(a), newYubiserverCmd(a), newRADIUSCmd(a), newOperatorCmd(a), newTokenCmd(a), newAppCmd(a), newCodeCmd(a), newBrowserCmd(a), newNoticeCmd(a), newTargetCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newDemoCmd(a), newVersionCmd(a),

@@ -51,7 +51,12 @@ func later(text string) time.Duration {
 // keyring_test.go, which plug in, touch and break virtual keys.
 func TestScript(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, scriptParams(func(*testscript.Env) error { return nil }))
+}
+
+// scriptParams are those of all scripts; setup may add to the environment of each.
+func scriptParams(setup func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -65,7 +70,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("KEYS", ring.dir)
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("HOME", e.WorkDir)
-			return nil
+			return setup(e)
 		},
 		Condition: judge,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -74,7 +79,7 @@ func TestScript(t *testing.T) {
 			"otp":  scriptOTP,
 			"oath": scriptOATH,
 		},
-	})
+	}
 }
 
 // judge is the condition [judge:PROGRAM]: a foreign program, or Debian's python3-pskc, is here. Where TOKENDESK_JUDGES is 1 it must be.

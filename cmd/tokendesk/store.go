@@ -5,33 +5,103 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/postgres"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
-// The key files beside a store. Only the sealing key may be somewhere else (--key).
+// The key files beside a store. Only the sealing key may be somewhere else (--key); the signing key of a store in PostgreSQL is beside it.
 const (
 	sealingFile = "sealing.key"
 	signingFile = "signing.key"
 )
 
-// paths are the files of a store.
-type paths struct{ dir, database, sealing, signing string }
+// storeVariable names the store where --store does not. A URL in it may have a password, which nobody else of the machine sees there.
+const storeVariable = "TOKENDESK_STORE"
+
+// paths are where a store is and its files; database is "" for one in PostgreSQL.
+type paths struct{ where, name, database, sealing, signing string }
+
+// remote reports whether the store is in PostgreSQL.
+func (p paths) remote() bool { return p.database == "" }
 
 func (a *app) paths() (paths, error) {
 	if a.store == "" {
 		return paths{}, usagef("this system names no data directory").hint("name one: --store DIR")
 	}
-	p := paths{a.store, filepath.Join(a.store, sqlstore.FileName), a.key, filepath.Join(a.store, signingFile)}
+	if sqlstore.IsURL(a.store) {
+		return a.remotePaths()
+	}
+	p := paths{a.store, a.store, filepath.Join(a.store, sqlstore.FileName), a.key, filepath.Join(a.store, signingFile)}
 	if p.sealing == "" {
 		p.sealing = filepath.Join(a.store, sealingFile)
 	}
 	return p, nil
+}
+
+// remotePaths are those of a store in PostgreSQL: its keys are in the data directory, unless --key names another one.
+func (a *app) remotePaths() (paths, error) {
+	p := paths{where: a.store, name: placeName(a.store), sealing: a.key}
+	if p.sealing == "" {
+		if a.dataDir == "" {
+			return p, usagef("this system names no data directory for the keys of the store").hint("name the sealing key: --key FILE")
+		}
+		p.sealing = filepath.Join(a.dataDir, sealingFile)
+	}
+	p.signing = filepath.Join(filepath.Dir(p.sealing), signingFile)
+	return p, nil
+}
+
+// placeName is a place without a password.
+func placeName(where string) string {
+	if !sqlstore.IsURL(where) {
+		if abs, err := filepath.Abs(where); err == nil {
+			return abs
+		}
+		return where
+	}
+	u, err := url.Parse(where)
+	if err != nil {
+		return "a PostgreSQL database"
+	}
+	u.RawQuery = "" // it may hold a password too
+	return u.Redacted()
+}
+
+// chooseStore takes the store from the environment where no flag names it, and refuses a password in a flag.
+func (a *app) chooseStore(flagged bool) error {
+	if flagged {
+		return refusePassword("--store", a.store)
+	}
+	if v := a.getenv(storeVariable); v != "" {
+		a.store = v
+	}
+	return nil
+}
+
+// refusePassword refuses a URL with a password in a flag: everybody who has an account on this machine sees it, and the shell remembers
+// it.
+func refusePassword(flag, where string) error {
+	if !sqlstore.IsURL(where) {
+		return nil
+	}
+	u, err := url.Parse(where)
+	if err != nil {
+		return usagef("%s is not a URL of a PostgreSQL database", flag).hint("such as %s postgres://tokendesk@db.example.org/tokendesk", flag)
+	}
+	_, set := u.User.Password()
+	if q := u.Query(); !set && !q.Has("password") && !q.Has("sslpassword") {
+		return nil
+	}
+	return usagef("%s has a password, which others on this machine can see; it is not used", flag).
+		hint("give it in ~/.pgpass or PGPASSFILE, in a PGSERVICE file, or in %s; or log in by a certificate: sslcert=FILE&sslkey=FILE", storeVariable).
+		hint("and change it: your shell may have kept it")
 }
 
 func (a *app) storeOptions() sqlstore.Options {
@@ -44,30 +114,73 @@ func (a *app) openStore(ctx context.Context) (*sqlstore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(p.database); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, problemf(exitNotFound, "there is no store in %s", p.dir).hint("make one: tokendesk init, or name it: --store DIR")
+	if !p.remote() {
+		if _, err := os.Stat(p.database); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			return nil, noStore(p)
+		}
 	}
 	keys, err := loadKeys(p)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlstore.Open(ctx, p.dir, keys, a.storeOptions())
-	if errors.Is(err, token.ErrWrongKey) {
-		wrong := problemf(exitIntegrity, "the keys do not belong to the store in %s", p.dir)
-		wrong.cause = err
-		return nil, wrong.hint("sealing key: %s; name the right one with --key FILE", p.sealing).hint("signing key: %s", p.signing)
+	s, err := sqlstore.Open(ctx, p.where, keys, a.storeOptions())
+	if err != nil {
+		return nil, openProblem(p, err)
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		denied := problemf(exitError, "this user may not write the store in %s", p.dir)
-		denied.cause = err
-		return nil, denied.hint("check the owner and mode of the directory and the files in it; cause: %s", oneLine(err))
+	return s, nil
+}
+
+func noStore(p paths) *problem {
+	return problemf(exitNotFound, "there is no store in %s", p.name).hint("make one: tokendesk init, or name it: --store DIR or postgres://…")
+}
+
+// openProblem says why a store does not open.
+func openProblem(p paths, err error) error {
+	is := func(code exitCode, line string, args ...any) *problem {
+		x := problemf(code, line, args...)
+		x.cause = err
+		return x
 	}
-	if errors.Is(err, token.ErrIntegrity) {
-		damaged := problemf(exitIntegrity, "%s is damaged, or no store of tokendesk", p.database)
-		damaged.cause = err
-		return nil, damaged.hint("bring it back from your backup; cause: %s", oneLine(err))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return noStore(p)
+	case errors.Is(err, token.ErrWrongKey):
+		return is(exitIntegrity, "the keys do not belong to the store in %s", p.name).
+			hint("sealing key: %s; name the right one with --key FILE", p.sealing).hint("signing key: %s", p.signing)
+	case p.remote() && remoteProblem(p, err, is) != nil:
+		return remoteProblem(p, err, is)
+	case errors.Is(err, fs.ErrPermission):
+		return is(exitError, "this user may not write the store in %s", p.name).
+			hint("check the owner and mode of the directory and the files in it; cause: %s", oneLine(err))
+	case errors.Is(err, token.ErrIntegrity):
+		return is(exitIntegrity, "%s is damaged, or no store of tokendesk", p.database).hint("bring it back from your backup; cause: %s", oneLine(err))
 	}
-	return s, err
+	return err
+}
+
+// remoteProblem says why a database of PostgreSQL is no use; nil: for a cause that files have too.
+func remoteProblem(p paths, err error, is func(exitCode, string, ...any) *problem) *problem {
+	cause := oneLine(err)
+	switch {
+	case errors.Is(err, postgres.ErrURL):
+		return is(exitUsage, "%s is not a URL of a PostgreSQL database", p.name).hint("such as postgres://tokendesk@db.example.org/tokendesk?sslmode=verify-full")
+	case errors.Is(err, postgres.ErrUnreachable):
+		return is(exitError, "the database of %s does not answer", p.name).hint("is it running, and is this the right host and port? cause: %s", cause)
+	case errors.Is(err, postgres.ErrLogin):
+		return is(exitError, "the database of %s refuses this user or its password", p.name).
+			hint("passwords come from ~/.pgpass, PGPASSFILE, PGSERVICE or %s; cause: %s", storeVariable, cause)
+	case errors.Is(err, postgres.ErrNoDatabase):
+		return is(exitNotFound, "there is no database %s", p.name).hint("make it: createdb, then: tokendesk init; cause: %s", cause)
+	case errors.Is(err, postgres.ErrReadOnly):
+		return is(exitError, "the database of %s is read-only, such as a standby", p.name).
+			hint("name the primary, or several hosts and target_session_attrs=read-write; cause: %s", cause)
+	case errors.Is(err, fs.ErrPermission):
+		return is(exitError, "this user may not use the tables of %s", p.name).hint("let it own the database or a schema, or grant what README.md lists; cause: %s", cause)
+	case errors.Is(err, token.ErrIntegrity):
+		return is(exitIntegrity, "%s is damaged, or no store of tokendesk", p.name).
+			hint("a store has a database or a schema of its own: search_path=NAME in the URL; cause: %s", cause)
+	}
+	return nil
 }
 
 func loadKeys(p paths) (sqlstore.Keys, error) {
@@ -117,9 +230,11 @@ func (a *app) examineStore(ctx context.Context) []finding {
 	if err != nil {
 		return []finding{fail("Store", err)}
 	}
-	rows := []finding{{"Store", healthOK, p.dir, nil, exitDone}, examineLedger(ctx, s)}
+	rows := []finding{{"Store", healthOK, p.name, nil, exitDone}, examineLedger(ctx, s)}
 	for _, f := range []string{p.database, p.sealing, p.signing} {
-		rows = append(rows, examineMode(f))
+		if f != "" {
+			rows = append(rows, examineMode(f))
+		}
 	}
 	return rows
 }
