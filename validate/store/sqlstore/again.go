@@ -70,7 +70,10 @@ func (s *Store) writeAll(t *sql.Tx, batch []*job) (changed int, broken error) {
 func (s *Store) attempt(t *sql.Tx, batch []*job) attempt {
 	// It fails where nothing is left to roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
 	defer func() { _ = t.Rollback() }()
-	a := attempt{tx: &tx{transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told, stmts: map[*sql.Stmt]*sql.Stmt{}}}
+	a := attempt{tx: &tx{
+		transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told,
+		stmts: map[*sql.Stmt]*sql.Stmt{}, known: map[string]audit.Head{}, unwritten: new([]audit.Event),
+	}}
 	for _, j := range batch {
 		j.err, j.panic = nil, nil
 	}

@@ -183,7 +183,7 @@ func (t *tx) add(j *job, several bool) error {
 			return err
 		}
 	}
-	x := &tx{transaction: t.transaction, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told, stmts: t.stmts}
+	x := &tx{transaction: t.transaction, s: t.s, now: t.s.now(), actor: token.Actor(j.ctx, t.s.actor), base: t.heads, heads: map[string]audit.Head{}, told: t.told, stmts: t.stmts, known: t.known}
 	j.run(x)
 	if t.s.backend.Again(j.err) {
 		return j.err
@@ -217,8 +217,11 @@ func (j *job) run(x *tx) {
 	j.err = j.f(x)
 }
 
-// finish makes the words of what staff changed, and signs the ends of the chains.
+// finish writes the events that were left, makes the words of what staff changed, and signs the ends of the chains.
 func (t *tx) finish() error {
+	if err := t.putEvents(*t.unwritten); err != nil {
+		return err
+	}
 	if _, staff := t.heads[audit.Desk]; staff {
 		if err := t.makeWords(context.Background(), math.MaxInt32); err != nil {
 			return err

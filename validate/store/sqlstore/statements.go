@@ -19,7 +19,7 @@ type prepared struct {
 type statements struct {
 	find, client, secrets prepared
 
-	accept, spend, prove, proveToken, generation, closed, getHead, putHead, putEvent prepared
+	accept, spend, prove, proveToken, generation, closed, getHead, putHead, putEvent, putEvents prepared
 }
 
 // The texts. accept and spend are the statements that decide.
@@ -41,6 +41,7 @@ const (
 	putHeadText    = `INSERT INTO audit_head (chain, seq, hash, at, signature) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (chain) DO UPDATE SET seq = ?2, hash = ?3, at = ?4, signature = ?5`
 	putEventText = `INSERT INTO audit (chain, seq, at, actor, action, object, detail, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	manyEvents   = 8 // that putEvents inserts
 	secretsText  = `SELECT what, key_version, sealed FROM secret WHERE credential = ?`
 	clientText   = `SELECT id, name, active, must_sign, decrypt, networks, groups, key_version, key_number, sealed, former_sealed, former_until, (SELECT generation FROM meta)
 		FROM client WHERE id = ?`
@@ -54,6 +55,7 @@ func hotStatements() statements {
 		find: t(findText), client: t(clientText), secrets: t(secretsText),
 		accept: t(acceptText), spend: t(spendText), prove: t(proveText), proveToken: t(proveTokenText),
 		generation: t(generationText), closed: t(closedText), getHead: t(getHeadText), putHead: t(putHeadText), putEvent: t(putEventText),
+		putEvents: t(putEventText + strings.Repeat(`, (?, ?, ?, ?, ?, ?, ?, ?, ?)`, manyEvents-1)),
 	}
 }
 
@@ -62,7 +64,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	h := &s.hot
 	for db, list := range map[*sql.DB][]*prepared{
 		s.read.db:  {&h.find, &h.client, &h.secrets},
-		s.write.db: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.generation, &h.closed, &h.getHead, &h.putHead, &h.putEvent},
+		s.write.db: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.generation, &h.closed, &h.getHead, &h.putHead, &h.putEvent, &h.putEvents},
 	} {
 		for _, p := range list {
 			if !s.backend.Compiles() {

@@ -20,12 +20,14 @@ type tx struct {
 	actor string
 	base  map[string]audit.Head // those that changes before it in the same transaction moved
 	heads map[string]audit.Head // those that it moved
+	known map[string]audit.Head // those that were read in the transaction, as they were before it
 	told  audit.Mark            // what the own chain tells; the Store's until it tells something new
 	staff bool                  // something was changed that ends the generation
 	spent []spentlog.Entry      // for the log of what was spent
 
 	generation validate.Generation // 0: not read yet
 	stmts      map[*sql.Stmt]*sql.Stmt
+	unwritten  *[]audit.Event // nil: each event is written at once
 }
 
 // QueryContext and QueryRowContext finish what has begun: see change.
@@ -109,8 +111,31 @@ func (t *tx) event(chain string, at time.Time, action, object string, detail any
 	}
 	e := audit.Link(head, audit.Event{At: at, Actor: t.actor, Action: action, Object: object, Detail: string(text)})
 	t.heads[chain] = audit.HeadOf(e)
-	_, err = t.hot(t.s.hot.putEvent).Exec(e.Chain, e.Seq, e.At.UnixMicro(), e.Actor, e.Action, e.Object, e.Detail, e.Prev[:], e.Hash[:])
-	return err
+	if t.unwritten != nil {
+		*t.unwritten = append(*t.unwritten, e)
+		return nil
+	}
+	return t.putEvents([]audit.Event{e})
+}
+
+// putEvents inserts events, several with one statement.
+func (t *tx) putEvents(list []audit.Event) error {
+	for len(list) > 0 {
+		n, p := 1, t.s.hot.putEvent
+		if len(list) >= manyEvents {
+			n, p = manyEvents, t.s.hot.putEvents
+		}
+		args := make([]any, 0, 9*n)
+		for i := range list[:n] {
+			e := &list[i]
+			args = append(args, e.Chain, e.Seq, e.At.UnixMicro(), e.Actor, e.Action, e.Object, e.Detail, e.Prev[:], e.Hash[:])
+		}
+		if _, err := t.hot(p).Exec(args...); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
+	return nil
 }
 
 // head is the end of a chain as this transaction sees it. A chain without events has Seq 0. The end of this process's own chain is
@@ -125,16 +150,22 @@ func (t *tx) head(chain string) (audit.Head, error) {
 	if chain == t.s.chain && t.s.own.Seq > 0 {
 		return t.s.own, nil
 	}
+	if h, ok := t.known[chain]; ok {
+		return h, nil
+	}
 	h := audit.Head{Chain: chain}
 	var hash []byte
 	var at int64
 	err := t.hot(t.s.hot.getHead).QueryRow(chain).Scan(&h.Seq, &hash, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return h, nil
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return h, err
 	}
-	h.At = time.UnixMicro(at).UTC()
-	copy(h.Hash[:], hash)
-	return h, err
+	if err == nil {
+		h.At = time.UnixMicro(at).UTC()
+		copy(h.Hash[:], hash)
+	}
+	t.known[chain] = h
+	return h, nil
 }
 
 // micros is a time in a column; the zero time is 0.
