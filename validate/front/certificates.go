@@ -146,10 +146,6 @@ func (c *Certificates) use(m material) error {
 	if cut(m.cert) {
 		return fmt.Errorf("%s ends within a certificate", c.files.Cert)
 	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.files.Cert, err)
-	}
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 	if c.files.ClientCA != "" {
 		config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
@@ -157,7 +153,7 @@ func (c *Certificates) use(m material) error {
 			return fmt.Errorf("%s holds no certificates, or ends within one", c.files.ClientCA)
 		}
 	}
-	c.leaf, c.held, c.seen, c.warned = leaf, m.digest, m.digest, time.Time{}
+	c.leaf, c.held, c.seen, c.warned = pair.Leaf, m.digest, m.digest, time.Time{}
 	c.config.Store(config)
 	c.warn()
 	return nil

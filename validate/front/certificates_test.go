@@ -155,36 +155,8 @@ func TestCertificatesAreReplaced(t *testing.T) {
 		{"half an end", func() { write(t, f.Cert, append(next, a.pem[:len(a.pem)-9]...)) }, 5, 3, "ends within", false},
 		{"no file", func() { _ = os.Remove(f.Cert) }, 5, 3, "no such file", false},
 		{"a whole chain", func() { write(t, f.Cert, append(next, a.pem...)) }, 2, 3, "was replaced", false},
-		{"another pair, by links", func() {
-			cert, key := long()
-			live := filepath.Join(dir, "live")
-			if err := os.Mkdir(live, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(live, "cert.pem"), cert)
-			write(t, filepath.Join(live, "key.pem"), key)
-			for _, name := range []string{"cert.pem", "key.pem"} {
-				link := filepath.Join(dir, name+".next")
-				if err := os.Symlink(filepath.Join(live, name), link); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Rename(link, filepath.Join(dir, name)); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}, 2, 4, "was replaced", false},
-		{"the directory behind the links", func() {
-			cert, key := long()
-			other := filepath.Join(dir, "other")
-			if err := os.Rename(filepath.Join(dir, "live"), other); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Mkdir(filepath.Join(dir, "live"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(dir, "live", "cert.pem"), cert)
-			write(t, filepath.Join(dir, "live", "key.pem"), key)
-		}, 2, 5, "was replaced", false},
+		{"another pair, by links", func() { link(t, dir, long) }, 2, 4, "was replaced", false},
+		{"the directory behind the links", func() { relink(t, dir, long) }, 2, 5, "was replaced", false},
 	} {
 		log.Reset()
 		step.do()
@@ -201,6 +173,41 @@ func TestCertificatesAreReplaced(t *testing.T) {
 			t.Error("the key is in the log")
 		}
 	}
+}
+
+// link puts links in the place of the files, one after the other, as certbot does.
+func link(t *testing.T, dir string, issue func() (cert, key []byte)) {
+	t.Helper()
+	writeLive(t, dir, issue)
+	for _, name := range []string{"cert.pem", "key.pem"} {
+		next := filepath.Join(dir, name+".next")
+		if err := os.Symlink(filepath.Join(dir, "live", name), next); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// relink puts another directory behind the links, as Kubernetes does.
+func relink(t *testing.T, dir string, issue func() (cert, key []byte)) {
+	t.Helper()
+	if err := os.Rename(filepath.Join(dir, "live"), filepath.Join(dir, "former")); err != nil {
+		t.Fatal(err)
+	}
+	writeLive(t, dir, issue)
+}
+
+func writeLive(t *testing.T, dir string, issue func() (cert, key []byte)) {
+	t.Helper()
+	live := filepath.Join(dir, "live")
+	if err := os.Mkdir(live, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cert, key := issue()
+	write(t, filepath.Join(live, "cert.pem"), cert)
+	write(t, filepath.Join(live, "key.pem"), key)
 }
 
 // TestWatch: a hangup takes what is new at once; ticks alone when it is there for the second time.
