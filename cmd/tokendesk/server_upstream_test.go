@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// upstreamConfig is a FreeRADIUS that knows ada's password and nothing else. 3.2.1 sends Message-Authenticator only where it is told to.
-const upstreamConfig = `
+// freeRADIUSConfig is the part that every FreeRADIUS has.
+const freeRADIUSConfig = `
 name = radiusd
 libdir = /usr/lib/freeradius
 logdir = %[1]s
@@ -22,21 +22,25 @@ pidfile = %[1]s/radiusd.pid
 security {
 	reject_delay = 0
 }
-client tokendesk {
+client here {
 	ipaddr = 127.0.0.1
 	secret = "%[3]s"
-	require_message_authenticator = yes
 }
+listen {
+	type = auth
+	ipaddr = 127.0.0.1
+	port = %[2]d
+	virtual_server = default
+}
+`
+
+// upstreamConfig is one that knows ada's password and nothing else. 3.2.1 sends Message-Authenticator only where it is told to.
+const upstreamConfig = `
 modules {
 	pap {
 	}
 }
 server default {
-	listen {
-		type = auth
-		ipaddr = 127.0.0.1
-		port = %[2]d
-	}
 	authorize {
 		if (&User-Name == "ada") {
 			update control {
@@ -68,8 +72,36 @@ server default {
 
 const upstreamSecret = "what the two servers share"
 
+// proxyConfig is one that decides nothing and asks another.
+const proxyConfig = `
+modules {
+}
+home_server tokendesk {
+	type = auth
+	ipaddr = 127.0.0.1
+	port = %s
+	secret = "%s"
+	status_check = status-server
+	response_window = 6
+}
+home_server_pool tokendesk {
+	home_server = tokendesk
+}
+realm tokendesk {
+	auth_pool = tokendesk
+	nostrip
+}
+server default {
+	authorize {
+		update control {
+			Proxy-To-Realm := "tokendesk"
+		}
+	}
+}
+`
+
 // freeRADIUS starts one, and returns its address.
-func freeRADIUS(t *testing.T) string {
+func freeRADIUS(t *testing.T, config string) string {
 	t.Helper()
 	needJudges(t, "freeradius")
 	free, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -79,7 +111,7 @@ func freeRADIUS(t *testing.T) string {
 	at := free.LocalAddr().(*net.UDPAddr)
 	_ = free.Close() // FreeRADIUS takes no port that is left to the system
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "radiusd.conf"), fmt.Appendf(nil, upstreamConfig, dir, at.Port, upstreamSecret), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "radiusd.conf"), fmt.Appendf(nil, freeRADIUSConfig+config, dir, at.Port, upstreamSecret), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "freeradius", "-d", dir, "-f", "-l", "stdout")
@@ -120,7 +152,7 @@ func freeRADIUS(t *testing.T) string {
 // code is used up whatever becomes of the password.
 func TestFreeRADIUSChecksPasswords(t *testing.T) {
 	t.Parallel()
-	address := freeRADIUS(t)
+	address := freeRADIUS(t, upstreamConfig)
 	file := filepath.Join(t.TempDir(), "upstream.secret")
 	if err := os.WriteFile(file, []byte(upstreamSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -149,4 +181,24 @@ func TestFreeRADIUSChecksPasswords(t *testing.T) {
 	if log := r.stop(); !strings.Contains(log, "no authentic answer of the upstream server") {
 		t.Errorf("the log does not say what is wrong upstream:\n%s", log)
 	}
+}
+
+// TestFreeRADIUSInFront: a device that sends no Message-Authenticator, as Debian's pam_radius 2.0.0, has its requests passed on by
+// FreeRADIUS, which adds one.
+func TestFreeRADIUSInFront(t *testing.T) {
+	t.Parallel()
+	needJudges(t, "freeradius")
+	r := newRADIUSRig(t)
+	_, port, err := net.SplitHostPort(r.at[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := freeRADIUS(t, fmt.Sprintf(proxyConfig, port, r.secret))
+	otp := r.typed(2)
+	for _, tc := range []struct{ what, want string }{{"right", radAccept}, {"again", radReject}} {
+		if got, said := r.radclient(front, upstreamSecret, fmt.Sprintf("User-Name = ada, User-Password = %q", otp), "auth", "-t", "5", "-r", "1"); got != tc.want {
+			t.Errorf("%s: %s\n%s", tc.what, got, said)
+		}
+	}
+	r.stop()
 }
