@@ -66,14 +66,19 @@ func (s *Store) writeAll(t *sql.Tx, batch []*job) (changed int, broken error) {
 	return len(a.good), a.err
 }
 
+// wrap is what changes run in.
+func (s *Store) wrap(t *sql.Tx) *tx {
+	return &tx{
+		transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told,
+		stmts: map[*sql.Stmt]*sql.Stmt{}, known: map[string]audit.Head{}, unwritten: new([]audit.Event),
+	}
+}
+
 // attempt runs the jobs. One that failed alone has its error, the others have none.
 func (s *Store) attempt(t *sql.Tx, batch []*job) attempt {
 	// It fails where nothing is left to roll back: after the commit, and where SQLite did it by itself, such as on a full disk.
 	defer func() { _ = t.Rollback() }()
-	a := attempt{tx: &tx{
-		transaction: transaction{t, s.backend}, s: s, now: s.now(), actor: s.actor, heads: map[string]audit.Head{}, told: s.told,
-		stmts: map[*sql.Stmt]*sql.Stmt{}, known: map[string]audit.Head{}, unwritten: new([]audit.Event),
-	}}
+	a := attempt{tx: s.wrap(t)}
 	for _, j := range batch {
 		j.err, j.panic = nil, nil
 	}

@@ -45,10 +45,8 @@ func (s *Store) load(ctx context.Context, from *backup.Reader, p Progress, finis
 		return err
 	}
 	defer func() { _ = raw.Rollback() }() // after the commit there is nothing to roll back
-	l := &loading{
-		tx:   &tx{transaction: transaction{raw, s.backend}, s: s, now: s.now(), actor: token.Actor(ctx, s.actor), heads: map[string]audit.Head{}},
-		from: from, p: p,
-	}
+	l := &loading{tx: s.wrap(raw), from: from, p: p}
+	l.actor = token.Actor(ctx, s.actor)
 	if err := l.tables(ctx); err != nil {
 		return err
 	}

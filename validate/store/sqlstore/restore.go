@@ -22,7 +22,11 @@ import (
 type RestoreOptions struct {
 	// DamagedAudit takes a backup whose audit chain has findings: they were in the store when it was made.
 	DamagedAudit bool
-	Progress     Progress
+	// Logs are those of servers (LogSpent), which are replayed. Complete says, on the operator's word, that no other process answered since
+	// the backup; what the logs tell against it counts more.
+	Logs     []string
+	Complete bool
+	Progress Progress
 }
 
 // Restored is what was put back, and what became of it. What was spent, blocked or withdrawn after the backup is forgotten; so
@@ -31,12 +35,16 @@ type Restored struct {
 	backup.Header `json:"header"`
 	Epoch         int64        `json:"epoch"` // how often this store was put back
 	Audit         audit.Report `json:"-"`
-	Cautious      int          `json:"cautious"` // credentials that need two fresh one-time passwords
-	Raised        int          `json:"raised"`   // TOTP credentials whose codes up to now do not count
-	Codes         int          `json:"codes"`    // temporary and recovery codes that were withdrawn
-	Browsers      int          `json:"browsers"` // trusted browsers that were dropped
-	Links         int          `json:"links"`    // for apps, that were cancelled
-	Sessions      int          `json:"sessions"` // of operators, that were ended
+	Cautious      int          `json:"cautious"`          // credentials that need two fresh one-time passwords
+	Raised        int          `json:"raised"`            // TOTP credentials whose codes up to now do not count
+	Codes         int          `json:"codes"`             // temporary and recovery codes that were withdrawn
+	Browsers      int          `json:"browsers"`          // trusted browsers that were dropped
+	Links         int          `json:"links"`             // for apps, that were cancelled
+	Sessions      int          `json:"sessions"`          // of operators, that were ended
+	Logged        int          `json:"logged"`            // lines of logs that were read
+	Replayed      int          `json:"replayed"`          // credentials and codes that they raised
+	Trusted       bool         `json:"trusted"`           // the logs are complete: nothing need be cautious
+	Missing       []string     `json:"missing,omitempty"` // why they are not
 }
 
 // AuditError is a backup whose audit chain is not as it was written.
@@ -164,12 +172,13 @@ func (l *loading) restored(ctx context.Context, ro RestoreOptions) (Restored, er
 		return out, err
 	}
 	var err error
-	if out.Cautious, err = l.count(`UPDATE counter SET caution = ? WHERE credential IN (
-		SELECT id FROM credential WHERE kind IN ('yubico-otp', 'hotp') AND state <> 'revoked')`, validate.Cautious); err != nil {
+	if out.Trusted, err = l.trust(ctx, ro, &out); err != nil {
 		return out, err
 	}
-	if out.Raised, err = l.raiseSteps(ctx); err != nil {
-		return out, err
+	if !out.Trusted {
+		if err := l.distrust(ctx, &out); err != nil {
+			return out, err
+		}
 	}
 	if err := l.endAll(ctx, &out); err != nil {
 		return out, err
@@ -177,19 +186,35 @@ func (l *loading) restored(ctx context.Context, ro RestoreOptions) (Restored, er
 	if _, err := l.Exec(deriveEnabled(`1 = 1`)); err != nil {
 		return out, err
 	}
-	return out, l.desk("store.restore", "store", restoreDetail{
-		Restored: out, At: out.Header.At.Format(time.RFC3339), Desk: out.Header.Desk.Seq, Rows: out.Rows, Database: out.Database, Findings: len(l.report.Findings),
-	})
+	return out, l.desk("store.restore", "store", out.detail())
 }
 
-type restoreDetail struct {
-	Restored
-	Header   struct{} `json:"-"`
-	At       string   `json:"at"` // of the backup
-	Desk     int64    `json:"of"`
-	Rows     int64    `json:"rows"`
-	Database string   `json:"from"`
-	Findings int      `json:"findings,omitempty"` // in the audit chain, that were taken
+// detail is what the audit chain says of it.
+func (r Restored) detail() map[string]any {
+	d := map[string]any{
+		"at": r.At.Format(time.RFC3339), "of": r.Desk.Seq, "from": r.Database, "rows": r.Rows, "epoch": r.Epoch, "trusted": r.Trusted,
+		"cautious": r.Cautious, "raised": r.Raised, "codes": r.Codes, "browsers": r.Browsers, "links": r.Links, "sessions": r.Sessions,
+	}
+	if n := len(r.Audit.Findings); n > 0 {
+		d["findings"] = n
+	}
+	if r.Logged > 0 {
+		d["logged"], d["replayed"], d["missing"] = r.Logged, r.Replayed, len(r.Missing)
+	}
+	return d
+}
+
+// distrust makes everything cautious that may have been spent since the backup.
+func (l *loading) distrust(ctx context.Context, out *Restored) (err error) {
+	if out.Cautious, err = l.count(`UPDATE counter SET caution = ? WHERE credential IN (
+		SELECT id FROM credential WHERE kind IN ('yubico-otp', 'hotp') AND state <> 'revoked')`, validate.Cautious); err != nil {
+		return err
+	}
+	if out.Raised, err = l.raiseSteps(ctx); err != nil {
+		return err
+	}
+	out.Codes, err = l.count(`UPDATE code SET revoked = ? WHERE revoked = 0 AND uses_left > 0`, micros(l.now))
+	return err
 }
 
 // raiseSteps spends the TOTP codes of up to now: see validate.CautiousStep.
@@ -246,7 +271,6 @@ func (l *loading) endAll(ctx context.Context, out *Restored) error {
 		text  string
 		args  []any
 	}{
-		{&out.Codes, `UPDATE code SET revoked = ?1 WHERE revoked = 0 AND uses_left > 0`, []any{micros(l.now)}},
 		{&out.Browsers, `UPDATE browser SET revoked = ?1 WHERE revoked = 0`, []any{micros(l.now)}},
 		{&out.Sessions, `DELETE FROM session`, nil},
 	} {

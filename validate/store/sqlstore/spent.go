@@ -109,6 +109,14 @@ func proofOf(e audit.Event) (spentlog.Entry, bool) {
 	return spentlog.Entry{Kind: spentlog.Moving, ID: int64(d.Credential), Moving: d.Moving, At: e.At}, d.PublicID == ""
 }
 
+// serves tells the log of a chain that this process writes.
+func (p spending) serves(chain string) error {
+	if p.log == nil {
+		return nil
+	}
+	return p.log.Serves(chain)
+}
+
 // close ends the log.
 func (p spending) close() error {
 	if p.log == nil {
@@ -132,14 +140,6 @@ func (p spending) write(entries []spentlog.Entry) (wait func() error) {
 		}
 		return nil
 	}
-}
-
-// serves says that this process writes a chain.
-func (p spending) serves(chain string) error {
-	if p.log == nil {
-		return nil
-	}
-	return p.log.Serves(chain)
 }
 
 // spentOf is a Yubico OTP as the log has it.
