@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tokendesk/tokendesk/keyfile/push"
+	"github.com/tokendesk/tokendesk/validate/front"
 )
 
 // env is everything that a command takes from outside, so that tests and the demo can plug in their own.
@@ -49,6 +50,8 @@ type env struct {
 	// environ reads what a service manager says; nil: there is none. hangup gives SIGHUP until stop; nil: never.
 	environ func(string) string
 	hangup  func() (signals <-chan os.Signal, stop func())
+	// harden keeps the memory of a server off the disk; nil: nobody asks.
+	harden func() error
 	// virtual marks every screen: the devices are not real.
 	virtual bool
 	// notify ends the context by SIGINT and SIGTERM. Further signals change nothing until stop is called, so that a held
@@ -81,6 +84,7 @@ func systemEnv() *env {
 			return t.C, t.Stop
 		},
 		environ: os.Getenv,
+		harden:  front.NoCoreDumps,
 		hangup: func() (<-chan os.Signal, func()) {
 			c := make(chan os.Signal, 1)
 			signal.Notify(c, syscall.SIGHUP)

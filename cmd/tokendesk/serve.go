@@ -28,6 +28,7 @@ type serveOptions struct {
 	logFormat   string
 	metrics     []string      // who may read them
 	foreign     yubicoOptions // for what others ask than relying servers
+	spent       string        // file of what is spent; "": none
 }
 
 // reloadEvery is how often the TLS files are looked at.
@@ -72,6 +73,7 @@ change. SIGTERM stops the server when what it has begun is answered.`,
 	f.IntVar(&o.limit, "limit", defaultLimit, fmt.Sprintf("validations a second from one address, %d times as many from this machine; 0: no limit", loopbackShare))
 	f.IntVar(&o.clientLimit, "client-limit", 0, "validations a second of one relying server, from wherever it asks; 0: no limit")
 	f.DurationVar(&o.drain, "drain", 0, "after the signal to stop, go on answering for so long while /readyz says no")
+	f.StringVar(&o.spent, "accepted-log", "", "file, of this server alone and on another disk than the store's, that is told what was accepted before it is answered; for: store restore")
 	f.BoolVar(&o.layouts, "accept-layouts", false, "accept one-time passwords that another keyboard layout or an input method changed")
 	return cmd
 }
@@ -81,8 +83,10 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := front.NoCoreDumps(); err != nil {
-		log.Warn("a crash may write memory to a disk", "error", err)
+	if a.harden != nil {
+		if err := a.harden(); err != nil {
+			log.Warn("a crash may write memory to a disk", "error", err)
+		}
 	}
 	s, err := a.prepare(ctx, log, o)
 	if err != nil {
@@ -124,6 +128,11 @@ func (a *app) prepare(ctx context.Context, log *slog.Logger, o serveOptions) (*s
 		return nil, err
 	}
 	st, err := a.openStore(ctx)
+	if err == nil && o.spent != "" {
+		if err = st.LogSpent(ctx, o.spent); err != nil {
+			err = errors.Join(err, st.Close())
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +177,12 @@ func (o serveOptions) certificates(now func() time.Time, log *slog.Logger) (*fro
 
 // work starts what a server does by itself, beside answering.
 func (s *serving) work(ctx context.Context) {
-	s.beside("tls", s.reloading)
+	hangups, stop := s.hangups() // from now on
+	s.after(stop)
+	s.beside("tls", func(ctx context.Context) error {
+		s.reloading(ctx, hangups)
+		return nil
+	})
 	if s.manager.Watchdog > 0 {
 		s.beside("watchdog", s.watchdog)
 	}
@@ -184,19 +198,17 @@ func (s *serving) work(ctx context.Context) {
 }
 
 // reloading looks at the TLS files. SIGHUP never ends the server, also where there are none.
-func (s *serving) reloading(ctx context.Context) error {
-	hangups, stop := s.hangups()
-	defer stop()
+func (s *serving) reloading(ctx context.Context, hangups <-chan os.Signal) {
 	if c := s.certificates; c != nil {
 		t := time.NewTicker(reloadEvery)
 		defer t.Stop()
 		c.Watch(ctx, t.C, hangups)
-		return nil
+		return
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-hangups:
 			s.log.Info("SIGHUP: without TLS there is nothing to read again")
 		}
