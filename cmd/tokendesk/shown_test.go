@@ -49,3 +49,14 @@ func reaches(t reflect.Type, seen map[reflect.Type]bool) bool {
 	}
 	return false
 }
+
+// TestShowNearEnd: token show says that a key stops soon. Source: reference validation-protocol.md §14.
+func TestShowNearEnd(t *testing.T) {
+	t.Parallel()
+	for use, want := range map[int]string{0x6FFF: "28671/3", 0x7000: "28672/3: almost used up, replace it"} {
+		r := credentialOf(token.Credential{Counters: token.Counters{Use: use, Session: 3, Moving: -1}})
+		if got := countersText(r); got != want || r.NearEnd != (use == 0x7000) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

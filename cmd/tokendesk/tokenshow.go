@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
 )
 
 // lastEvents is how much of a token's history is shown.
@@ -22,6 +23,7 @@ type credentialRow struct {
 	State      token.State `json:"state"`
 	Validates  bool        `json:"validates"`
 	Counters   string      `json:"counters,omitempty"`
+	NearEnd    bool        `json:"near_end,omitempty"` // the use counter is almost used up
 	Moving     *int64      `json:"moving_factor,omitempty"`
 	Drift      *int64      `json:"drift_steps,omitempty"`
 	Clock      string      `json:"clock,omitempty"`
@@ -37,6 +39,7 @@ func credentialOf(c token.Credential) credentialRow {
 	}
 	if c.Counters.Use >= 0 {
 		r.Counters = fmt.Sprintf("%d/%d", c.Counters.Use, c.Counters.Session)
+		r.NearEnd = c.Counters.Use >= validate.NearEnd
 	}
 	if c.Counters.Moving >= 0 {
 		r.Moving, r.Counters = &c.Counters.Moving, fmt.Sprint(c.Counters.Moving)
@@ -92,6 +95,14 @@ func newTokenShowCmd(a *app) *cobra.Command {
 	}
 }
 
+// countersText warns of a key that stops soon.
+func countersText(c credentialRow) string {
+	if c.NearEnd {
+		return c.Counters + ": almost used up, replace it"
+	}
+	return c.Counters
+}
+
 // showToken: comma-separated values are those of the credentials alone.
 func (a *app) showToken(t shownToken) error {
 	if a.format == "json" {
@@ -111,7 +122,7 @@ func (a *app) showToken(t shownToken) error {
 		{"Public ID", func(c credentialRow) string { return c.PublicID }},
 		{"State", func(c credentialRow) string { return string(c.State) }},
 		{"Validates", func(c credentialRow) string { return yesNo(c.Validates) }},
-		{"Counters", func(c credentialRow) string { return c.Counters }},
+		{"Counters", countersText},
 		{"Access code", func(c credentialRow) string { return yesNo(c.AccessCode) }},
 		{"Since", func(c credentialRow) string { return c.Created.Local().Format(time.DateOnly) }},
 		{"Clock", func(c credentialRow) string { return c.Clock }},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
 )
 
 //go:embed pages
@@ -154,6 +155,9 @@ func credentialNote(c token.Credential) string {
 	}
 	if c.ProvenAt.IsZero() {
 		parts = append(parts, "never proven")
+	}
+	if c.Counters.Use >= validate.NearEnd {
+		parts = append(parts, "use counter almost used up: replace the key")
 	}
 	return strings.Join(parts, " · ")
 }
