@@ -54,6 +54,7 @@ func (s *Store) ShowLink(ctx context.Context, value, pin string, draw desk.Draw)
 	var id token.CredentialID
 	err := s.change(ctx, func(tx *tx) (err error) {
 		var l link
+		id = 0
 		if l, state, err = tx.enterLink(ctx, value, pin); err != nil {
 			return err
 		}
@@ -108,6 +109,7 @@ func (s *Store) FinishLink(ctx context.Context, value, pin, name string, prove d
 	var proof desk.Proof
 	err := s.change(ctx, func(tx *tx) (err error) {
 		var l link
+		proof = ""
 		l, state, err = tx.enterLink(ctx, value, pin)
 		if err != nil || state != desk.LinkShown {
 			return err

@@ -178,7 +178,7 @@ func (h harness) Events(t testing.TB) int {
 // onEach runs a suite on every kind of database: open gives it a store of its own, open twice.
 func onEach(t *testing.T, f func(t *testing.T, open func(testing.TB) harness)) {
 	t.Parallel()
-	for name, open := range map[string]func(testing.TB) harness{"sqlite": openHarness, "postgres": openPostgres} {
+	for name, open := range map[string]func(testing.TB) harness{"sqlite": openHarness, "postgres": openPostgres, "postgres, all twice": openShaky} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f(t, open)

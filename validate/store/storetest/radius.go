@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +80,7 @@ func testRADIUS(t *testing.T, s *staffSuite) {
 	upstream := secret.Copy([]byte("secret of the other server"))
 	rules := validate.NASRules{Password: validate.PasswordUpstream, CodeLen: 8, OTPLen: 40, StripRealm: true, Upstream: "[2001:db8::7]:1812"}
 	nets := prefixes(t, "198.51.100.7")
-	changed, err := s.there.SetNAS(t.Context(), "1", desk.NASChange{Networks: &nets, Rules: &rules, UpstreamSecret: &upstream})
+	changed, err := s.there.SetNAS(t.Context(), strconv.FormatInt(n.ID, 10), desk.NASChange{Networks: &nets, Rules: &rules, UpstreamSecret: &upstream})
 	if list = s.devices(t); err != nil || changed.NASRules != rules || list[0].NASRules != rules || !list[0].UpstreamSecret.Equal(upstream) || !slices.Equal(list[0].Networks, nets) {
 		t.Errorf("%+v, %+v, %v", changed, list, err)
 	}
@@ -224,7 +225,7 @@ func testRevokedRADIUS(t *testing.T, s *staffSuite) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, query := range []string{"", "2", "GATE", "nobody"} {
+	for _, query := range []string{"", "4711", "GATE", "nobody"} {
 		if _, err := s.here.RevokeNAS(t.Context(), query); !errors.Is(err, token.ErrNotFound) {
 			t.Errorf("%q: %v", query, err)
 		}
