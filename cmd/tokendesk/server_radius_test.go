@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -368,5 +369,49 @@ func TestRadclientSplit(t *testing.T) {
 	r.login("no password", r.at[0], r.typed(2), radAccept)
 	r.login("temporary code", r.at[0], "pass"+r.tempCode("ada", "--uses", "2", "--valid", "4h"), radAccept)
 	r.login("only a password", r.at[0], "password", radReject)
+	r.stop()
+}
+
+// TestRadclientBehindOneSocket: while systemd holds the socket, a request that comes between two servers is answered by the second.
+func TestRadclientBehindOneSocket(t *testing.T) {
+	t.Parallel()
+	r := newRADIUSRig(t)
+	r.stop()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv6zero}) // as in tokendesk-radius.socket: of both kinds
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = u.Close() }()
+	var held [2]*os.File
+	if held[0], err = l.(*net.TCPListener).File(); err != nil {
+		t.Fatal(err)
+	}
+	if held[1], err = u.File(); err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(u.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() { r.server = r.launched(r.inheriting("http:radius", held[:])) }
+	start()
+	r.login("the first server, IPv4", "127.0.0.1:"+port, r.typed(2), radAccept)
+	r.login("the first server, IPv6", "[::1]:"+port, r.typed(2), radAccept)
+	r.stop()
+	otp := r.typed(2)
+	answered := make(chan string, 1)
+	go func() {
+		got, _ := r.radclient("127.0.0.1:"+port, r.secret, pap("ada", otp), "auth", "-t", "30", "-r", "2")
+		answered <- got
+	}()
+	start()
+	if got := <-answered; got != radAccept {
+		t.Errorf("asked while there was no server: %s", got)
+	}
 	r.stop()
 }
