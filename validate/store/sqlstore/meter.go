@@ -15,9 +15,10 @@ func (s *Store) Meter(f Committed) {
 
 // Waiting is how many changes wait for a transaction.
 func (s *Store) Waiting() int {
+	n := s.advancer.waiting()
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
-	return len(s.group.waiting)
+	return n + len(s.group.waiting)
 }
 
 // committed tells of a transaction that began at start, in the clock of the process.

@@ -24,6 +24,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
@@ -236,6 +238,11 @@ func newStore(b backend, keys Keys, o Options) (*Store, error) {
 	write, read := b.Pools()
 	s.write, s.read = pool{write, b}, pool{read, b}
 	s.advancer = queued{s}
+	if p, ok := b.(*postgres.Backend); ok {
+		s.advancer = newBatched(s, func(ctx context.Context) (*pgx.Conn, error) {
+			return pgx.ConnectConfig(ctx, p.Pool().Config().ConnConfig)
+		})
+	}
 	return s, nil
 }
 
