@@ -126,6 +126,20 @@ func checkUpstream(s string) error {
 	return nil
 }
 
+// checkUpstreamSecret: there is one if there is such a server.
+func checkUpstreamSecret(r validate.NASRules, s secret.Bytes) error {
+	const field = "secret of the upstream server"
+	switch {
+	case r.Upstream == "" && s.Len() == 0:
+		return nil
+	case r.Upstream == "":
+		return &TextError{field, "goes with the rule upstream"}
+	case s.Len() == 0:
+		return &TextError{field, "is missing"}
+	}
+	return checkShared(field, s)
+}
+
 // checkNASNetworks: each once.
 func checkNASNetworks(list []netip.Prefix) ([]netip.Prefix, error) {
 	var out []netip.Prefix
@@ -156,10 +170,8 @@ func (d *Desk) AddNAS(ctx context.Context, n NewNAS) (validate.NAS, error) {
 	if err != nil {
 		return validate.NAS{}, err
 	}
-	if rules.Upstream != "" {
-		if err := checkShared("secret of the upstream server", n.UpstreamSecret); err != nil {
-			return validate.NAS{}, err
-		}
+	if err := checkUpstreamSecret(rules, n.UpstreamSecret); err != nil {
+		return validate.NAS{}, err
 	}
 	client, err := d.Client(ctx, n.Client)
 	if err != nil {
@@ -230,13 +242,11 @@ func (d *Desk) SetNAS(ctx context.Context, query string, change NASChange) (vali
 		}
 		change.Rules = &rules
 	}
-	switch {
-	case change.UpstreamSecret == nil && rules.Upstream != "" && rules.Upstream != n.Upstream:
-		return n, &TextError{"secret of the upstream server", "is missing"}
-	case change.UpstreamSecret != nil && rules.Upstream == "":
-		return n, &TextError{"secret of the upstream server", "goes with the rule upstream"}
-	case change.UpstreamSecret != nil:
-		if err := checkShared("secret of the upstream server", *change.UpstreamSecret); err != nil {
+	if given := change.UpstreamSecret; given != nil || rules.Upstream != n.Upstream {
+		if given == nil {
+			given = &secret.Bytes{}
+		}
+		if err := checkUpstreamSecret(rules, *given); err != nil {
 			return n, err
 		}
 	}

@@ -27,6 +27,8 @@ const (
 	freshFor = 500 * time.Millisecond
 	// mostUnderWay is how many requests are decided at once.
 	mostUnderWay = 1000
+	// mostFailures is how often in a row reading may fail.
+	mostFailures = 1000
 )
 
 // Checker decides about factors, as validate.Checker does.
@@ -93,12 +95,15 @@ func (s *Server) Serve(ctx context.Context, conn *net.UDPConn) error {
 	var work sync.WaitGroup
 	defer work.Wait()
 	buf, side := make([]byte, rad.MaxPacketLength+1), make([]byte, sideLen)
-	for {
+	for failed := 0; ; {
 		n, m, _, from, err := conn.ReadMsgUDPAddrPort(buf, side)
+		if failed++; err == nil {
+			failed = 0
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), failed > mostFailures:
 			return err
 		case err != nil || n > rad.MaxPacketLength: // some systems report what happened to an earlier answer, or a longer packet
 			s.drops.add(DropMalformed, from, s.Now())
@@ -182,7 +187,7 @@ func (s *Server) nases(ctx context.Context, now time.Time) ([]validate.NAS, bool
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.at.IsZero() || now.Sub(s.at).Abs() >= freshFor {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		list, err := s.NASes.NASes(ctx)
 		s.list, s.at, s.good = list, now, err == nil

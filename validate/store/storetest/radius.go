@@ -192,6 +192,7 @@ func testRADIUSRefusals(t *testing.T, s *staffSuite) {
 		"upstream, no port":   {with(func(n *desk.NewNAS) { n.Rules.Password, n.Rules.Upstream = validate.PasswordUpstream, "192.0.2.7" }), nil, "upstream"},
 		"upstream, no secret": {with(func(n *desk.NewNAS) { n.Rules.Password, n.Rules.Upstream = validate.PasswordUpstream, "192.0.2.7:1812" }), nil,
 			"secret of the upstream server"},
+		"secret, no upstream": {with(func(n *desk.NewNAS) { n.UpstreamSecret = secret.Copy([]byte("shared with the other")) }), nil, "secret of the upstream server"},
 	} {
 		if _, err := s.there.AddNAS(t.Context(), tc.n); err == nil || tc.is != nil && !errors.Is(err, tc.is) || field(err) != tc.field {
 			t.Errorf("%s: %v", name, err)
