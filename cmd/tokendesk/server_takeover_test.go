@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tokendesk/tokendesk/validate/store/postgres/pgtest"
 	"github.com/tokendesk/tokendesk/ykslot/modhex"
 )
 
@@ -58,7 +59,22 @@ func newOldPool(t *testing.T) *oldPool {
 // nothing, not even in the signature.
 func TestTakeOverPool(t *testing.T) {
 	t.Parallel()
-	p, r := newOldPool(t), newRig(t, 2)
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		takeOverPool(t, newRig(t, 2))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, 2)
+		where := pgtest.Shared(t).NewDatabase(t)
+		r.remote(where)
+		takeOverPool(t, r, "--store", where, "--key", filepath.Join(r.dataDir, sealingFile))
+	})
+}
+
+// takeOverPool does so with a store; where has the server process find it, if it is not where the rig has its own.
+func takeOverPool(t *testing.T, r *rig, where ...string) {
+	p := newOldPool(t)
 	r.must("init")
 	if code := r.run("counter", "import", p.counterFiles); code != exitUsage || !strings.Contains(r.err.String(), "bring the keys in first") {
 		t.Errorf("counters before keys: exit code %d\n%s", code, &r.err)
@@ -83,7 +99,7 @@ func TestTakeOverPool(t *testing.T) {
 			}
 		}
 	}
-	s := r.serve("--sync-from", "127.0.0.1", "--revoke-from", "127.0.0.0/29", "--ksm", "--ksm-loopback")
+	s := r.serve(append(where, "--sync-from", "127.0.0.1", "--revoke-from", "127.0.0.0/29", "--ksm", "--ksm-loopback")...)
 	ask := func(key int, order uint32, want string) {
 		t.Helper()
 		if got := r.ask(p.mail, s, p.keys[key].otp(order)); got != want {
