@@ -72,7 +72,8 @@ func keyed(a *rad.AVP) bool {
 	return a.Type == rfc2868.TunnelPassword_Type || a.Type == rfc2869.EAPMessage_Type || a.Type == rfc2865.VendorSpecific_Type && (err != nil || vendor == microsoftVendor)
 }
 
-// exchange sends a request, again if need be, until an authentic answer comes: what others send does not count.
+// exchange sends a request, again if need be, until an authentic answer comes: what others send does not count, nor what is for another
+// identifier, which both authenticators cover.
 func exchange(ctx context.Context, address string, asked []byte, authenticator [16]byte, shared []byte) (*rad.Packet, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "udp", address) // a port of its own for each request, and only answers from there
@@ -94,7 +95,7 @@ func exchange(ctx context.Context, address string, asked []byte, authenticator [
 				return nil, fmt.Errorf("upstream server: %w", err)
 			}
 			raw, p, err := parse(buf[:n])
-			if err == nil && raw[1] == asked[1] && authenticAnswer(raw, authenticator, shared) {
+			if err == nil && authenticAnswer(raw, authenticator, shared) {
 				return p, nil
 			}
 		}
