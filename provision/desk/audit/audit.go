@@ -17,6 +17,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
 	"time"
 )
 
@@ -78,8 +79,12 @@ func (e Event) Sum() Hash {
 }
 
 // Link puts e at the end of the chain whose head is given, and returns it with Chain, Seq, Prev and Hash set and At cut to
-// the microsecond. A chain begins with the head Head{Chain: name}.
+// the microsecond. Its texts are made such that every database and JSON hold them as they are: UTF-8 without NUL. A chain begins with
+// the head Head{Chain: name}.
 func Link(head Head, e Event) Event {
+	for _, f := range []*string{&e.Actor, &e.Action, &e.Object, &e.Detail} {
+		*f = strings.ReplaceAll(strings.ToValidUTF8(*f, "\uFFFD"), "\x00", "\uFFFD")
+	}
 	e.Chain, e.Seq, e.Prev = head.Chain, head.Seq+1, head.Hash
 	e.At = e.At.UTC().Truncate(time.Microsecond)
 	e.Hash = e.Sum()

@@ -115,10 +115,11 @@ func (b *Backend) Busy(err error) bool {
 func (b *Backend) Again(err error) bool { return b.Busy(err) || err != nil && refused(err) }
 
 // Doubtful reports whether a transaction whose COMMIT failed with err may have been committed. An answer of the server is none, unless
-// it is that it ends: that may come after the commit.
+// it is that it ends: that may come after the commit. What pgx calls safe to retry is not: it says so too of a connection that was lost
+// while the answer to a simple query was read (v5.12.0, MultiResultReader.NextResult).
 func (b *Backend) Doubtful(err error) bool {
-	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
-		return false // nothing was sent, or it was rolled back
+	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) {
+		return false
 	}
 	c := code(err)
 	return c == "" || c == completionUnknown || lost(err)
