@@ -175,7 +175,7 @@ func TestFreeRADIUSChecksPasswords(t *testing.T) {
 	}
 	r.must("radius", "set", "vpn", "--upstream-secret-file", file)
 	r.until("the secret of the upstream server", func() bool {
-		got, _ := r.radclient(r.at[0], r.secret, pap("ada", "pass word 7"+r.typed(2)), "auth", "-t", "10", "-r", "1")
+		got, _ := r.radclient(r.at[0], r.secret, pap("ada", "pass word 7"+r.typed(2)), "auth")
 		return got == radReject
 	})
 	if log := r.stop(); !strings.Contains(log, "no authentic answer of the upstream server") {
@@ -196,7 +196,7 @@ func TestFreeRADIUSInFront(t *testing.T) {
 	front := freeRADIUS(t, fmt.Sprintf(proxyConfig, port, r.secret))
 	otp := r.typed(2)
 	for _, tc := range []struct{ what, want string }{{"right", radAccept}, {"again", radReject}} {
-		if got, said := r.radclient(front, upstreamSecret, fmt.Sprintf("User-Name = ada, User-Password = %q", otp), "auth", "-t", "5", "-r", "1"); got != tc.want {
+		if got, said := r.radclient(front, upstreamSecret, fmt.Sprintf("User-Name = ada, User-Password = %q", otp), "auth"); got != tc.want {
 			t.Errorf("%s: %s\n%s", tc.what, got, said)
 		}
 	}
