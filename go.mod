@@ -36,7 +36,7 @@ require (
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.23.0 // indirect
-	layeh.com/radius v0.0.0-20231213012653-1006025d24f8 // indirect
+	layeh.com/radius v0.0.0-20231213012653-1006025d24f8
 )
 
 require (
