@@ -166,6 +166,43 @@ func TestUnknownDoesTheSameWork(t *testing.T) {
 	}
 }
 
+// TestOpenDoesTheSameWork: nor does the time tell a KSM's caller which public IDs are known, blocked or none of its business.
+func TestOpenDoesTheSameWork(t *testing.T) {
+	t.Parallel()
+	unknown := storetest.Sample(2, token.Active)
+	for name, tc := range map[string]struct {
+		setup  func(d desk)
+		other  bool // the OTP of a key that is not here
+		groups []string
+		opened bool
+		reason validate.Reason
+	}{
+		"known":         {opened: true},
+		"unknown":       {other: true, reason: validate.ReasonUnknown},
+		"blocked":       {setup: func(d desk) { _ = d.store.Change(d.id, token.Lose) }, reason: validate.ReasonBlocked},
+		"other group's": {groups: []string{"staff"}, reason: validate.ReasonNotAllowed},
+	} {
+		d := newDesk(t, token.Active)
+		if tc.setup != nil {
+			tc.setup(d)
+		}
+		otp := d.press(t, 1, 0)
+		if tc.other {
+			otp = unknown.Press(t, yubiotp.Token{})
+		}
+		n := 0
+		v := validate.New(d.store, func() time.Time { return now })
+		v.CountOpens(&n)
+		got, err := v.Open(t.Context(), validate.Readings(otp)[0], tc.groups)
+		if err != nil || n != 1 || got.Opened != tc.opened || got.Reason != tc.reason || !tc.opened && got.OTP != (yubiotp.Token{}) {
+			t.Errorf("%s: %d decryptions, %+v, %v", name, n, got, err)
+		}
+		if c, err := d.store.Find(t.Context(), d.c.PublicID); err != nil || c.Row.Counters.Use != -1 || len(d.store.Events()) != 0 {
+			t.Errorf("%s: opening changed the store", name)
+		}
+	}
+}
+
 // TestDummyOpensNothing: an OTP made with the dummy's key and private ID, all zero, is still unknown.
 func TestDummyOpensNothing(t *testing.T) {
 	t.Parallel()

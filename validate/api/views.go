@@ -92,6 +92,7 @@ type clientView struct {
 	Name     string    `json:"name"`
 	Active   bool      `json:"active"`
 	MustSign bool      `json:"must_sign"`
+	Decrypt  bool      `json:"decrypt"`
 	Networks []string  `json:"networks"` // none: anywhere
 	Groups   []string  `json:"groups"`   // none: everybody
 	Until    time.Time `json:"former_key_until,omitzero"`
@@ -159,7 +160,7 @@ func viewBrowser(b desk.Browser) browserView {
 }
 
 func viewClient(c validate.Client) clientView {
-	v := clientView{ID: c.ID, Name: c.Name, Active: c.Active, MustSign: c.MustSig, Networks: []string{}, Groups: append([]string{}, c.Groups...), Until: c.Until}
+	v := clientView{ID: c.ID, Name: c.Name, Active: c.Active, MustSign: c.MustSig, Decrypt: c.Decrypt, Networks: []string{}, Groups: append([]string{}, c.Groups...), Until: c.Until}
 	for _, n := range c.Networks {
 		v.Networks = append(v.Networks, n.String())
 	}

@@ -36,12 +36,14 @@ func newLists() lists {
 }
 
 // outcomes are what doors say, beside numbers of HTTP. Sources: the words of the validation protocol, reference
-// validation-protocol.md §5; the KSM's, §12; package api's; package radius'.
+// validation-protocol.md §5; the KSM's, §12; those of revoke, §11; package api's; package radius'.
 func outcomes() []string {
 	return []string{
 		"OK", "BAD_OTP", "REPLAYED_OTP", "REPLAYED_REQUEST", "BAD_SIGNATURE", "MISSING_PARAMETER", "NO_SUCH_CLIENT", "OPERATION_NOT_ALLOWED",
 		"BACKEND_ERROR", "NOT_ENOUGH_ANSWERS", "accepted", "denied", "refused", "failed", "alive", "dropped",
-		"decrypted", "unknown", "corrupt", "revoked", "synced", "older",
+		"ERR No OTP provided", "ERR Invalid OTP format", "ERR Unknown yubikey", "ERR Corrupt OTP", "ERR Database error", "ERR Not allowed",
+		"ERR Too many requests", "OK Processed", "ERROR Authorization failed", "ERROR Missing parameter", "ERROR Unknown yk value",
+		"ERROR Unknown yubikey", "ERROR Unknown do value", "ERROR Database connect error", "ERROR Not enabled",
 	}
 }
 
