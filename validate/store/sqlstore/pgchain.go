@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 )
@@ -152,7 +151,7 @@ func (c *ownChain) follow(k *links) {
 
 // lost is what follows an error of commit: nil if it was carried out after all.
 func (c *ownChain) lost(ctx context.Context, l *lane, k *links, err error) error {
-	if code, refused := refusal(err); refused || pgconn.SafeToRetry(err) {
+	if code, refused := refusal(err); refused { // what pgx calls safe to retry may have been sent: see postgres.Backend.Doubtful
 		if code == uniqueViolation {
 			c.head, err = audit.Head{}, fmt.Errorf("%w: %w", errCut, err)
 		}

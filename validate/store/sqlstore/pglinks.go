@@ -30,7 +30,7 @@ func (k *links) add(e audit.Event) {
 	k.prevs, k.hashes = append(k.prevs, e.Prev[:]), append(k.hashes, e.Hash[:])
 }
 
-// commit writes them and the signed end, and commits, in one round trip. After an error that is no refusal, nor SafeToRetry, nobody knows.
+// commit writes them and the signed end, and commits, in one round trip. After an error that is no refusal nobody knows.
 func (k *links) commit(ctx context.Context, conn *pgx.Conn, s *Store) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
