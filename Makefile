@@ -2,7 +2,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo deps guest test vet cross race bench lint fuzz soak test-hw clean
+.PHONY: build demo deps guest test vet cross race bench lint fuzz soak test-hw man package clean
 
 GO       ?= go
 FUZZTIME ?= 10s
@@ -50,7 +50,7 @@ vet:
 
 # cross builds everything without C for the three systems.
 cross:
-	@for os in linux darwin windows; do echo "CGO_ENABLED=0 GOOS=$$os go build ./..."; CGO_ENABLED=0 GOOS=$$os $(GO) build ./...; done
+	@for os in linux darwin windows; do echo "CGO_ENABLED=0 GOOS=$$os go build ./..."; CGO_ENABLED=0 GOOS=$$os $(GO) build -trimpath ./...; done
 
 # With these two, a test that needs the guest or a foreign program fails instead of being skipped; a skip fails the run.
 test: export TOKENDESK_GUEST  = 1
@@ -93,6 +93,13 @@ test-hw:
 	@[ -n "$(SERIAL)" ] || { echo "usage: make test-hw SERIAL=number of a key that may be wiped" >&2; exit 2; }
 	TOKENDESK_HW_SERIAL=$(SERIAL) TOKENDESK_HW_REPORT=$(CURDIR)/hardware-report.json CGO_ENABLED=$(CGO) \
 		$(GO) test -count 1 -v -timeout 60m -run '^TestHardware$$' ./hwtest/suite
+
+# man writes the man pages, package also the deb and the rpm, for this machine's kind of processor, without C. Two builds of one
+# version give the same bytes. The version is the newest tag's, with what came after it: 1.2.0+3.gabcdef0.
+man package: VERSION           ?= $(or $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./'),0.0.0+g$(shell git rev-parse --short HEAD 2>/dev/null))
+man package: SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1767225600)
+man package:
+	GO=$(GO) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) cmd/tokendesk/package/build.sh $@ $(OUT)/package $(VERSION)
 
 clean:
 	rm -rf $(OUT)

@@ -185,6 +185,11 @@ func (a *app) examineClock() finding {
 	row := finding{Check: "Clock", State: healthOK, Detail: now.UTC().Format(time.RFC3339)}
 	if now.Before(earliest()) || now.After(earliest().AddDate(50, 0, 0)) {
 		row.State, row.code, row.Next = healthFail, exitError, []string{"set the clock: counters, codes and the audit chain carry its time"}
+		return row
+	}
+	c := a.clock()
+	if row.Detail += ", " + c.String(); !c.good() {
+		row.State, row.Next = healthWarn, []string{"run a time service, such as chrony or systemd-timesyncd: codes by time are judged by this clock"}
 	}
 	return row
 }

@@ -105,6 +105,9 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 		return err
 	}
 	s.announce(list)
+	if err := s.checklist(ctx); err != nil {
+		return err
+	}
 	server := front.New(front.Config{Handler: h, Most: places(front.FileLimit()), Free: s.trusted.Trusts, Log: log, Now: a.now})
 	s.watch.metrics.Gauge("tokendesk_connections", "Open connections.", func() float64 { return float64(server.Open()) })
 	return s.serveUntil(ctx, server, list)

@@ -230,11 +230,6 @@ func (a *app) examineStore(ctx context.Context) []finding {
 	if err != nil {
 		return []finding{fail("Store", err)}
 	}
-	rows := []finding{{"Store", healthOK, p.name, nil, exitDone}, examineLedger(ctx, s)}
-	for _, f := range []string{p.database, p.sealing, p.signing} {
-		if f != "" {
-			rows = append(rows, examineMode(f))
-		}
-	}
-	return rows
+	rows := append([]finding{{"Store", healthOK, p.name, nil, exitDone}, examineLedger(ctx, s)}, examineFiles(p)...)
+	return append(rows, a.examineService(ctx, s)...)
 }

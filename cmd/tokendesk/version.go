@@ -32,6 +32,9 @@ func newVersionCmd(a *app) *cobra.Command {
 	}
 }
 
+// stamped is the version of a package, which the linker writes; "": go build's own counts.
+var stamped string
+
 func readVersion() versionInfo {
 	v := versionInfo{
 		Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
@@ -46,6 +49,9 @@ func readVersion() versionInfo {
 		if s.Key == "vcs.revision" {
 			v.Revision = s.Value
 		}
+	}
+	if stamped != "" {
+		v.Version = stamped
 	}
 	return v
 }
