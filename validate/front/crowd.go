@@ -123,6 +123,7 @@ func (c *crowd) turnOut(waiting *list.List) bool {
 
 // wait puts a member at the end of the lists. mu is held.
 func (c *crowd) wait(m *member) {
+	c.busy(m) // it is never in a list twice, whatever http.Server tells
 	m.all = c.waiting.PushBack(m)
 	if m.from != nil {
 		m.own = m.from.waiting.PushBack(m)

@@ -102,6 +102,39 @@ func (c *visitor) hungUp() bool {
 // echo answers with the path.
 func echo(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) }
 
+// TestAsterisk: a request that is about the server as a whole takes a place and gives it back as every other does; net/http would answer it
+// by itself.
+func TestAsterisk(t *testing.T) {
+	t.Parallel()
+	s, address := open(t, Config{Handler: http.HandlerFunc(echo), Most: 4})
+	c := dial(t, address)
+	for range 3 {
+		if _, err := io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.answer(); got != "*" {
+			t.Fatalf("the answer is %q, %v: not the handler's", got, err)
+		}
+		s.await(t, 1)
+	}
+}
+
+// TestWaitsOnce: a connection that is told to be idle twice has one place.
+func TestWaitsOnce(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(4, nil)
+	near, far := net.Pipe()
+	t.Cleanup(func() { _ = far.Close() })
+	m := c.admit(near)
+	c.state(m, http.StateIdle)
+	if n := c.waiting.Len(); n != 1 {
+		t.Fatalf("it waits %d times", n)
+	}
+	if c.hangUp(); c.open != 0 {
+		t.Errorf("%d are open at the end", c.open)
+	}
+}
+
 // TestRoom: a newcomer takes the place of the connection that has waited longest, whether or not that one has ever said anything; one
 // that has just been used is not it.
 func TestRoom(t *testing.T) {

@@ -64,7 +64,7 @@ func New(c Config) *Server {
 	return &Server{crowd: crowd, http: &http.Server{
 		Handler:           crowd.handler(c.Handler),
 		ReadHeaderTimeout: HeadTimeout, ReadTimeout: ReadTimeout, WriteTimeout: WriteTimeout, IdleTimeout: IdleTimeout, MaxHeaderBytes: MaxHead,
-		ConnContext: crowd.context, ConnState: crowd.state,
+		ConnContext: crowd.context, ConnState: crowd.state, DisableGeneralOptionsHandler: true, // every request is the Handler's
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 	}}
 }
