@@ -39,7 +39,7 @@ func (s *Store) subjectOf(ctx context.Context, account, serial string) (diagnose
 		if err != nil {
 			number = 0 // no token has it
 		}
-		t, err := oneToken(ctx, s.read, `WHERE t.serial = ? OR t.label <> '' AND t.label = ? ORDER BY t.state = 'revoked', t.id LIMIT 1`, number, serial)
+		t, err := oneToken(ctx, s.read, `WHERE t.serial = ? OR t.label <> '' AND t.label = ? AND t.model IN ('yubikey', 'hardware', 'app', 'sheet') ORDER BY t.state = 'revoked', t.id LIMIT 1`, number, serial)
 		if err != nil {
 			return sub, err
 		}

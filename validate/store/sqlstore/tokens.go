@@ -27,15 +27,23 @@ func (s *Store) tokens(ctx context.Context, m desk.Match) ([]token.Token, error)
 	if err != nil {
 		return nil, err
 	}
-	where, args := []string{`t.id = ?`, `t.serial = ?`}, []any{m.ID, m.Serial}
-	for _, id := range ids {
-		where, args = append(where, `t.id = ?`), append(args, id)
+	which, args := matching(m, ids)
+	return collect(ctx, s.read, scanToken, selectTokens+`WHERE t.id IN (`+which+`) ORDER BY t.id`, args...)
+}
+
+// matching selects the ids of the tokens that fit m, and of those in ids.
+func matching(m desk.Match, ids []token.ID) (string, []any) {
+	which, args := []string{`SELECT id FROM token WHERE serial = ?`}, []any{m.Serial} // each by an index
+	for _, id := range append(ids, m.ID) {
+		which, args = append(which, `SELECT id FROM token WHERE id = ?`), append(args, id)
 	}
 	if m.Text != "" {
-		where = append(where, `t.stock_number = ?`, `t.label = ?`, `p.account = ?`, `lower(p.name) = lower(?)`)
+		which = append(which, `SELECT id FROM token WHERE stock_number = ? AND stock_number <> ''`,
+			`SELECT id FROM token WHERE label = ? AND label <> '' AND model IN ('yubikey', 'hardware', 'app', 'sheet')`,
+			`SELECT x.id FROM person p JOIN token x ON x.holder = p.id WHERE p.account = ?`, `SELECT x.id FROM person p JOIN token x ON x.holder = p.id WHERE lower(p.name) = lower(?)`)
 		args = append(args, m.Text, m.Text, m.Text, m.Text)
 	}
-	return collect(ctx, s.read, scanToken, selectTokens+`WHERE `+strings.Join(where, ` OR `)+` ORDER BY t.id`, args...)
+	return strings.Join(which, ` UNION `), args
 }
 
 // publicIDTokens are the tokens with a live credential of one of these public IDs; if there is none, with a revoked one.

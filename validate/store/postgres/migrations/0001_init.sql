@@ -1,4 +1,4 @@
--- The tables of SQLite's 0001 to 0014, column by column. Times are microseconds since 1970 UTC; 0 is "not yet". A table's id is never
+-- The tables of SQLite's 0001 to 0015, column by column. Times are microseconds since 1970 UTC; 0 is "not yet". A table's id is never
 -- used again. Texts are ordered by their bytes, as there.
 
 CREATE TABLE meta (

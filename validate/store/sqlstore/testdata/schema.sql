@@ -172,7 +172,7 @@ CREATE TABLE person (
   mail        TEXT NOT NULL,
   created     INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX person_name ON person (name COLLATE NOCASE);
+CREATE INDEX person_name ON person (lower(name));
 CREATE TABLE person_group (
   person INTEGER NOT NULL REFERENCES person (id),
   name   TEXT NOT NULL CHECK (name <> ''),
