@@ -102,6 +102,7 @@ func TestRudeRequests(t *testing.T) {
 		{"no host", "GET " + verify + fresh + " HTTP/1.1\r\n\r\n", "400", ""},
 		{"two hosts", get(verify+fresh, "Host: y\r\n"), "400", ""},
 		{"another version", "GET " + verify + fresh + " HTTP/3.0\r\nHost: x\r\n\r\n", "505", ""},
+		{"the server as a whole", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "400", ""},
 		{"HTTP/2 without asking", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", ""},
 		{"no HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x00", 100) + "\r\n\r\n", "400", ""},
 		{"another method", "DELETE " + verify + fresh + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405", ""},
