@@ -62,14 +62,30 @@ type pool struct {
 	b  backend
 }
 
+// rereads is how often something is read again because the connection was lost: after a restart of the database, all of a pool may be.
+const rereads = 20
+
+// reread reports whether a read that failed with err, for the n-th time, is tried once more.
+func reread(ctx context.Context, b backend, n int, err error) bool {
+	return n < rereads && ctx.Err() == nil && b.Busy(err) && b.Again(err)
+}
+
 func (p pool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	text, args = p.b.Bind(text, args)
-	return p.db.QueryContext(ctx, text, args...)
+	rows, err := p.db.QueryContext(ctx, text, args...)
+	for n := 0; reread(ctx, p.b, n, err); n++ {
+		rows, err = p.db.QueryContext(ctx, text, args...)
+	}
+	return rows, err
 }
 
 func (p pool) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
 	text, args = p.b.Bind(text, args)
-	return p.db.QueryRowContext(ctx, text, args...)
+	row := p.db.QueryRowContext(ctx, text, args...)
+	for n := 0; reread(ctx, p.b, n, row.Err()); n++ {
+		row = p.db.QueryRowContext(ctx, text, args...)
+	}
+	return row
 }
 
 // transaction is a transaction that takes our statements.
@@ -106,6 +122,9 @@ func (t transaction) script(text string) error {
 // readState runs f on one state of the database.
 func (s *Store) readState(ctx context.Context, f func(q querier) error) error {
 	t, err := s.backend.BeginRead(ctx)
+	for n := 0; reread(ctx, s.backend, n, err); n++ {
+		t, err = s.backend.BeginRead(ctx)
+	}
 	if err != nil {
 		return err
 	}
