@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
+	"github.com/tokendesk/tokendesk/validate/store/postgres"
 )
 
 // batched is the advancer of PostgreSQL. Presses that wait at the same time share one transaction of two round trips: what
@@ -66,11 +68,11 @@ func (b *batched) waiting() int {
 }
 
 // do waits until it is decided and durable. Where ctx or pressPatience ends first, nothing is known: what was begun is finished.
-func (b *batched) do(ctx context.Context, kind pressKind, a validate.Advance) (bool, error) {
-	if err := ctx.Err(); err != nil {
+func (b *batched) do(caller context.Context, kind pressKind, a validate.Advance) (bool, error) {
+	if err := caller.Err(); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, pressPatience)
+	ctx, cancel := context.WithTimeout(caller, pressPatience)
 	defer cancel()
 	p := &press{kind: kind, advance: a, actor: token.Actor(ctx, b.s.actor), ctx: ctx, done: make(chan struct{})}
 	if l := b.presses.add(p); l != nil {
@@ -78,15 +80,25 @@ func (b *batched) do(ctx context.Context, kind pressKind, a validate.Advance) (b
 	}
 	select {
 	case <-p.done:
+		return p.ok, p.err
 	case <-ctx.Done():
-		cause := b.presses.leave(p)
-		select {
-		case <-p.done:
-		default:
-			return false, cause
-		}
 	}
-	return p.ok, p.err
+	cause := b.presses.leave(p)
+	select {
+	case <-p.done:
+		return p.ok, p.err
+	default:
+	}
+	switch err := caller.Err(); {
+	case err == nil && cause == nil:
+		return false, fmt.Errorf("%w within %v", postgres.ErrUnreachable, pressPatience)
+	case err == nil:
+		return false, fmt.Errorf("%w within %v: %w", postgres.ErrUnreachable, pressPatience, cause)
+	case cause == nil:
+		return false, err
+	default:
+		return false, fmt.Errorf("%w: %w", err, cause)
+	}
 }
 
 // serially decides what changes more than counters: the first OTP of a credential that was not proven. Staff may have other rows

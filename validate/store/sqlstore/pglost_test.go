@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -103,6 +105,30 @@ func TestPGLateCommit(t *testing.T) {
 		t.Errorf("%d events, want 3", n)
 	}
 	verifyAudit(t, direct)
+}
+
+// TestPGGone: while the database cannot be reached nobody is told that an OTP was accepted, and who waits for an answer waits no longer
+// than the caller allows.
+func TestPGGone(t *testing.T) {
+	t.Parallel()
+	direct, p := makePG(t, pgtest.Shared(t))
+	c := storetest.Sample(1, token.Active)
+	id := harness{direct, direct}.Add(t, c)
+	s, net := openProxied(t, p, id, c)
+	if err := net.listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	net.arm(cutBegun)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	ok, err := s.Accept(ctx, presented(id, c, 1))
+	if ok || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("accepted %v, %v", ok, err)
+	}
+	if ok, err := direct.Accept(t.Context(), presented(id, c, 1)); !ok || err != nil {
+		t.Errorf("at another server: accepted %v, %v", ok, err)
+	}
+	_ = s.Close() // it cannot end its chain
 }
 
 // resumed is how often a chain went on after a COMMIT without an answer.

@@ -23,9 +23,10 @@ const (
 
 // proxy is a network between a store and PostgreSQL that breaks where it is told to, once.
 type proxy struct {
-	url    string
-	target string
-	end    []byte // is in what the client sends with COMMIT
+	url      string
+	target   string
+	listener net.Listener
+	end      []byte // is in what the client sends with COMMIT
 
 	mu      sync.Mutex
 	next    cut
@@ -44,7 +45,7 @@ func startProxy(t *testing.T, database string) *proxy {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	p := &proxy{target: u.Host, end: []byte(`{"credential":`)} // an event: not a statement that is only compiled
+	p := &proxy{target: u.Host, listener: l, end: []byte(`{"credential":`)} // an event: not a statement that is only compiled
 	u.Host = l.Addr().String()
 	p.url = u.String()
 	go func() {

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -70,7 +69,7 @@ func (q *presses) add(p *press) *lane {
 	return l
 }
 
-// leave takes p out for a caller who waits no longer, and says why the database did not answer, as far as that is known.
+// leave takes p out for a caller who waits no longer, and says what is known about why there is no answer.
 func (q *presses) leave(p *press) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,10 +81,7 @@ func (q *presses) leave(p *press) error {
 			}
 		}
 	}
-	if p.cause != nil {
-		return fmt.Errorf("%w: %w", p.ctx.Err(), p.cause)
-	}
-	return p.ctx.Err()
+	return p.cause
 }
 
 // take gives the oldest presses, maxGroup at most, and of one credential only one that counts. None: the lane is free.
