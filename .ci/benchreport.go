@@ -21,6 +21,10 @@ var ratios = []struct{ name, of, over, unit string }{
 	{"validations on 64 connections beside commits one after the other", "BenchmarkValidate/64", "BenchmarkCommit", "req/s"},
 	{"validations on 1 connection beside yubiserver", "BenchmarkValidate/1", "BenchmarkYubiserver", "req/s"},
 	{"64 callers beside 1, durable advances", "BenchmarkAccept/64", "BenchmarkAccept/1", "advances/s"},
+	{"PostgreSQL: 64 callers beside 64 connections that commit one row each", "BenchmarkPGAccept/64", "BenchmarkPGCommit/64", "advances/s"},
+	{"PostgreSQL: the same callers at two servers beside one", "BenchmarkPGAccept/64/2servers", "BenchmarkPGAccept/64", "advances/s"},
+	{"PostgreSQL: the same callers at three servers beside one", "BenchmarkPGAccept/64/3servers", "BenchmarkPGAccept/64", "advances/s"},
+	{"PostgreSQL on a disk 5 ms slower: 64 callers beside 1", "BenchmarkPGSlow/64", "BenchmarkPGSlow/1", "advances/s"},
 }
 
 func main() {
