@@ -61,7 +61,7 @@ func builtIn() []string {
 
 // usbBus is the real one. sys is the root of sysfs.
 type usbBus struct {
-	sys, etc fs.FS // /sys and /etc
+	sys, etc, lib fs.FS // /sys, /etc and /lib
 }
 
 func (b usbBus) find() ([]usbhid.Attached, error) { return usbhid.Find(b.sys) }
@@ -108,6 +108,9 @@ func (b usbBus) udevRule() (installed, needed bool) {
 	if runtime.GOOS != "linux" {
 		return false, false
 	}
-	text, err := fs.ReadFile(b.etc, strings.TrimPrefix(usbhid.UdevRulePath, "/etc/"))
-	return err == nil && string(text) == usbhid.UdevRule, true
+	for _, dir := range []fs.FS{b.etc, b.lib} { // by hand, or by a package
+		text, err := fs.ReadFile(dir, strings.TrimPrefix(usbhid.UdevRulePath, "/etc/"))
+		installed = installed || err == nil && string(text) == usbhid.UdevRule
+	}
+	return installed, true
 }

@@ -74,7 +74,7 @@ func systemEnv() *env {
 		touchWait:  time.Minute,
 		pause:      push.Sleep,
 		dataDir:    dataDir(runtime.GOOS, os.Getenv),
-		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc")},
+		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc"), lib: os.DirFS("/lib")},
 		tick: func() (<-chan time.Time, func()) {
 			t := time.NewTicker(250 * time.Millisecond)
 			return t.C, t.Stop

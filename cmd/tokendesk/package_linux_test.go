@@ -270,7 +270,9 @@ func judgeConfined(t *testing.T, tree string) {
 }
 
 // harmless are calls that may fail, with EPERM: the program goes on. SQLite gives files away only when root runs it, as here.
-func harmless(name string) bool { return slices.Contains([]string{"prlimit64", "setrlimit", "fchown"}, name) }
+func harmless(name string) bool {
+	return slices.Contains([]string{"prlimit64", "setrlimit", "fchown"}, name)
+}
 
 // allowedCalls are the system calls of SystemCallFilter in the unit, by systemd's own table.
 func allowedCalls(t *testing.T) map[string]bool {
