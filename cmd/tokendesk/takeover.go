@@ -26,7 +26,9 @@ type taking struct {
 	*app
 	dryRun bool
 	rows   stream[importRow]
-	told   []importRow // those with a note, for the table of a dry run
+	told   []importRow // those with a note, for the table of a dry run; the first mostInTable
+	notes  []string    // of rows that went in; the first mostShown
+	noted  int         // how many there were
 	counts map[desk.Outcome]int
 	tally  tally
 }
@@ -50,8 +52,8 @@ func (t *taking) part(name, what string, run func(report func(desk.Imported)) er
 		default:
 			part.bad(row.text())
 		}
-		if i.Note != "" && len(t.told) < mostInTable {
-			t.told = append(t.told, row)
+		if i.Note != "" {
+			t.note(row)
 		}
 		t.rows.add(row)
 	})
@@ -62,19 +64,26 @@ func (t *taking) part(name, what string, run func(report func(desk.Imported)) er
 	return err
 }
 
-// noted says what the rows that went in were told, but not each of very many.
-func (t *taking) noted() {
-	said := 0
-	for _, r := range t.told {
-		if r.Outcome != desk.New && r.Outcome != desk.Raised {
-			continue
-		}
-		if said++; said <= mostShown {
-			t.say("  %s", r.text())
-		}
+// note remembers a row that something is to be said about.
+func (t *taking) note(r importRow) {
+	if len(t.told) < mostInTable {
+		t.told = append(t.told, r)
 	}
-	if said > mostShown {
-		t.say("  and %d more; all of them: -o csv", said-mostShown)
+	if r.Outcome != desk.New && r.Outcome != desk.Raised {
+		return
+	}
+	if t.noted++; t.noted <= mostShown {
+		t.notes = append(t.notes, r.text())
+	}
+}
+
+// sayNotes says what is to be said about rows that went in.
+func (t *taking) sayNotes() {
+	for _, n := range t.notes {
+		t.say("  %s", n)
+	}
+	if more := t.noted - len(t.notes); more > 0 {
+		t.say("  and %d more; all of them: -o csv", more)
 	}
 }
 
@@ -94,7 +103,7 @@ func (t *taking) finish(ctx context.Context, failed error) error {
 	if t.dryRun && t.format == "table" {
 		shown = cmp.Or(shown, t.table())
 	} else {
-		t.noted()
+		t.sayNotes()
 	}
 	refused := t.tally.problem("the others are in the store")
 	if t.dryRun && t.tally.refused > 0 {

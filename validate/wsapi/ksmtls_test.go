@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"io"
+	"log"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -54,6 +55,7 @@ func TestKSMCertificate(t *testing.T) {
 	s := httptest.NewUnstartedServer(k)
 	s.TLS = &tls.Config{ClientCAs: x509.NewCertPool(), ClientAuth: tls.VerifyClientCertIfGiven}
 	s.TLS.ClientCAs.AddCert(ours.cert)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	for name, tc := range map[string]struct {
