@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -25,9 +26,13 @@ import (
 const (
 	connectTime = 5 * time.Second  // for a connection, unless the URL has connect_timeout
 	lockTime    = 30 * time.Second // for the transactions of other servers
-	// A server that vanished inside a transaction holds the lock until then: sources of TCP say nothing for much longer.
-	idleTime = "30s"
+	silence     = 20 * time.Second // until a database that says nothing is taken for gone
 )
+
+// settings are those of each connection that the URL does not set: a server that vanished inside a transaction gives its lock back, and
+// COMMIT waits for the disk where the database was set up not to, as an answer leaves only after its counter is durable.
+const settings = `SELECT set_config('idle_in_transaction_session_timeout', '30s', false) WHERE current_setting('idle_in_transaction_session_timeout') = '0';
+	SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
 // connections is how many a server opens at most, unless the URL has pool_max_conns.
 const connections = 16
@@ -60,11 +65,13 @@ func Open(ctx context.Context, url string) (*Backend, error) {
 	if !strings.Contains(url, "pool_max_conns=") {
 		c.MaxConns = connections
 	}
-	c.ConnConfig.DialFunc = (&net.Dialer{Timeout: c.ConnConfig.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3}}).DialContext
-	for name, v := range map[string]string{"application_name": "tokendesk", "idle_in_transaction_session_timeout": idleTime, "client_encoding": "UTF8"} {
-		if _, set := c.ConnConfig.RuntimeParams[name]; !set {
-			c.ConnConfig.RuntimeParams[name] = v
-		}
+	c.ConnConfig.DialFunc = (&net.Dialer{
+		Timeout: c.ConnConfig.ConnectTimeout, Control: bounded(silence),
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 4, Interval: silence / 4, Count: 3},
+	}).DialContext
+	c.ConnConfig.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error { return conn.Exec(ctx, settings).Close() }
+	if _, set := c.ConnConfig.RuntimeParams["application_name"]; !set {
+		c.ConnConfig.RuntimeParams["application_name"] = "tokendesk"
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {

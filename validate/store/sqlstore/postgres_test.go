@@ -224,3 +224,32 @@ func TestHostileTexts(t *testing.T) {
 		}
 	})
 }
+
+// TestSettingsOfPostgres: also where the database was set up carelessly, as that of these tests is.
+func TestSettingsOfPostgres(t *testing.T) {
+	t.Parallel()
+	s, p := makePostgres(t)
+	own := place{p.dir + "&idle_in_transaction_session_timeout=7s&application_name=mine", p.keys}.openStore(t)
+	for st, settings := range map[*Store]map[string]string{
+		s:   {"synchronous_commit": "on", "idle_in_transaction_session_timeout": "30s", "application_name": "tokendesk", "client_encoding": "UTF8"},
+		own: {"synchronous_commit": "on", "idle_in_transaction_session_timeout": "7s", "application_name": "mine"},
+	} {
+		for name, want := range settings {
+			var got string
+			if err := st.write.db.QueryRow(`SHOW ` + name).Scan(&got); err != nil || got != want {
+				t.Errorf("%s is %q, want %q (%v)", name, got, want, err)
+			}
+		}
+	}
+	err := s.readState(t.Context(), func(q querier) error {
+		var level, only string
+		err := q.QueryRowContext(t.Context(), `SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')`).Scan(&level, &only)
+		if level != "repeatable read" || only != "on" {
+			t.Errorf("one state is read %s, read-only %s", level, only)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
