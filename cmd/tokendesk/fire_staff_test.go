@@ -21,7 +21,7 @@ type lostToken struct {
 	key int
 }
 
-// work is what staff do until ctx ends: block the token of any key, and bring blocked ones back. At the end every token is back.
+// work is what staff do until ctx ends: block the token of any key, and bring blocked ones back.
 func (f *fire) work(ctx context.Context) {
 	r := weak.New(weak.NewPCG(f.otps.Seed, 1<<33))
 	var blocked []lostToken
@@ -44,12 +44,19 @@ func (f *fire) work(ctx context.Context) {
 		case <-time.After(time.Duration(r.IntN(150)) * time.Millisecond):
 		}
 	}
-	for tries := 0; len(blocked) > 0; tries++ {
-		if f.restore(blocked[0], r) {
-			blocked, tries = blocked[1:], 0
-		} else if tries == 30 {
-			f.t.Errorf("the token %s stays blocked", blocked[0].query(blocked[0].key))
-			return
+	f.blocked = blocked
+}
+
+// bringBack restores every token, while nobody kills any more.
+func (f *fire) bringBack() {
+	const most = 30
+	for _, k := range f.blocked {
+		tries := 0
+		for !f.restore(k, f.random) && tries < most {
+			tries++
+		}
+		if tries == most {
+			f.t.Errorf("the token %s stays blocked\n%s", k.query(k.key), f.said.last)
 		}
 	}
 }
@@ -74,25 +81,29 @@ func (f *fire) block(k lostToken) {
 func (f *fire) restore(k lostToken, r *weak.Rand) bool {
 	f.clock.advance(25 * time.Hour)
 	op := chaos.Op{Verb: chaos.Restore, Key: k.key, Order: k.fresh(k.key, r)}
-	answer := k.history.Run(op, func() (chaos.Answer, bool) {
+	var is bool
+	k.history.Run(op, func() (chaos.Answer, bool) {
 		code, said := f.command(k.text(k.key, op.Order)+"\n", "token", "restore", k.query(k.key))
+		is = code == exitDone || code == exitRefused // it was restored before, and nobody heard of it
 		return f.happened(code, said), true
 	})
-	if answer == chaos.Accepted {
+	if is {
 		k.back(k.key, op.Order)
 	}
-	return answer == chaos.Accepted
+	return is
 }
 
-// happened is what became of a command. A token that is not blocked, as after a restore whose answer was lost, is not restored.
+// happened is what became of a command.
 func (f *fire) happened(code exitCode, said string) chaos.Answer {
 	switch code {
 	case exitDone:
 		return chaos.Accepted
 	case exitVerify, exitRefused:
+		f.said.last = said
 		return chaos.Denied
 	}
 	f.said.add("staff: " + said)
+	f.said.last = said
 	f.said.troubles++
 	return chaos.Unknown
 }

@@ -30,6 +30,7 @@ type fire struct {
 	done    map[string]int // what was done, by name
 	failed  atomic.Int64   // answers that something failed
 	hangUp  []func()       // let go of connections, so that a server that stops need not wait for them
+	blocked []lostToken    // at the end
 	said    sayings
 }
 
@@ -59,7 +60,8 @@ type hurt struct {
 type sayings struct {
 	mu       sync.Mutex
 	text     strings.Builder
-	troubles int // of staff
+	troubles int    // of staff
+	last     string // of them
 }
 
 func (s *sayings) add(text string) {
@@ -126,6 +128,7 @@ func (f *fire) burn(whole time.Duration) {
 	f.kill(ctx)
 	cancel()
 	busy.Wait()
+	f.bringBack()
 	f.judge()
 	f.report(time.Since(start), whole)
 }

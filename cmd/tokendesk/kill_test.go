@@ -141,9 +141,13 @@ func serveKey(t *testing.T, r *rig) string {
 
 // program is the program as a process of its own.
 func (r *rig) program(keys string, slot int, words ...string) *exec.Cmd {
-	cmd := exec.CommandContext(r.t.Context(), "tokendesk", append([]string{"--store", r.dataDir}, words...)...)
+	where := []string{"--store", r.dataDir}
+	if r.getenv(storeVariable) != "" {
+		where = []string{"--key", filepath.Join(r.dataDir, sealingFile)}
+	}
+	cmd := exec.CommandContext(r.t.Context(), "tokendesk", append(where, words...)...)
 	touch := strings.Repeat(fmt.Sprint(slot, " "), 4)
-	cmd.Env = append(os.Environ(), "KEYS="+keys, "TOUCH="+touch, "HOME="+filepath.Dir(r.dataDir), "CLOCK="+r.clockFile())
+	cmd.Env = append(os.Environ(), "KEYS="+keys, "TOUCH="+touch, "HOME="+filepath.Dir(r.dataDir), "CLOCK="+r.clockFile(), storeVariable+"="+r.getenv(storeVariable))
 	return cmd
 }
 

@@ -72,6 +72,9 @@ func (r *rig) typed(slot int) string {
 func (r *rig) open() *sqlstore.Store {
 	r.t.Helper()
 	a := &app{env: &r.env, store: r.dataDir}
+	if err := a.chooseStore(false); err != nil {
+		r.t.Fatal(err)
+	}
 	st, err := a.openStore(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)

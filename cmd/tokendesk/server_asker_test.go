@@ -91,6 +91,9 @@ func (a *asker) once(ctx context.Context, s *server, otp, nonce string) (string,
 	answer := parseAnswer(strings.NewReader(string(body)))
 	h := answer["h"]
 	delete(answer, "h")
+	if status := answer["status"]; status == "BACKEND_ERROR" && hmac.Equal([]byte(h), []byte(signature(nil, answer))) {
+		return status, nil // the server could not read the client's key either: reference validation-protocol.md §4
+	}
 	if !hmac.Equal([]byte(h), []byte(signature(a.key, answer))) || answer["otp"] != otp || answer["nonce"] != nonce {
 		return "", fmt.Errorf("HTTP %d, wrong signature, OTP or nonce, status %s", res.StatusCode, answer["status"])
 	}
