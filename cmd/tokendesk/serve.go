@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,6 +79,10 @@ change. SIGTERM stops the server when what it has begun is answered.`,
 	return cmd
 }
 
+// gcPercent is how much a server's memory may grow until garbage is collected, unless the variable GOGC says otherwise: there is little
+// of it, and collecting at 100 costs a tenth of the work of a validation.
+const gcPercent = 400
+
 func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	log, err := o.logger(a.stderr)
 	if err != nil {
@@ -107,6 +112,9 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	s.announce(list)
 	if err := s.checklist(ctx); err != nil {
 		return err
+	}
+	if a.getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	server := front.New(front.Config{Handler: h, Most: places(front.FileLimit()), Free: s.trusted.Trusts, Log: log, Now: a.now})
 	s.watch.metrics.Gauge("tokendesk_connections", "Open connections.", func() float64 { return float64(server.Open()) })
