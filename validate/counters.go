@@ -59,7 +59,7 @@ type Event struct {
 	Signed   bool
 }
 
-// Generation counts the changes of a store by its staff, from 1 on: of clients, persons, tokens and credentials. What was read at one
+// Generation rises, from 1 on, with each change of a store by its staff: of clients, persons, tokens and credentials. What was read at one
 // generation is what is stored, but for counters, as long as it is the store's.
 type Generation uint64
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -17,6 +18,10 @@ import (
 
 // maxGroup is how many changes one transaction holds at most.
 const maxGroup = 256
+
+// mostGenerations is how far a change of staff raises the generation at most. How far is drawn: a database that lost its last changes, to
+// a standby or to a backup, must not come to the same number by others. In 63 bits there is room for billions of changes.
+const mostGenerations = 1 << 31
 
 // group is the queue of the writer. What waits when it is free becomes one transaction, with one flush of the disk for all; a
 // change that comes alone waits for nobody.
@@ -228,7 +233,7 @@ func (t *tx) finish() error {
 		}
 	}
 	if t.staff {
-		if _, err := t.Exec(`UPDATE meta SET generation = generation + 1`); err != nil {
+		if _, err := t.Exec(`UPDATE meta SET generation = generation + ?`, 1+rand.Int64N(mostGenerations)); err != nil {
 			return err
 		}
 	}

@@ -28,10 +28,13 @@ func (k *kept) turn(g validate.Generation) bool {
 	return g == k.at && g > 0
 }
 
-// seen tells what generation the store has.
+// seen tells what generation the store has. It is lower than before where the database lost changes.
 func (k *kept) seen(g validate.Generation) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if g < k.at {
+		k.at = 0
+	}
 	k.turn(g)
 }
 

@@ -23,11 +23,12 @@ func TestOperators(t *testing.T) {
 }
 
 func TestKept(t *testing.T) {
-	t.Parallel()
-	storetest.RunKept(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
-		h := openHarness(t)
-		h.s.now, h.another.now = now, now
-		return h.s, h.another
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunKept(t, func(t *testing.T, now func() time.Time) (storetest.Full, storetest.Full) {
+			h := open(t)
+			h.s.now, h.another.now = now, now
+			return h.s, h.another
+		})
 	})
 }
 
