@@ -16,7 +16,8 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 )
 
-// A key file is one line of text: the prefix, the key's version in decimal, a colon, 64 lower-case hexadecimal digits, LF.
+// A key file is one line of text: the prefix, the key's version in decimal, a colon, 64 lower-case hexadecimal digits, LF. A sealing key
+// that was changed has a line for each version (ring.go).
 const (
 	sealingPrefix = "tokendesk-sealing-key:"
 	signingPrefix = "tokendesk-signing-key:"
@@ -45,17 +46,17 @@ func CreateFile(path string, random io.Reader) (Key, error) {
 		return Key{}, fmt.Errorf("create sealing key: %w", err)
 	}
 	defer raw.Destroy()
-	return newKey(firstVersion, raw.Reveal())
+	return newKey([]version{{firstVersion, raw}}, nil)
 }
 
-// LoadFile reads a sealing key. The errors are fs.ErrNotExist, *PermissionError and ErrFormat.
+// LoadFile reads a sealing key with all its versions. The errors are fs.ErrNotExist, *PermissionError and ErrFormat.
 func LoadFile(path string) (Key, error) {
-	raw, version, err := loadRaw(path, sealingPrefix)
+	r, err := loadRing(path)
 	if err != nil {
 		return Key{}, fmt.Errorf("load sealing key: %w", err)
 	}
-	defer raw.Destroy()
-	return newKey(version, raw.Reveal())
+	defer r.destroy()
+	return r.key()
 }
 
 // SigningKey signs audit heads with Ed25519. It may be copied and used by any number of goroutines; it does not print.
@@ -161,26 +162,36 @@ func syncDir(dir string) error {
 }
 
 func loadRaw(path, prefix string) (secret.Bytes, uint32, error) {
-	f, err := os.Open(path)
+	text, err := readKeyFile(path, maxFile)
 	if err != nil {
 		return secret.Bytes{}, 0, err
+	}
+	defer clear(text)
+	return parse(text, prefix)
+}
+
+// readKeyFile reads one byte more than most at most. The caller clears it.
+func readKeyFile(path string, most int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
 	defer func() { _ = f.Close() }() // read only
 	st, err := f.Stat()
 	if err != nil {
-		return secret.Bytes{}, 0, err
+		return nil, err
 	}
 	// Windows answers 0666 for every file: its rights are not in the mode.
 	if mode := st.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return secret.Bytes{}, 0, &PermissionError{path, mode}
+		return nil, &PermissionError{path, mode}
 	}
-	buf := make([]byte, maxFile+1)
-	defer clear(buf)
+	buf := make([]byte, most+1)
 	n, err := io.ReadFull(f, buf)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return secret.Bytes{}, 0, err
+		clear(buf)
+		return nil, err
 	}
-	return parse(buf[:n], prefix)
+	return buf[:n], nil
 }
 
 // parse reads what marshal wrote, exactly: the only freedom is a missing or CR LF line end.

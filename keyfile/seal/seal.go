@@ -5,13 +5,14 @@
 //
 //	place := seal.Place{Store: id, Owner: "credential", ID: 7, What: seal.AESKey}
 //	row, err := key.Seal(rand.Reader, place, secret)
-//	secret, err := key.Open(place, row)
+//	secret, err := key.Open(place, key.Version(), row)
 //
 // What this does not do: it does not hide how long a secret is, and it does not notice a row that was put back to an older
 // state of the same place.
 package seal
 
 import (
+	"cmp"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -21,6 +22,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 )
@@ -66,52 +69,94 @@ type Place struct {
 	What  What
 }
 
-// Key seals and opens rows. It may be copied and used by any number of goroutines. The zero Key opens and seals nothing.
-// It does not print: the key is held by closures.
+// Key seals and opens rows. It has one version or more: the newest seals, unless At chose another, and each opens what it sealed. It may
+// be copied and used by any number of goroutines. The zero Key opens and seals nothing. It does not print: the keys are held by
+// closures.
 type Key struct {
-	version uint32
-	aead    func() cipher.AEAD
-	marks   func() []byte // the key of Mark
+	version uint32 // that seals
+	aeads   func() map[uint32]cipher.AEAD
+	marks   func() []byte // the key of Mark, which stays when versions come and go
 }
 
-// newKey takes KeyLen bytes and leaves them to the caller.
-func newKey(version uint32, raw []byte) (Key, error) {
-	b, err := aes.NewCipher(raw)
-	if err != nil {
-		return Key{}, fmt.Errorf("sealing key: %w", err)
+// newKey takes the KeyLen bytes of each version, of which the first seals, and leaves them to the caller; marking is the key of Mark, nil to
+// derive it from the first.
+func newKey(versions []version, marking []byte) (Key, error) {
+	aeads := map[uint32]cipher.AEAD{}
+	for _, v := range versions {
+		b, err := aes.NewCipher(v.raw.Reveal())
+		if err != nil {
+			return Key{}, fmt.Errorf("sealing key: %w", err)
+		}
+		if aeads[v.number], err = cipher.NewGCM(b); err != nil {
+			return Key{}, fmt.Errorf("sealing key: %w", err)
+		}
 	}
-	g, err := cipher.NewGCM(b)
-	if err != nil {
-		return Key{}, fmt.Errorf("sealing key: %w", err)
+	m := append([]byte(nil), marking...)
+	if marking == nil {
+		var err error
+		if m, err = deriveMarks(versions[0].raw); err != nil {
+			return Key{}, fmt.Errorf("sealing key: %w", err)
+		}
 	}
-	m, err := hkdf.Key(sha256.New, raw, nil, markDomain, sha256.Size)
-	if err != nil {
-		return Key{}, fmt.Errorf("sealing key: %w", err)
-	}
-	return Key{version: version, aead: func() cipher.AEAD { return g }, marks: func() []byte { return m }}, nil
+	return Key{version: versions[0].number, aeads: func() map[uint32]cipher.AEAD { return aeads }, marks: func() []byte { return m }}, nil
 }
 
-// Version is the key's number, from 1. It is part of the associated data.
+// version is one version of a key.
+type version struct {
+	number uint32
+	raw    secret.Bytes
+}
+
+func deriveMarks(raw secret.Bytes) ([]byte, error) {
+	return hkdf.Key(sha256.New, raw.Reveal(), nil, markDomain, sha256.Size)
+}
+
+// Version is the number of the version that seals, from 1; 0 of the zero Key. It is part of the associated data.
 func (k Key) Version() uint32 { return k.version }
+
+// Versions are all, the newest first.
+func (k Key) Versions() []uint32 {
+	if k.aeads == nil {
+		return nil
+	}
+	return slices.SortedFunc(maps.Keys(k.aeads()), func(a, b uint32) int { return cmp.Compare(b, a) })
+}
+
+// Has reports whether k opens what that version sealed.
+func (k Key) Has(version uint32) bool { return k.aeads != nil && k.aeads()[version] != nil }
+
+// At is k, sealing with another of its versions.
+func (k Key) At(version uint32) (Key, bool) {
+	if !k.Has(version) {
+		return Key{}, false
+	}
+	k.version = version
+	return k, true
+}
+
+// Marks reports whether two keys make the same marks, as all versions of one do.
+func (k Key) Marks(as Key) bool {
+	return k.marks != nil && as.marks != nil && hmac.Equal(k.marks(), as.marks())
+}
 
 // Seal returns nonce [12], ciphertext, tag [16]. The nonce is drawn from random, which is crypto/rand.Reader outside tests.
 func (k Key) Seal(random io.Reader, p Place, s secret.Bytes) ([]byte, error) {
-	if k.aead == nil {
+	if k.aeads == nil {
 		return nil, errors.New("seal: no key")
 	}
 	out := make([]byte, nonceLen, Overhead+s.Len())
 	if _, err := io.ReadFull(random, out); err != nil {
 		return nil, fmt.Errorf("seal: draw nonce: %w", err)
 	}
-	return k.aead().Seal(out, out, s.Reveal(), k.associated(p)), nil
+	return k.aeads()[k.version].Seal(out, out, s.Reveal(), associated(p, k.version)), nil
 }
 
-// Open returns the secret of a row that Seal made for the same place, or ErrOpen. The caller destroys it.
-func (k Key) Open(p Place, row []byte) (secret.Bytes, error) {
-	if k.aead == nil || len(row) < Overhead {
+// Open returns the secret of a row that Seal made with a version for the same place, or ErrOpen. The caller destroys it.
+func (k Key) Open(p Place, version uint32, row []byte) (secret.Bytes, error) {
+	if !k.Has(version) || len(row) < Overhead {
 		return secret.Bytes{}, ErrOpen
 	}
-	b, err := k.aead().Open(nil, row[:nonceLen], row[nonceLen:], k.associated(p))
+	b, err := k.aeads()[version].Open(nil, row[:nonceLen], row[nonceLen:], associated(p, version))
 	if err != nil {
 		return secret.Bytes{}, ErrOpen
 	}
@@ -119,7 +164,7 @@ func (k Key) Open(p Place, row []byte) (secret.Bytes, error) {
 }
 
 // Mark is by what a secret of several parts is known again without opening anything: HMAC-SHA256 over each part with its length
-// in front, as 32 bits, under a key derived from this one. Without the key it tells nothing about the secret, but whether two are equal.
+// in front, as 32 bits, under a key of its own, which all versions of this one share. Without the key it tells nothing about the secret, but whether two are equal.
 func (k Key) Mark(parts ...secret.Bytes) [sha256.Size]byte {
 	h := hmac.New(sha256.New, k.marks())
 	for _, p := range parts {
@@ -129,25 +174,29 @@ func (k Key) Mark(parts ...secret.Bytes) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// Check makes the value by which Matches knows this key again. It tells nothing about the key.
+// Check makes the value by which Matches knows this version of the key again. It tells nothing about the key.
 func (k Key) Check(random io.Reader, store StoreID) ([]byte, error) {
 	return k.Seal(random, Place{Store: store, Owner: "store", What: KeyCheck}, secret.Bytes{})
 }
 
-// Matches reports whether check was made by this key for this store.
+// Matches reports whether check was made by one of the versions of this key for this store.
 func (k Key) Matches(store StoreID, check []byte) bool {
-	_, err := k.Open(Place{Store: store, Owner: "store", What: KeyCheck}, check)
-	return err == nil
+	for _, v := range k.Versions() {
+		if _, err := k.Open(Place{Store: store, Owner: "store", What: KeyCheck}, v, check); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // associated is the GCM associated data: domain, store, owner and what, each with its length as 32 bits, then ID as 64 and
 // the key version as 32 bits, all big-endian.
-func (k Key) associated(p Place) []byte {
+func associated(p Place, version uint32) []byte {
 	out := make([]byte, 0, 96)
 	for _, f := range []string{domain, string(p.Store[:]), p.Owner, string(p.What)} {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(f)))
 		out = append(out, f...)
 	}
 	out = binary.BigEndian.AppendUint64(out, uint64(p.ID))
-	return binary.BigEndian.AppendUint32(out, k.version)
+	return binary.BigEndian.AppendUint32(out, version)
 }

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -10,13 +11,13 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 )
 
-func drawKey(t *testing.T, version uint32) Key {
+func drawKey(t *testing.T, number uint32) Key {
 	t.Helper()
 	raw, err := secret.Random(rand.Reader, KeyLen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := newKey(version, raw.Reveal())
+	k, err := newKey([]version{{number, raw}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,29 +35,28 @@ func TestOpenOnlyAtItsPlace(t *testing.T) {
 	if len(row) != 16+Overhead || bytes.Contains(row, []byte("0123456789abcdef")) {
 		t.Errorf("row is %d bytes", len(row))
 	}
-	s, err := k.Open(here, row)
+	s, err := k.Open(here, 1, row)
 	if err != nil || string(s.Reveal()) != "0123456789abcdef" {
 		t.Fatalf("open: %v", err)
 	}
-	newer := k
-	newer.version = 2
+	newer := Key{version: 2, aeads: func() map[uint32]cipher.AEAD { return map[uint32]cipher.AEAD{2: k.aeads()[1]} }}
 	for name, open := range map[string]func() (secret.Bytes, error){
-		"other store":  func() (secret.Bytes, error) { p := here; p.Store[15] = 1; return k.Open(p, row) },
-		"other owner":  func() (secret.Bytes, error) { p := here; p.Owner = "client"; return k.Open(p, row) },
-		"other number": func() (secret.Bytes, error) { p := here; p.ID = 8; return k.Open(p, row) },
-		"other secret": func() (secret.Bytes, error) { p := here; p.What = PrivateID; return k.Open(p, row) },
+		"other store":  func() (secret.Bytes, error) { p := here; p.Store[15] = 1; return k.Open(p, 1, row) },
+		"other owner":  func() (secret.Bytes, error) { p := here; p.Owner = "client"; return k.Open(p, 1, row) },
+		"other number": func() (secret.Bytes, error) { p := here; p.ID = 8; return k.Open(p, 1, row) },
+		"other secret": func() (secret.Bytes, error) { p := here; p.What = PrivateID; return k.Open(p, 1, row) },
 		"fields run on": func() (secret.Bytes, error) {
 			p := here
 			p.Owner, p.What = "credentiala", "es-key"
-			return k.Open(p, row)
+			return k.Open(p, 1, row)
 		},
-		"other version":     func() (secret.Bytes, error) { return newer.Open(here, row) },
-		"other key":         func() (secret.Bytes, error) { return drawKey(t, 1).Open(here, row) },
-		"zero key":          func() (secret.Bytes, error) { return Key{}.Open(here, row) },
-		"short":             func() (secret.Bytes, error) { return k.Open(here, row[:Overhead-1]) },
-		"nothing":           func() (secret.Bytes, error) { return k.Open(here, nil) },
-		"one byte too few":  func() (secret.Bytes, error) { return k.Open(here, row[:len(row)-1]) },
-		"one byte too many": func() (secret.Bytes, error) { return k.Open(here, append(bytes.Clone(row), 0)) },
+		"other version":     func() (secret.Bytes, error) { return newer.Open(here, 2, row) },
+		"other key":         func() (secret.Bytes, error) { return drawKey(t, 1).Open(here, 1, row) },
+		"zero key":          func() (secret.Bytes, error) { return Key{}.Open(here, 1, row) },
+		"short":             func() (secret.Bytes, error) { return k.Open(here, 1, row[:Overhead-1]) },
+		"nothing":           func() (secret.Bytes, error) { return k.Open(here, 1, nil) },
+		"one byte too few":  func() (secret.Bytes, error) { return k.Open(here, 1, row[:len(row)-1]) },
+		"one byte too many": func() (secret.Bytes, error) { return k.Open(here, 1, append(bytes.Clone(row), 0)) },
 	} {
 		if s, err := open(); !errors.Is(err, ErrOpen) || s.Len() != 0 {
 			t.Errorf("%s: %v", name, err)
@@ -65,7 +65,7 @@ func TestOpenOnlyAtItsPlace(t *testing.T) {
 	for i := range row {
 		changed := bytes.Clone(row)
 		changed[i] ^= 1
-		if _, err := k.Open(here, changed); !errors.Is(err, ErrOpen) {
+		if _, err := k.Open(here, 1, changed); !errors.Is(err, ErrOpen) {
 			t.Errorf("byte %d changed: %v", i, err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestSealNeedsRandomness(t *testing.T) {
 func TestKeysDoNotPrint(t *testing.T) {
 	t.Parallel()
 	raw := bytes.Repeat([]byte{0x5a}, KeyLen)
-	k, err := newKey(1, raw)
+	k, err := newKey([]version{{1, secret.Copy(raw)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,10 +130,7 @@ func (c *clientKeys) open(s *Store, k clientKey, at seal.Place, version uint32) 
 	if key, ok := c.m[k]; ok {
 		return key, nil
 	}
-	if version != s.keys.Sealing.Version() {
-		return secret.Bytes{}, seal.ErrOpen
-	}
-	key, err := s.keys.Sealing.Open(at, []byte(k.sealed))
+	key, err := s.unseal(at, version, []byte(k.sealed))
 	if err != nil {
 		return secret.Bytes{}, err
 	}
@@ -148,14 +145,18 @@ func (c *clientKeys) open(s *Store, k clientKey, at seal.Place, version uint32) 
 func (s *Store) AddClient(ctx context.Context, c validate.Client) (int64, error) {
 	var id int64
 	err := s.change(ctx, func(tx *tx) error {
-		var err error // the number is not drawn by the database, which does not see those that were taken over with theirs
-		id, err = tx.insert(`INSERT INTO client (id, name, active, must_sign, decrypt, networks, groups, key_version, sealed, created)
-			VALUES ((SELECT coalesce(max(id), 0) + 1 FROM client), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			c.Name, c.Active, c.MustSig, c.Decrypt, joinNetworks(c.Networks), joinGroups(c.Groups), s.keys.Sealing.Version(), []byte{}, micros(tx.now))
+		sealer, err := tx.sealing()
 		if err != nil {
 			return err
 		}
-		row, err := s.keys.Sealing.Seal(s.random, s.clientPlace(id, 1), c.Keys[0]) // bound to the number that it just got
+		// The number is not drawn by the database, which does not see those that were taken over with theirs.
+		id, err = tx.insert(`INSERT INTO client (id, name, active, must_sign, decrypt, networks, groups, key_version, sealed, created)
+			VALUES ((SELECT coalesce(max(id), 0) + 1 FROM client), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			c.Name, c.Active, c.MustSig, c.Decrypt, joinNetworks(c.Networks), joinGroups(c.Groups), sealer.Version(), []byte{}, micros(tx.now))
+		if err != nil {
+			return err
+		}
+		row, _, err := tx.seal(s.clientPlace(id, 1), c.Keys[0]) // bound to the number that it just got
 		if err != nil {
 			return err
 		}
@@ -232,6 +233,9 @@ func (s *Store) RotateClient(ctx context.Context, id int64, key secret.Bytes, ke
 		var name string
 		var active bool
 		var k clientColumns
+		if err := tx.freshen(ctx, "client", id); err != nil { // one column says of both keys what sealed them
+			return err
+		}
 		err := tx.QueryRowContext(ctx, `SELECT name, active, key_version, key_number, sealed, former_sealed, former_until FROM client WHERE id = ?`, id).
 			Scan(&name, &active, &k.version, &k.number, &k.sealed, &k.former, &k.until)
 		switch {
@@ -241,14 +245,12 @@ func (s *Store) RotateClient(ctx context.Context, id int64, key secret.Bytes, ke
 			return token.ErrConflict
 		case keep > 0 && k.rotating(tx.now):
 			return desk.ErrRotating
-		case k.version != s.keys.Sealing.Version(): // one column says it of both keys
-			return seal.ErrOpen
 		}
 		former := []byte{}
 		if keep > 0 {
 			former, until = k.sealed, tx.now.Add(keep).Truncate(time.Microsecond).UTC()
 		}
-		row, err := s.keys.Sealing.Seal(s.random, s.clientPlace(id, k.number+1), key)
+		row, _, err := tx.seal(s.clientPlace(id, k.number+1), key)
 		if err != nil {
 			return err
 		}

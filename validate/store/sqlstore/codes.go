@@ -13,7 +13,7 @@ import (
 
 // handle is by what a value that was handed out is known again: its text, normalised where people read it.
 func (s *Store) handle(parts ...secret.Bytes) []byte {
-	m := s.keys.Sealing.Mark(parts...)
+	m := s.ring().Mark(parts...)
 	return m[:]
 }
 

@@ -247,7 +247,7 @@ func (s *Store) seed(ctx context.Context, q querier, k secretKey) (secret.Bytes,
 
 // codesOf are all codes of a person; the one whose hash is that of the presented one is Right. All are compared, in constant time.
 func (s *Store) codesOf(ctx context.Context, q querier, person token.PersonID, presented string) ([]validate.Code, error) {
-	want := s.keys.Sealing.Mark(secret.New([]byte(presented)))
+	want := s.ring().Mark(secret.New([]byte(presented)))
 	scan := func(row scanner) (c validate.Code, err error) {
 		var hash []byte
 		var expires, revoked int64
@@ -260,7 +260,7 @@ func (s *Store) codesOf(ctx context.Context, q querier, person token.PersonID, p
 
 // browserOf is the trusted browser with the presented value: of this person, at this client, now. 0: there is none.
 func (s *Store) browserOf(ctx context.Context, q querier, person token.PersonID, req validate.AttemptRequest) (int64, error) {
-	want := s.keys.Sealing.Mark(secret.New([]byte(req.Browser)))
+	want := s.ring().Mark(secret.New([]byte(req.Browser)))
 	found := int64(0)
 	scan := func(row scanner) (id int64, err error) {
 		var hash []byte

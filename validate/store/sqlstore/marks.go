@@ -20,7 +20,7 @@ func (s *Store) mark(key, privateID secret.Bytes) []byte {
 		key = secret.Copy(bytes.TrimRight(key.Reveal(), "\x00"))
 		defer key.Destroy()
 	}
-	m := s.keys.Sealing.Mark(key, privateID)
+	m := s.ring().Mark(key, privateID)
 	return m[:sha256.Size]
 }
 

@@ -90,8 +90,8 @@ func (s *Store) Reopen(ctx context.Context, why string) (bool, error) {
 
 // owns reports whether the keys are those of the store with this check and this public key.
 func (s *Store) owns(check, public []byte) error {
-	if !s.keys.Sealing.Matches(s.id, check) {
-		return token.ErrWrongKey
+	if err := s.matches(check); err != nil {
+		return err
 	}
 	if !s.keys.Signing.Public().Equal(ed25519.PublicKey(public)) {
 		return fmt.Errorf("signing key: %w", token.ErrWrongKey)

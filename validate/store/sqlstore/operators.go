@@ -19,7 +19,7 @@ const (
 // markOf is by what a handed-out value is found again. What is stored gives nothing away, and how long an index is searched for it
 // tells nothing about the value: without the sealing key nobody knows which mark a value has.
 func (s *Store) markOf(what string, value secret.Bytes) []byte {
-	m := s.keys.Sealing.Mark(secret.New([]byte(what)), value)
+	m := s.ring().Mark(secret.New([]byte(what)), value)
 	return m[:]
 }
 

@@ -33,6 +33,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if text := os.Getenv(rekeyVariable); text != "" {
+		if err := rekeyChild(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv(pushVariable); dir != "" {
 		if err := pushChild(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -160,7 +160,8 @@ func (t *tx) sealSecret(id, n int64, k secret.Bytes) ([]byte, error) {
 	if k.Len() == 0 {
 		return []byte{}, nil
 	}
-	return t.s.keys.Sealing.Seal(t.s.random, t.s.devicePlace(id, n), k)
+	row, _, err := t.seal(t.s.devicePlace(id, n), k)
+	return row, err
 }
 
 // AddNAS implements desk.RADIUS.
@@ -178,9 +179,13 @@ func (s *Store) AddNAS(ctx context.Context, n validate.NAS) (int64, error) {
 		if err != nil {
 			return err
 		}
+		sealer, err := tx.sealing()
+		if err != nil {
+			return err
+		}
 		id, err = tx.insert(`INSERT INTO radius (name, client, networks, password, code_length, otp_length, strip_realm, upstream, upstream_sealed, key_version, sealed, active, created)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, n.Name, n.Client, joinNetworks(n.Networks), string(n.Password), n.CodeLen, n.OTPLen, n.StripRealm, n.Upstream,
-			[]byte{}, s.keys.Sealing.Version(), []byte{}, n.Active, micros(tx.now))
+			[]byte{}, sealer.Version(), []byte{}, n.Active, micros(tx.now))
 		if err != nil {
 			return err
 		}
@@ -205,6 +210,9 @@ func (s *Store) AddNAS(ctx context.Context, n validate.NAS) (int64, error) {
 
 // activeDevice is the device; token.ErrConflict if it is revoked.
 func (t *tx) activeDevice(ctx context.Context, id int64) (device, error) {
+	if err := t.freshen(ctx, "radius", id); err != nil { // one column says of all secrets what sealed them
+		return device{}, err
+	}
 	d, err := scanDevice(t.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM radius d WHERE d.id = ?`, id))
 	if err == nil && !d.Active {
 		err = token.ErrConflict
@@ -232,8 +240,6 @@ func (s *Store) SetNAS(ctx context.Context, id int64, c desk.NASChange) error {
 		switch {
 		case d.Upstream == "":
 			d.upstream = []byte{}
-		case c.UpstreamSecret != nil && d.version != s.keys.Sealing.Version(): // one column says it of all secrets
-			return seal.ErrOpen
 		case c.UpstreamSecret != nil:
 			if d.upstream, err = tx.sealSecret(id, upstreamNumber, *c.UpstreamSecret); err != nil {
 				return err
@@ -262,8 +268,6 @@ func (s *Store) RotateNAS(ctx context.Context, id int64, shared secret.Bytes, ke
 			return err
 		case keep > 0 && d.rotating(tx.now):
 			return desk.ErrRotating
-		case d.version != s.keys.Sealing.Version(): // one column says it of all secrets
-			return seal.ErrOpen
 		}
 		former := []byte{}
 		detail := deviceDetail{Name: d.Name, Secret: d.number + 1}

@@ -24,12 +24,12 @@ func (t *tx) putSecrets(id token.CredentialID, secrets token.Secrets) error {
 		if part.s.Len() == 0 {
 			continue
 		}
-		row, err := t.s.keys.Sealing.Seal(t.s.random, t.s.credentialPlace(id, part.what), part.s)
+		row, version, err := t.seal(t.s.credentialPlace(id, part.what), part.s)
 		if err != nil {
 			return err
 		}
 		_, err = t.Exec(`INSERT INTO secret (credential, what, key_version, sealed) VALUES (?, ?, ?, ?)`,
-			id, string(part.what), t.s.keys.Sealing.Version(), row)
+			id, string(part.what), version, row)
 		if err != nil {
 			return err
 		}
@@ -65,10 +65,7 @@ func (s *Store) openRow(rows *sql.Rows, id token.CredentialID, out *token.Secret
 	if err := rows.Scan(&what, &version, &sealed); err != nil {
 		return err
 	}
-	if version != s.keys.Sealing.Version() {
-		return seal.ErrOpen
-	}
-	b, err := s.keys.Sealing.Open(s.credentialPlace(id, what), sealed)
+	b, err := s.unseal(s.credentialPlace(id, what), version, sealed)
 	if err != nil {
 		return err
 	}

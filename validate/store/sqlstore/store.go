@@ -22,6 +22,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,6 +53,8 @@ type Options struct {
 	Rand  io.Reader // crypto/rand.Reader outside tests; used under a lock
 	Actor string    // who acts, for the audit chain: the system user
 	Moved bool      // open it although it was moved: to move it once more, or to reopen it
+	// Reload reads the sealing key's file again, when a row needs a version that is not known; nil: there is none but the key given.
+	Reload func() (seal.Key, error)
 }
 
 // Store is an open store. All methods may be called from any number of goroutines.
@@ -77,6 +80,8 @@ type Store struct {
 	kept     kept
 	group    group
 	spending spending
+	sealing  atomic.Pointer[seal.Key] // the newest that was read
+	reload   func() (seal.Key, error)
 	closing  sync.Once
 }
 
@@ -151,13 +156,13 @@ func (s *Store) begin(ctx context.Context) error {
 	if _, err := io.ReadFull(s.random, s.id[:]); err != nil {
 		return err
 	}
-	check, err := s.keys.Sealing.Check(s.random, s.id)
+	check, err := s.ring().Check(s.random, s.id)
 	if err != nil {
 		return err
 	}
 	return s.change(ctx, func(tx *tx) error {
-		err := tx.one(fs.ErrExist, `INSERT INTO meta (id, store_id, key_check, audit_key, created) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			s.id[:], check, []byte(s.keys.Signing.Public()), micros(tx.now))
+		err := tx.one(fs.ErrExist, `INSERT INTO meta (id, store_id, key_check, key_version, audit_key, created) VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			s.id[:], check, s.ring().Version(), []byte(s.keys.Signing.Public()), micros(tx.now))
 		if err != nil {
 			return err
 		}
@@ -227,6 +232,8 @@ func (s *Store) check(ctx context.Context) error {
 // newStore is a store on an open database; nothing is read yet.
 func newStore(b backend, keys Keys, o Options) (*Store, error) {
 	s := &Store{backend: b, keys: keys, now: o.Now, random: o.Rand, actor: o.Actor, derive: deriveEnabled(`credential IN (SELECT id FROM credential WHERE token = ?1)`), hot: hotStatements()}
+	s.sealing.Store(&keys.Sealing)
+	s.reload = o.Reload
 	if keys.Signing.Public() == nil || keys.Sealing.Version() == 0 {
 		return s, errors.New("two keys are needed")
 	}

@@ -177,18 +177,21 @@ func (t *tx) takeClient(ctx context.Context, source string, c desk.ForeignClient
 }
 
 func (t *tx) addForeignClient(c desk.ForeignClient) error {
-	row, created := []byte{}, c.Created
-	if c.Active {
-		var err error
-		if row, err = t.s.keys.Sealing.Seal(t.s.random, t.s.clientPlace(c.ID, 1), c.Keys[0]); err != nil {
+	row, version, created := []byte{}, uint32(0), c.Created
+	sealer, err := t.sealing()
+	if err != nil {
+		return err
+	}
+	if version = sealer.Version(); c.Active {
+		if row, version, err = t.seal(t.s.clientPlace(c.ID, 1), c.Keys[0]); err != nil {
 			return err
 		}
 	}
 	if created.IsZero() {
 		created = t.now
 	}
-	_, err := t.Exec(`INSERT INTO client (id, name, active, must_sign, key_version, sealed, created, note) VALUES (?, ?, ?, 0, ?, ?, ?, ?)`,
-		c.ID, c.Name, c.Active, t.s.keys.Sealing.Version(), row, micros(created), c.Note)
+	_, err = t.Exec(`INSERT INTO client (id, name, active, must_sign, key_version, sealed, created, note) VALUES (?, ?, ?, 0, ?, ?, ?, ?)`,
+		c.ID, c.Name, c.Active, version, row, micros(created), c.Note)
 	if err != nil {
 		return err
 	}

@@ -39,11 +39,11 @@ func (s *Store) AddTarget(ctx context.Context, t push.Server, credential secret.
 }
 
 func (t *tx) sealTarget(id int64, credential secret.Bytes) error {
-	row, err := t.s.keys.Sealing.Seal(t.s.random, t.s.targetPlace(id), credential)
+	row, version, err := t.seal(t.s.targetPlace(id), credential)
 	if err != nil {
 		return err
 	}
-	return t.one(token.ErrNotFound, `UPDATE target SET sealed = ?, key_version = ? WHERE id = ?`, row, t.s.keys.Sealing.Version(), id)
+	return t.one(token.ErrNotFound, `UPDATE target SET sealed = ?, key_version = ? WHERE id = ?`, row, version, id)
 }
 
 // SetTargetCredential implements desk.Targets.
@@ -87,12 +87,9 @@ func (s *Store) TargetCredential(ctx context.Context, id int64) (secret.Bytes, e
 	var version uint32
 	var sealed []byte
 	err := s.read.QueryRowContext(ctx, `SELECT key_version, sealed FROM target WHERE id = ?`, id).Scan(&version, &sealed)
-	if err == nil && version != s.keys.Sealing.Version() {
-		err = seal.ErrOpen
-	}
 	var out secret.Bytes
 	if err == nil {
-		out, err = s.keys.Sealing.Open(s.targetPlace(id), sealed)
+		out, err = s.unseal(s.targetPlace(id), version, sealed)
 	}
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("credential of target %d: %w", id, translate(err))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/store/spentlog"
@@ -15,15 +16,16 @@ import (
 // tx is one change inside a write transaction, and the ends of the chains that it adds events to.
 type tx struct {
 	transaction
-	s     *Store
-	now   time.Time
-	actor string
-	base  map[string]audit.Head // those that changes before it in the same transaction moved
-	heads map[string]audit.Head // those that it moved
-	known map[string]audit.Head // those that were read in the transaction, as they were before it
-	told  audit.Mark            // what the own chain tells; the Store's until it tells something new
-	staff bool                  // something was changed that ends the generation
-	spent []spentlog.Entry      // for the log of what was spent
+	s      *Store
+	now    time.Time
+	actor  string
+	base   map[string]audit.Head // those that changes before it in the same transaction moved
+	heads  map[string]audit.Head // those that it moved
+	known  map[string]audit.Head // those that were read in the transaction, as they were before it
+	told   audit.Mark            // what the own chain tells; the Store's until it tells something new
+	staff  bool                  // something was changed that ends the generation
+	spent  []spentlog.Entry      // for the log of what was spent
+	sealer seal.Key              // the zero Key: not chosen yet
 
 	generation validate.Generation // 0: not read yet
 	stmts      map[*sql.Stmt]*sql.Stmt
