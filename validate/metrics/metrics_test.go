@@ -168,10 +168,38 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestOutcomes: every word that a door says has a series of its own.
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	m, n := metrics.New("v", "r"), 0
+	said := func(name, kind string) bool {
+		return kind == "status" || strings.HasPrefix(name, "outcome") || strings.HasPrefix(name, "ksm") || strings.HasPrefix(name, "revoke") && name != "revokeActor"
+	}
+	for _, dir := range []string{"wsapi", "radius"} {
+		for _, word := range words(t, filepath.Join("..", dir), said) {
+			n++
+			word = strings.TrimSpace(word)
+			m.Answered(t.Context(), validate.Answered{Door: validate.DoorKSM, Outcome: word})
+			if value(scrape(t, m), "tokendesk_requests_total", "outcome", word) < 1 {
+				t.Errorf("outcome %q is not in the list", word)
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d words", n)
+	}
+}
+
 // constants are the values of package validate's constants of a type.
 func constants(t *testing.T, kind string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "*.go"))
+	return words(t, "..", func(_, of string) bool { return of == kind })
+}
+
+// words are the texts of a package's constants that are wanted by name and type.
+func words(t *testing.T, dir string, wanted func(name, kind string) bool) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,9 +218,11 @@ func constants(t *testing.T, kind string) []string {
 			if !ok || len(v.Values) != 1 {
 				return true
 			}
-			of, typed := v.Type.(*ast.Ident)
-			lit, isLit := v.Values[0].(*ast.BasicLit)
-			if typed && isLit && of.Name == kind {
+			kind := ""
+			if of, typed := v.Type.(*ast.Ident); typed {
+				kind = of.Name
+			}
+			if lit, isLit := v.Values[0].(*ast.BasicLit); isLit && lit.Kind == token.STRING && wanted(v.Names[0].Name, kind) {
 				s, err := strconv.Unquote(lit.Value)
 				if err != nil {
 					t.Fatal(err)
