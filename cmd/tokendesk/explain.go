@@ -184,6 +184,7 @@ var kinds = []struct {
 	{token.ErrDuplicate, exitRefused, ""},
 	{token.ErrConflict, exitError, "look at it again and repeat the command"},
 	{token.ErrNewer, exitError, "use the newer tokendesk that wrote it"},
+	{token.ErrMoved, exitRefused, "use the store where it is now: --store, or, if nothing was accepted there: tokendesk store reopen"},
 	{token.ErrWrongKey, exitIntegrity, "name the right one: --key FILE"},
 	{token.ErrFull, exitError, "make room on the disk that holds the store; nothing was lost"},
 	{token.ErrIntegrity, exitIntegrity, "see: tokendesk audit verify"},

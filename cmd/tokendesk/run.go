@@ -14,6 +14,7 @@ type app struct {
 	format string // -o
 	store  string // --store
 	key    string // --key
+	moved  bool   // open the store although it was moved
 }
 
 // run is the program: arguments in, exit code out. Everything it opened is closed when it returns, also after a signal.
@@ -78,7 +79,7 @@ Data goes to standard output, talk to standard error. Without a terminal nothing
 	}
 	complete(root, "output", "table", "json", "csv")
 	root.AddCommand(
-		newInitCmd(a), newDoctorCmd(a), newDeviceCmd(a), newProvisionCmd(a), newPersonCmd(a), newKeyfileCmd(a), newClientCmd(a), newCounterCmd(a), newYubiserverCmd(a), newRADIUSCmd(a), newOperatorCmd(a), newTokenCmd(a), newAppCmd(a), newCodeCmd(a), newBrowserCmd(a), newNoticeCmd(a), newTargetCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newDemoCmd(a), newVersionCmd(a),
+		newInitCmd(a), newStoreCmd(a), newDoctorCmd(a), newDeviceCmd(a), newProvisionCmd(a), newPersonCmd(a), newKeyfileCmd(a), newClientCmd(a), newCounterCmd(a), newYubiserverCmd(a), newRADIUSCmd(a), newOperatorCmd(a), newTokenCmd(a), newAppCmd(a), newCodeCmd(a), newBrowserCmd(a), newNoticeCmd(a), newTargetCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newDemoCmd(a), newVersionCmd(a),
 	)
 	root.AddCommand(buildCommands(a)...)
 	return root

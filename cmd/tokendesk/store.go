@@ -105,7 +105,13 @@ func refusePassword(flag, where string) error {
 }
 
 func (a *app) storeOptions() sqlstore.Options {
-	return sqlstore.Options{Now: a.now, Rand: a.rand, Actor: a.user}
+	return sqlstore.Options{Now: a.now, Rand: a.rand, Actor: a.user, Moved: a.moved, Reload: func() (seal.Key, error) {
+		p, err := a.paths()
+		if err != nil {
+			return seal.Key{}, err
+		}
+		return seal.LoadFile(p.sealing)
+	}}
 }
 
 // openStore opens the store. The caller closes it, which ends this process's audit chain.
