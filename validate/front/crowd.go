@@ -76,7 +76,7 @@ func (g *gate) Accept() (net.Conn, error) {
 func (c *crowd) admit(conn net.Conn) *member {
 	m := &member{Conn: conn, crowd: c}
 	from := ""
-	if a := conn.RemoteAddr(); a != nil {
+	if a := m.RemoteAddr(); a != nil {
 		from = caller.Source(a.String())
 	}
 	key, local := caller.Key(from)
@@ -157,6 +157,16 @@ func (c *crowd) leave(m *member) {
 	} else {
 		c.room.Signal()
 	}
+}
+
+// RemoteAddr implements net.Conn. Whoever comes by a Unix socket has none: the path that his own end is bound to is his choice, and may
+// have the form of an address. Source: unix(7).
+func (m *member) RemoteAddr() net.Addr {
+	a := m.Conn.RemoteAddr()
+	if u, ok := a.(*net.UnixAddr); ok && u != nil {
+		return &net.UnixAddr{Net: u.Net}
+	}
+	return a
 }
 
 // Close implements net.Conn.

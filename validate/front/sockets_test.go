@@ -3,12 +3,17 @@
 package front
 
 import (
+	"bufio"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/tokendesk/tokendesk/validate/caller"
 )
 
 // handed is a copy of a socket's descriptor, as it is handed over.
@@ -23,6 +28,41 @@ func handed(t *testing.T, f *os.File, err error) uintptr {
 	}
 	_ = f.Close() // the copy is what counts
 	return uintptr(fd)
+}
+
+// TestNamedVisitor: who comes by a Unix socket has no address, whatever the path is that he bound his own end to.
+func TestNamedVisitor(t *testing.T) {
+	t.Chdir(t.TempDir()) // a path of the form of an address is relative
+	l, err := net.Listen("unix", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Most: 4, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, caller.Source(r.RemoteAddr))
+	})})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l, nil) }()
+	for _, name := range []string{"", "192.0.2.1:80", "127.0.0.1:80"} {
+		d := net.Dialer{Timeout: patience}
+		if name != "" {
+			d.LocalAddr = &net.UnixAddr{Name: name, Net: "unix"}
+		}
+		c, err := d.DialContext(t.Context(), "unix", "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := &visitor{c, bufio.NewReader(c)}
+		if source, err := v.get("/"); source != caller.Local || err != nil {
+			t.Errorf("who is bound to %q counts as %q, %v", name, source, err)
+		}
+		_ = c.Close() // nothing is left to say
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestSockets: each is taken once, by its name and kind.
