@@ -50,7 +50,13 @@ func (f *fire) newOTPs(seed uint64) *fireLoad {
 			return answer, err
 		})
 	}
-	l.lost, l.back, l.fresh = func(int) {}, func(int, int64) {}, l.Press
+	l.lost, l.back = func(int) {}, func(int, int64) {}
+	l.fresh = func(key int, r *weak.Rand) int64 {
+		if old := l.Old(key, r); r.IntN(3) == 0 && old >= 0 { // which counts only if nobody saw it, nor a newer one
+			return old
+		}
+		return l.Press(key, r)
+	}
 	l.Begin(1 << 8)
 	return l
 }

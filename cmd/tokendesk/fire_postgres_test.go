@@ -23,7 +23,7 @@ func TestServersUnderFireOnPostgres(t *testing.T) {
 	r.remote(cable.url)
 	f := newFire(t, r)
 	f.hurts = append(f.hurts, []hurt{
-		{"database", 3, func() error {
+		{"database", 2, func() error {
 			database.Kill(t)
 			f.rest(500)
 			database.Start(t)

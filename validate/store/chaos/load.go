@@ -74,6 +74,9 @@ func (l *Load) put(key int, order int64) {
 	}
 }
 
+// Old is an OTP of a key that was typed lately; -1: there is none.
+func (l *Load) Old(key int, r *rand.Rand) int64 { return l.old(key, false, r) }
+
 // old is an OTP that was typed before: from the drawer, or any of the last ones. -1: there is none.
 func (l *Load) old(key int, drawer bool, r *rand.Rand) int64 {
 	k := l.keys[key]
