@@ -6,7 +6,8 @@ import (
 )
 
 // Careless are settings of the database by which a crash of its machine may lose what was committed, or damage all: each as name=value.
-// A file has none: package sqlite sets what counts. Source: PostgreSQL's documentation, "Write Ahead Log".
+// A file has none: package sqlite sets what counts. Package postgres sets synchronous_commit. Source: PostgreSQL's documentation, "Write
+// Ahead Log".
 func (s *Store) Careless(ctx context.Context) ([]string, error) {
 	if s.database() != "postgres" {
 		return nil, nil
@@ -15,7 +16,7 @@ func (s *Store) Careless(ctx context.Context) ([]string, error) {
 		var name, value string
 		err := row.Scan(&name, &value)
 		return name + "=" + value, err
-	}, `SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name`)
+	}, `SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("read the database's settings: %w", translate(err))
 	}
