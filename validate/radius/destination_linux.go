@@ -1,8 +1,10 @@
 package radius
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,4 +29,28 @@ func tellDestination(conn *net.UDPConn) error {
 		err = errors.Join(four, six)
 	}
 	return err
+}
+
+// answerFrom is what goes back with an answer, of what came beside the packet, which becomes its own: the address, without the interface.
+// That is for the routing table to say, as a packet may come in by another one than its answer has to leave by; only a link-local address
+// means nothing without it.
+func answerFrom(side []byte, from netip.Addr) []byte {
+	back := append([]byte(nil), side...)
+	if from.Unmap().IsLinkLocalUnicast() {
+		return back
+	}
+	for rest := back; len(rest) > 0; {
+		head, data, after, err := unix.ParseOneSocketControlMessage(rest)
+		if err != nil {
+			return nil // the system chooses the address
+		}
+		switch {
+		case head.Level == unix.IPPROTO_IP && head.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			binary.NativeEndian.PutUint32(data, 0) // ipi_ifindex is its first field
+		case head.Level == unix.IPPROTO_IPV6 && head.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			binary.NativeEndian.PutUint32(data[net.IPv6len:], 0) // ipi6_ifindex is its second
+		}
+		rest = after
+	}
+	return back
 }

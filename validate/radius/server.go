@@ -109,7 +109,7 @@ func (s *Server) Serve(ctx context.Context, conn *net.UDPConn) error {
 			s.drops.add(DropMalformed, from, s.Now())
 			continue
 		}
-		back := append([]byte(nil), side[:m]...)
+		back := answerFrom(side[:m], from.Addr())
 		s.receive(ctx, &work, buf[:n], from, func(raw []byte) {
 			if _, _, err := conn.WriteMsgUDPAddrPort(raw, back, from); err != nil && s.Log != nil {
 				s.Log.Error("radius: answer", "source", from.Addr().Unmap().String(), "error", err.Error())
