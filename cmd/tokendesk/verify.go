@@ -176,6 +176,7 @@ var verifyHints = map[validate.Reason]string{
 	validate.ReasonPending:   "its write was not proven: tokendesk provision resume",
 	validate.ReasonInStock:   "the token was not issued to anybody yet",
 	validate.ReasonUnsettled: "settle the interrupted write: tokendesk provision resume",
+	validate.ReasonCautious:  "a backup was put back: press again right away, two are refused and the third counts; or: tokendesk store caution release",
 	validate.ReasonSame:      "each one-time password counts once: touch the key again",
 	validate.ReasonOlder:     "a newer one was used already: touch the key again",
 	validate.ReasonWrong:     "see what is known about it: tokendesk verify --explain",

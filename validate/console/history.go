@@ -30,6 +30,7 @@ var deeds = map[string]struct{ text, class string }{
 	"token.issue":       {"Issued", "good"},
 	"token.verify":      {"Confirmed by a code", "good"},
 	"token.resync":      {"Put back into step", ""},
+	"token.release":     {"Trusted after a backup was put back", ""},
 	"token.set":         {"Renamed", ""},
 	"token.return":      {"Returned", ""},
 	"token.retire":      {"Retired", "bad"},

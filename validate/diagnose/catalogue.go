@@ -60,6 +60,8 @@ func catalogue() []entry {
 		{"D35", "store", "The server cannot write, or cannot reach others.", "Not your fault. Try again later.", "Free space, permissions, the database's health.", "tokendesk doctor", 0, server},
 		{"D36", "copied", "Two keys seem to have this secret.", "Ask the helpdesk at once.", "Block it and write it again.", "tokendesk token block QUERY --reason stolen", 22, clone},
 		{"D37", "nearly used up", "The key's use counter is near its end.", "Ask for a new key in time.", "At 32767 it stops for ever, or until it is written again.", "tokendesk token show QUERY", 58, nearEnd},
+		{"D38", "not trusted yet", "The server was put back to an earlier state and does not trust this token's counter yet.", "Try again right away, with a new one-time password each time: two are refused, the third counts.",
+			"Two within a minute without unplugging the key, or two codes in a row, are needed. If that cannot be: trust it as it is.", "tokendesk store caution release QUERY --reason TEXT", 30, untrusted},
 	}
 }
 

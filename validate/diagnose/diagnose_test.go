@@ -138,6 +138,10 @@ func samples(t *testing.T) []sample {
 		{"D37", "use counter 32001 of 32767", false, func(w *world) diagnose.Question {
 			return accepted(w.press(t, "anna", func(o *yubiotp.Token) { o.UseCounter = 32001 }))
 		}},
+		{"D38", "1 of 2 fresh one-time passwords were seen", false, func(w *world) diagnose.Question {
+			w.held[0].Credential.Caution, w.held[0].Credential.Enabled = 1, false
+			return diagnose.Question{Account: "anna", Text: w.press(t, "anna", nil), Checked: &validate.Checked{Outcome: validate.BadOTP, Reason: validate.ReasonCautious}}
+		}},
 	}
 }
 
@@ -234,6 +238,14 @@ func TestSeveralHold(t *testing.T) {
 			r := validate.Result{Outcome: validate.BadOTP, Opened: true, Credential: c.ID, Row: validate.Row{State: token.Active, Token: token.Lost, Counters: c.Counters}}
 			c.Counters.Use, c.Counters.Session, c.Counters.Timestamp = 6, 0, 9000
 			return diagnose.Question{Account: "anna", Text: w.press(t, "lost", nil), Checked: &validate.Checked{Outcome: validate.BadOTP, Reason: validate.ReasonBlocked, Result: r}}
+		}},
+		"a HOTP code after a backup was put back": {[]string{"D38"}, func(w *world) diagnose.Question {
+			w.held[7].Credential.Caution, w.held[7].Credential.Enabled = 2, false
+			return diagnose.Question{Account: "anna", Text: made(t, "display", oath.SHA1, 6, 2001), Checked: &validate.Checked{Outcome: validate.BadOTP, Reason: validate.ReasonCautious}}
+		}},
+		"an older one after a backup was put back": {[]string{"D20"}, func(w *world) diagnose.Question {
+			w.held[0].Credential.Caution, w.held[0].Credential.Enabled = 2, false
+			return diagnose.Question{Account: "anna", Text: w.press(t, "anna", func(o *yubiotp.Token) { o.UseCounter = 1 })}
 		}},
 		"another key of the same person": {[]string{"D18"}, func(w *world) diagnose.Question {
 			return diagnose.Question{Serial: "1001", Text: w.press(t, "second", nil)}

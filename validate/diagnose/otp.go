@@ -98,7 +98,7 @@ func (d *Doctor) readOne(ctx context.Context, typed string, s Subject) (OTP, err
 
 // open tries one reading on one credential. Its secrets may have been deleted: then it is known, and no more.
 func (d *Doctor) open(ctx context.Context, r validate.Reading, h Held) (OTP, error) {
-	o := OTP{Held: h, Row: validate.Row{Enabled: h.Credential.Enabled, State: h.Credential.State, Token: h.Token.State, Counters: h.Credential.Counters}}
+	o := OTP{Held: h, Row: validate.Row{Enabled: h.Credential.Enabled, Caution: h.Credential.Caution, State: h.Credential.State, Token: h.Token.State, Counters: h.Credential.Counters}}
 	secrets, err := d.Store.CredentialSecrets(ctx, h.Credential.ID)
 	if errors.Is(err, token.ErrNotFound) {
 		o.Gone = true

@@ -138,10 +138,27 @@ func notProven(e *Evidence) sign {
 		return sign{evidence: nameOf(h.Token) + " was not confirmed by a code yet"}
 	case h.Token.State == token.Pending:
 		return sign{evidence: nameOf(h.Token) + " was not proven yet"}
-	case e.OTP.Opened && e.OTP.Row.State.Validates() && e.OTP.Row.Token.Validates() && !e.OTP.Row.Enabled:
+	case e.OTP.Opened && e.OTP.Row.State.Validates() && e.OTP.Row.Token.Validates() && !e.OTP.Row.Enabled && e.OTP.Row.Caution == 0:
 		return sign{evidence: "a write of its slot was interrupted and is not settled"}
 	}
 	return sign{}
+}
+
+// untrusted is a fresh one-time password whose credential is as a backup has it: see package validate, Cautious.
+func untrusted(e *Evidence) sign {
+	h, ok := e.held()
+	left := h.Credential.Caution
+	if e.OTP.known() {
+		left = e.OTP.Row.Caution // as it was when the decision was made
+	}
+	fresh := e.counted(validate.ReasonAccepted)
+	if _, fits := e.usable(right, ahead, last); fits && !e.OTP.known() {
+		fresh = !e.Accepted
+	}
+	if !ok || left == 0 || !fresh || !h.Credential.State.Validates() || !h.Token.State.Validates() {
+		return sign{}
+	}
+	return sign{evidence: fmt.Sprintf("%s: a backup was put back since; %d of %d fresh one-time passwords were seen before this one", nameOf(h.Token), validate.Cautious-left, validate.Cautious)}
 }
 
 func clone(e *Evidence) sign {
