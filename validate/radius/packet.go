@@ -20,18 +20,43 @@ const (
 	macLen     = md5.Size // of a Message-Authenticator, HMAC-MD5: RFC 3579 §3.2
 )
 
-// errSize is an answer that does not fit into a packet.
-var errSize = errors.New("the answer is too long for a packet")
+var (
+	errSize   = errors.New("the answer is too long for a packet")
+	errPacket = errors.New("malformed packet")
+)
 
-// parse reads a packet. What follows its length is padding and does not count: RFC 2865 §3.
-func parse(b []byte) (raw []byte, p *rad.Packet, err error) {
-	if p, err = rad.Parse(b, nil); err != nil {
-		return nil, nil, err
+// frame is a packet without what follows its length, which is padding and does not count: RFC 2865 §3. It is false if the packet or an
+// attribute has no right length, and does so little that anybody may ask for it.
+func frame(b []byte) (raw []byte, ok bool) {
+	if len(b) < attrsAt {
+		return nil, false
 	}
-	return b[:int(b[lenAt])<<8|int(b[lenAt+1])], p, nil
+	length := int(b[lenAt])<<8 | int(b[lenAt+1])
+	if length < attrsAt || length > min(len(b), rad.MaxPacketLength) {
+		return nil, false
+	}
+	raw = b[:length]
+	for at := attrsAt; at < length; at += int(raw[at+1]) {
+		if length-at < avpHeadLen || raw[at+1] < avpHeadLen || int(raw[at+1]) > length-at {
+			return nil, false
+		}
+	}
+	return raw, true
 }
 
-// macAt is where the value of the one Message-Authenticator begins in a packet that parse took; false if there is not one alone, or it
+// parse reads a packet.
+func parse(b []byte) (raw []byte, p *rad.Packet, err error) {
+	raw, ok := frame(b)
+	if !ok {
+		return nil, nil, errPacket
+	}
+	if p, err = rad.Parse(raw, nil); err != nil {
+		return nil, nil, err
+	}
+	return raw, p, nil
+}
+
+// macAt is where the value of the one Message-Authenticator begins in a packet that frame took; false if there is not one alone, or it
 // has another length.
 func macAt(raw []byte) (int, bool) {
 	found := 0
@@ -56,13 +81,13 @@ func macOf(raw []byte, at int, secret []byte) []byte {
 	return h.Sum(nil)
 }
 
-// authentic reports whether a request that parse took was made with the secret.
+// authentic reports whether a request that frame took was made with the secret.
 func authentic(raw, secret []byte) bool {
 	at, ok := macAt(raw)
 	return ok && hmac.Equal(macOf(raw, at, secret), raw[at:at+macLen])
 }
 
-// authenticAnswer reports whether an answer that parse took is that of the request, whose authenticator is given, by the secret: its
+// authenticAnswer reports whether an answer that frame took is that of the request, whose authenticator is given, by the secret: its
 // Message-Authenticator, without which it could be forged (CVE-2024-3596), and its own authenticator.
 func authenticAnswer(raw []byte, request [16]byte, secret []byte) bool {
 	asked := append([]byte(nil), raw...)

@@ -122,6 +122,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		secret := []byte("not in any seed")
 		raw, p, err := parse(b)
+		if _, other := rad.Parse(b, nil); (err == nil) != (other == nil) {
+			t.Errorf("%v, and another library says %v", err, other)
+		}
 		if err != nil {
 			if raw != nil || p != nil {
 				t.Error("an error with a packet")

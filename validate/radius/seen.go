@@ -13,12 +13,14 @@ const (
 	mostSeen = 20_000
 )
 
-// asked is what makes two packets the same request: RFC 5080 §2.2.2.
+// asked is what makes two packets the same request: RFC 5080 §2.2.2, and the Message-Authenticator, which is of all that they say. So
+// nobody gets the answer of somebody else where a device draws its authenticators badly.
 type asked struct {
 	from          netip.AddrPort
 	code          byte
 	identifier    byte
 	authenticator [16]byte
+	mac           [macLen]byte
 }
 
 // answer is what became of a request; the zero answer, that it is being decided. Its bytes do not change.
@@ -66,12 +68,12 @@ func (s *seen) end(key asked, raw []byte) {
 	}
 }
 
-// forgetOld drops what is over, and the oldest if there are too many. A clock that went back keeps nothing longer than from then on.
+// forgetOld drops what is over, and the oldest if there are too many. Requests that came at once by several connections may be out of
+// order; a clock that went back by more than keepSeen forgets all.
 func (s *seen) forgetOld(now time.Time) {
 	n := 0
 	for n < len(s.order) {
-		age := now.Sub(s.order[n].at)
-		if age >= 0 && age < keepSeen && len(s.order)-n < mostSeen {
+		if now.Sub(s.order[n].at).Abs() < keepSeen && len(s.order)-n < mostSeen {
 			break
 		}
 		if o := s.order[n]; s.all[o.key] == o.a { // it may have been forgotten, and asked again since

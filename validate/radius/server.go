@@ -74,7 +74,7 @@ type Server struct {
 	mu   sync.Mutex // of list
 	list []validate.NAS
 	at   time.Time // when list was read
-	good bool      // it was
+	err  error     // why it was not
 }
 
 // New returns a Server.
@@ -125,22 +125,21 @@ type request struct {
 	packet *rad.Packet
 	source string
 	start  time.Time
+	err    error // why the store does not tell whose it is
 }
 
 // receive drops a packet, answers it as it did before, or has it decided. packet is not kept.
 func (s *Server) receive(ctx context.Context, work *sync.WaitGroup, packet []byte, from netip.AddrPort, send func([]byte)) {
 	now := s.Now()
-	raw, p, err := parse(packet)
-	if err != nil {
-		s.drops.add(DropMalformed, from, now)
-		return
-	}
-	q, why := s.authenticate(ctx, raw, p, from, now)
+	q, key, why := s.authenticate(ctx, packet, from, now)
 	if why != "" {
-		s.drops.add(why, from, now, "device", q.nas.Name)
+		attrs := []any{"device", q.nas.Name}
+		if q.err != nil {
+			attrs = append(attrs, "error", q.err.Error())
+		}
+		s.drops.add(why, from, now, attrs...)
 		return
 	}
-	key := asked{from, byte(p.Code), p.Identifier, p.Authenticator}
 	if before, isNew := s.seen.begin(key, now); !isNew {
 		if before != nil {
 			send(before)
@@ -157,42 +156,54 @@ func (s *Server) receive(ctx context.Context, work *sync.WaitGroup, packet []byt
 	work.Go(func() { s.serve(ctx, q, key, send) })
 }
 
-// authenticate finds whose request it is, and the secret that it was made with.
-func (s *Server) authenticate(ctx context.Context, raw []byte, p *rad.Packet, from netip.AddrPort, now time.Time) (request, Drop) {
-	q := request{packet: p, source: from.Addr().Unmap().WithZone("").String(), start: now}
-	if p.Code != rad.CodeAccessRequest && p.Code != rad.CodeStatusServer {
-		return q, DropCode
+// authenticate finds whose request it is, and the secret that it was made with. What nobody has signed costs little: it is read no
+// further than that takes.
+func (s *Server) authenticate(ctx context.Context, packet []byte, from netip.AddrPort, now time.Time) (request, asked, Drop) {
+	q := request{source: from.Addr().Unmap().WithZone("").String(), start: now}
+	var list []validate.NAS
+	if list, q.err = s.nases(ctx, now); q.err != nil {
+		return q, asked{}, DropStore
 	}
-	list, ok := s.nases(ctx, now)
-	if !ok {
-		return q, DropStore
-	}
+	var ok bool
 	if q.nas, ok = validate.FindNAS(list, from.Addr()); !ok {
-		return q, DropUnknown
+		return q, asked{}, DropUnknown
 	}
-	if _, ok := macAt(raw); !ok {
-		return q, DropUnsigned
+	raw, ok := frame(packet)
+	if !ok {
+		return q, asked{}, DropMalformed
+	}
+	if code := rad.Code(raw[0]); code != rad.CodeAccessRequest && code != rad.CodeStatusServer {
+		return q, asked{}, DropCode
+	}
+	at, ok := macAt(raw)
+	if !ok {
+		return q, asked{}, DropUnsigned
 	}
 	for _, k := range q.nas.Secrets {
-		if authentic(raw, k.Reveal()) {
-			q.secret = k.Reveal()
-			return q, ""
+		if !authentic(raw, k.Reveal()) {
+			continue
 		}
+		p, err := rad.Parse(raw, nil)
+		if err != nil {
+			return q, asked{}, DropMalformed
+		}
+		q.secret, q.packet = k.Reveal(), p
+		return q, asked{from, raw[0], p.Identifier, p.Authenticator, [macLen]byte(raw[at:])}, ""
 	}
-	return q, DropSecret
+	return q, asked{}, DropSecret
 }
 
-// nases are the devices as they were freshFor ago or later; false if the store does not tell.
-func (s *Server) nases(ctx context.Context, now time.Time) ([]validate.NAS, bool) {
+// nases are the devices as they were freshFor ago or later.
+func (s *Server) nases(ctx context.Context, now time.Time) ([]validate.NAS, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.at.IsZero() || now.Sub(s.at).Abs() >= freshFor {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		list, err := s.NASes.NASes(ctx)
-		s.list, s.at, s.good = list, now, err == nil
+		s.list, s.err = s.NASes.NASes(ctx)
+		s.at = now
 	}
-	return s.list, s.good
+	return s.list, s.err
 }
 
 // serve decides about a request, sends the answer and does what is left. Where there is no answer, a device may ask another server, or the
@@ -209,7 +220,7 @@ func (s *Server) serve(ctx context.Context, q request, key asked, send func([]by
 	if v.code != 0 {
 		var err error
 		if raw, err = sealAnswer(q.packet, v.code, v.say, q.secret); err != nil {
-			v.event.Err = errors.Join(v.event.Err, err)
+			v.event.Outcome, v.event.Err = outcomeFailed, errors.Join(v.event.Err, err)
 		}
 	}
 	if v.code == rad.CodeAccessReject {

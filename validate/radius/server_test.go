@@ -385,8 +385,8 @@ func TestNoAnswerIsForgotten(t *testing.T) {
 			t.Errorf("%+v", last)
 		}
 		time.Sleep(freshFor)
-		if raw := w.send(gate, right); raw != nil || w.Dropped()[string(DropStore)] != 1 {
-			t.Error("an answer by an old list")
+		if raw := w.send(gate, right); raw != nil || w.Dropped()[string(DropStore)] != 1 || !strings.Contains(w.log.String(), "error=gone") {
+			t.Errorf("an answer by an old list, or the log does not say why there is none:\n%s", w.log.String())
 		}
 		w.broken = nil
 		time.Sleep(freshFor)
