@@ -210,7 +210,7 @@ func TestIdleConnections(t *testing.T) {
 			t.Error(err)
 		}
 		t.Logf("the answer took %v; %d connections take %d KB each", time.Since(start).Round(time.Microsecond), many, (after-before)/many)
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("the answer took %v", took)
 		}
 		for i := 0; i < many; i += many / 10 {

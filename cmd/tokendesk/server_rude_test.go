@@ -46,7 +46,7 @@ func (r *rude) polite() {
 	if _, err := r.calm.ask(r.t, r.a, r.s, r.calm.pressed, "OK"); err != nil {
 		r.t.Error(err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took >= front.ReadTimeout {
 		r.t.Errorf("a well-behaved client waits %v", took)
 	}
 }
