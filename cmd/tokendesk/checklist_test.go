@@ -28,6 +28,9 @@ func TestChecklist(t *testing.T) {
 			t.Errorf("%s is missing in\n%s", c.want, c.log)
 		}
 	}
+	if strings.LastIndex(better, "msg=check") > strings.Index(better, "msg=serving") {
+		t.Error("it serves before it says how things stand")
+	}
 }
 
 func TestExamineClock(t *testing.T) {

@@ -109,10 +109,10 @@ func runServe(ctx context.Context, a *app, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	s.announce(list)
 	if err := s.checklist(ctx); err != nil {
 		return err
 	}
+	s.announce(list)
 	if a.getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
