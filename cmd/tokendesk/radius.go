@@ -145,9 +145,7 @@ right. With --password ignore nobody checks it: it is for devices that have chec
 				if err != nil {
 					return nasProblem(err, given[0])
 				}
-				if got.Password == validate.PasswordIgnore {
-					a.say("the password before the code is checked by nobody here")
-				}
+				a.warnIgnored(got.Password)
 				return a.handOverSecret(got, own.Len() == 0)
 			})
 		},
@@ -156,6 +154,13 @@ right. With --password ignore nobody checks it: it is for devices that have chec
 	f.ownSecret(cmd)
 	cmd.Flags().StringVar(&client, "client", "", "the client that it stands for (default: the one of its name)")
 	return cmd
+}
+
+// warnIgnored says what a rule that was just set means, if nobody checks passwords by it.
+func (a *app) warnIgnored(rule validate.PasswordRule) {
+	if rule == validate.PasswordIgnore {
+		a.say("the password before the code is checked by nobody here")
+	}
 }
 
 // handOverSecret shows the new secret of a device, once, if it was drawn here.

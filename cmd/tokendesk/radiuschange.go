@@ -59,6 +59,9 @@ process.`,
 				if n, err = d.SetNAS(cmd.Context(), given[0], change); err != nil {
 					return nasProblem(err, given[0])
 				}
+				if cmd.Flags().Changed("password") {
+					a.warnIgnored(n.Password)
+				}
 				return show(a, "device", nasOf(n), nasColumns(a))
 			})
 		},
