@@ -21,6 +21,9 @@ import (
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
 )
 
+// logVariable is the log of what a server process spends.
+const logVariable = "TOKENDESK_TEST_LOG"
+
 // childVariable makes the test binary a server process: its value is the store's directory.
 const childVariable = "TOKENDESK_TEST_STORE"
 
@@ -72,6 +75,11 @@ func serveChild(dir string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer s.Close()
+	if log := os.Getenv(logVariable); log != "" {
+		if err := s.LogSpent(ctx, log); err != nil {
+			return err
+		}
+	}
 	c, err := s.Find(ctx, storetest.Sample(1, "").PublicID)
 	if err != nil {
 		return err
@@ -109,10 +117,10 @@ type child struct {
 	out *bufio.Scanner
 }
 
-func startChild(t *testing.T, p place) *child {
+func startChild(t *testing.T, p place, env ...string) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+p.dir)
+	cmd.Env = append(append(os.Environ(), childVariable+"="+p.dir), env...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -232,8 +240,8 @@ func TestKilledProcessForgetsNothing(t *testing.T) {
 }
 
 // loadAndKill sends ever newer OTPs to a process of its own, 8 at a time, and kills it within 30 ms.
-func loadAndKill(t *testing.T, p place, order *int) [][2]int {
-	c := startChild(t, p)
+func loadAndKill(t *testing.T, p place, order *int, env ...string) [][2]int {
+	c := startChild(t, p, env...)
 	after := time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { _ = c.cmd.Process.Kill() })
 	defer after.Stop()
 	window, dead, sent := make(chan struct{}, 8), make(chan struct{}), make(chan struct{})
