@@ -71,6 +71,11 @@ func (t *tx) takeKey(ctx context.Context, source string, f desk.Foreign) (desk.I
 		}
 		done.Line = f.Line
 		if f.Key.Kind != token.YubicoOTP {
+			if done.Outcome == desk.Known {
+				if done.Outcome, err = t.raiseForeign(ctx, source, f); err != nil {
+					return done, err
+				}
+			}
 			return t.blockForeign(ctx, source, f, done)
 		}
 	}
@@ -94,6 +99,22 @@ func (t *tx) takeKey(ctx context.Context, source string, f desk.Foreign) (desk.I
 		}
 	}
 	return t.blockToken(ctx, source, c.token, f.Active, done)
+}
+
+// raiseForeign raises the counter of a HOTP key that is here already to what was spent of it elsewhere.
+func (t *tx) raiseForeign(ctx context.Context, source string, f desk.Foreign) (desk.Outcome, error) {
+	list, err := t.s.marked(ctx, t, *f.Key)
+	done, spent := desk.Known, f.Key.Counter-1
+	for _, c := range list {
+		if err != nil || c.Kind != token.HOTP || c.State == token.Revoked || c.Counters.Moving >= spent {
+			continue
+		}
+		if err = t.raise(c, token.Counters{Moving: spent}); err == nil {
+			done = desk.Raised
+			err = t.desk("counter.raise", tokenObject(c.Token), tokenDetail{Credential: c.ID, Moving: spent, Note: "in " + source})
+		}
+	}
+	return done, err
 }
 
 // blockForeign blocks the token of a HOTP key that came along.

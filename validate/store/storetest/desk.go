@@ -37,6 +37,7 @@ func RunDesk(t *testing.T, open func(t *testing.T) Full) {
 		{"import OATH twice", testImportOATHTwice},
 		{"overwrite an import", testOverwriteImport},
 		{"take over", testTakeOver},
+		{"take over again", testTakeOverAgain},
 		{"take over clients", testTakeOverClients},
 		{"apps", testApps},
 		{"app refusals", testAppRefusals},

@@ -113,6 +113,32 @@ func testTakeOver(t *testing.T, s deskSuite) {
 	verify(2, 10, 3, validate.Accepted)
 }
 
+// testTakeOverAgain: a HOTP token that was used at the old server since it was taken over is taken over again, and never falls back.
+func testTakeOverAgain(t *testing.T, s deskSuite) {
+	hotp := func(counter int64) desk.Foreign {
+		return desk.Foreign{Line: 1, Active: true, Key: &keyfile.Record{Line: 1, Kind: token.HOTP, Label: "ubhe12345678", Digits: 6, Hash: "sha1",
+			Counter: counter, Key: secret.New([]byte("12345678901234567890"))}}
+	}
+	for i, step := range []struct {
+		dry     bool
+		counter int64
+		want    desk.Outcome
+		moving  int64
+	}{{false, 9, desk.New, 8}, {false, 9, desk.Known, 8}, {true, 12, desk.Raised, 8}, {false, 12, desk.Raised, 11}, {false, 9, desk.Known, 11}, {false, 0, desk.Known, 11}} {
+		if got := takeOver(t, s.d, step.dry, hotp(step.counter)); !slices.Equal(got, []desk.Outcome{step.want}) {
+			t.Errorf("step %d: %v, want %s", i, got, step.want)
+		}
+		k, err := s.d.Find(t.Context(), "ubhe12345678")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.d.Store.Credentials(t.Context(), k.ID)
+		if err != nil || len(list) != 1 || list[0].Counters.Moving != step.moving {
+			t.Errorf("step %d: %+v, %v; want counter %d", i, list, err, step.moving)
+		}
+	}
+}
+
 func testTakeOverClients(t *testing.T, s deskSuite) {
 	key := func(b byte) []secret.Bytes { return []secret.Bytes{secret.New([]byte{b, 1, 2, 3, 4, 5, 6, 7, 8, 9})} }
 	old := func(id int64, name string, k byte, active bool) desk.ForeignClient {
