@@ -37,7 +37,7 @@ func (f *fire) newOTPs(seed uint64) *fireLoad {
 	f.hangUp = append(f.hangUp, a.hangUp)
 	l := &fireLoad{history: chaos.NewHistory(), ends: map[int]chaos.End{}, query: func(key int) string { return fmt.Sprint(1001 + key) }}
 	l.text = func(key int, order int64) string { return pressers[key].otp(uint32(order)) }
-	l.Load = &chaos.Load{Keys: fireOTPs, Clients: fireClients, Servers: fireServers, Seed: seed, Wild: 50}
+	l.Load = &chaos.Load{Keys: fireOTPs, Clients: fireClients, Servers: len(f.slots), Seed: seed, Wild: 50}
 	l.Ask = func(_ context.Context, op chaos.Op) (chaos.Answer, bool) {
 		return f.ask(op, func(ctx context.Context, s *server) (chaos.Answer, error) {
 			status, err := a.once(ctx, s, l.text(op.Key, op.Order), op.Nonce)
@@ -116,7 +116,7 @@ func (f *fire) newCodes(seed uint64) *fireLoad {
 		l.history.Run(chaos.Op{Verb: chaos.Ask, Key: key, Order: issued}, func() (chaos.Answer, bool) { return chaos.Accepted, true }) // by token issue
 	}
 	l.text = func(key int, order int64) string { return c.generators[key].Code(order) }
-	l.Load = &chaos.Load{Keys: fireCodes, Clients: fireCodes, Servers: fireServers, Seed: seed, Wild: 25, Next: c.next}
+	l.Load = &chaos.Load{Keys: fireCodes, Clients: fireCodes, Servers: len(f.slots), Seed: seed, Wild: 25, Next: c.next}
 	l.lost, l.back, l.fresh = func(key int) { c.lost[key].Store(true) }, c.back, c.restoring
 	l.Ask = func(_ context.Context, op chaos.Op) (chaos.Answer, bool) {
 		if c.lost[op.Key].Load() && weak.IntN(20) > 0 {

@@ -21,7 +21,7 @@ func TestServersUnderFireOnPostgres(t *testing.T) {
 	cable := newCable(t, mustParse(t, database.NewDatabase(t)))
 	r := newRig(t, 2)
 	r.remote(cable.url)
-	f := newFire(t, r)
+	f := newFire(t, r, 3)
 	f.hurts = append(f.hurts, []hurt{
 		{"database", 2, func() error {
 			database.Kill(t)

@@ -73,8 +73,6 @@ func (s *sayings) add(text string) {
 	}
 }
 
-const fireServers = 3
-
 // fireTime is a part of the time that all tests of this kind take together: a minute, or TOKENDESK_CHAOS.
 func fireTime(percent int) time.Duration {
 	whole := time.Minute
@@ -94,13 +92,13 @@ func fireSeed() uint64 {
 	return weak.Uint64()
 }
 
-// newFire makes what is asked about: Yubico OTPs of eight keys, and HOTP and TOTP tokens of four persons. The store is there.
-func newFire(t *testing.T, r *rig) *fire {
+// newFire makes a store, and what is asked about: Yubico OTPs of eight keys, and HOTP and TOTP tokens of four persons.
+func newFire(t *testing.T, r *rig, servers int) *fire {
 	t.Helper()
 	needJudges(t, "oathtool", "pskctool")
 	seed := fireSeed()
 	t.Logf("TOKENDESK_CHAOS_SEED=%d", seed)
-	f := &fire{rig: r, t: t, random: weak.New(weak.NewPCG(seed, 1<<32)), slots: make([]slot, fireServers), done: map[string]int{}}
+	f := &fire{rig: r, t: t, random: weak.New(weak.NewPCG(seed, 1<<32)), slots: make([]slot, servers), done: map[string]int{}}
 	f.clock = newFastClock(r)
 	changed := make(chan struct{})
 	f.changed.Store(&changed)
@@ -236,7 +234,7 @@ func (f *fire) report(took, whole time.Duration) {
 func TestServersUnderFire(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
-	f := newFire(t, r)
+	f := newFire(t, r, 3)
 	f.burn(fireTime(40))
 }
 
