@@ -99,6 +99,9 @@ func TestRekey(t *testing.T) {
 		if err != nil || r.Version != 2 || r.Broken != 0 || r.Sealed != 4 { // key, private ID, client, target
 			t.Fatalf("%+v, %v", r, err)
 		}
+		if got, err := h.another.Import(t.Context(), "f", []keyfile.Record{sampleRecord(storetest.Sample(3, ""))}); err != nil || got[0].Outcome != desk.New {
+			t.Errorf("a process that knows the old version only: %+v, %v", got, err)
+		}
 		if again, err := s.Rekey(t.Context(), next, nil); err != nil || again.Sealed != 0 {
 			t.Errorf("again: %+v, %v", again, err)
 		}
