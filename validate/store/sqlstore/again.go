@@ -44,10 +44,12 @@ func (s *Store) writeAll(t *sql.Tx, batch []*job) (changed int, broken error) {
 			break
 		}
 		if doubtful {
-			there, err := s.isWritten(next, a.tx.heads)
+			there, err := s.confirm(next, a.tx.heads)
+			if there && err != nil && (s.backend.Again(err) || s.backend.Doubtful(err)) && time.Now().Before(end) {
+				continue // it is asked about once more
+			}
 			if err != nil || there {
-				_ = next.Rollback() // it only read
-				if a.err = err; there {
+				if a.err = err; err == nil {
 					a.tx.committed()
 				}
 				break
@@ -136,6 +138,20 @@ func (s *Store) beginAgain(n int, end time.Time) (*sql.Tx, error) {
 			return t, err
 		}
 	}
+}
+
+// confirm reports whether a transaction of which the COMMIT got no answer was committed. If it was, t ends with a COMMIT too, which is
+// durable after it: where COMMIT waits for a standby and this was broken off, everybody sees what the standby may not have yet.
+func (s *Store) confirm(t *sql.Tx, heads map[string]audit.Head) (bool, error) {
+	there, err := s.isWritten(t, heads)
+	switch {
+	case err != nil:
+		_ = t.Rollback() // it only read
+		return false, err
+	case there:
+		return true, t.Commit()
+	}
+	return false, nil
 }
 
 // isWritten reports whether a transaction of which the COMMIT got no answer was committed: then its events are there. It may be asked

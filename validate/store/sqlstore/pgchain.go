@@ -177,6 +177,9 @@ func (c *ownChain) resolve(ctx context.Context, l *lane) (*links, error) {
 	fence.add(audit.Event{At: l.b.s.now(), Actor: l.b.s.actor, Action: chainResumed, Object: c.head.Chain, Detail: "{}"})
 	for failures := 1; ; failures++ {
 		found, there, err := c.look(ctx, l)
+		if err == nil && found != nil {
+			err = c.confirm(ctx, l)
+		}
 		if err == nil && !there {
 			if _, err = l.conn.Exec(ctx, `BEGIN ISOLATION LEVEL READ COMMITTED`); err == nil {
 				err = fence.commit(ctx, l.conn, l.b.s)
@@ -225,4 +228,13 @@ func (c *ownChain) look(ctx context.Context, l *lane) (found *links, there bool,
 		}
 	}
 	return found, err == nil, err
+}
+
+// confirm commits something. It is durable after what was found: where COMMIT waits for a standby and this was broken off, everybody sees
+// what the standby may not have yet.
+func (c *ownChain) confirm(ctx context.Context, l *lane) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	_, err := l.conn.Exec(ctx, pgConfirmText, c.head.Chain)
+	return err
 }

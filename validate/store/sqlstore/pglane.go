@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -149,10 +148,11 @@ func (l *lane) ready(ctx context.Context) error {
 		return err
 	}
 	for _, text := range laneSettings() {
-		var unknown *pgconn.PgError
-		if _, err := c.Exec(ctx, text); errors.As(err, &unknown) && unknown.Severity == "ERROR" {
+		_, err := c.Exec(ctx, text)
+		if _, unknown := refusal(err); unknown {
 			continue // not PostgreSQL itself; then it has no such plans either
-		} else if err != nil {
+		}
+		if err != nil {
 			return errors.Join(err, c.Close(ctx))
 		}
 	}

@@ -32,6 +32,7 @@ const (
 		SELECT $1, e.seq, e.at, e.actor, e.action, e.object, e.detail, e.prev, e.hash
 		FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bytea[])
 			AS e (seq, at, actor, action, object, detail, prev, hash)`
+	pgConfirmText  = `UPDATE audit_head SET seq = seq WHERE chain = $1`
 	pgGetEventText = `SELECT hash FROM audit WHERE chain = $1 AND seq = $2`
 )
 
@@ -110,7 +111,10 @@ const (
 // refusal is an error by which the server says that a statement failed and the connection is well: whatever it was part of is undone.
 func refusal(err error) (code string, ok bool) {
 	var e *pgconn.PgError
-	if !errors.As(err, &e) || e.Severity != "ERROR" || e.Code == completionUnknown {
+	if !errors.As(err, &e) || e.Code == completionUnknown {
+		return "", false
+	}
+	if s := e.SeverityUnlocalized; s != "" && s != "ERROR" || s == "" && e.Severity != "ERROR" { // Severity is in the language of lc_messages
 		return "", false
 	}
 	return e.Code, true
