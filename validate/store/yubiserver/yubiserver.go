@@ -28,7 +28,8 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -50,6 +51,9 @@ const magic = "SQLite format 3\x00"
 // maxText is the longest value that is read, in characters: more than any column should have.
 const maxText = 200
 
+// maxRow is the longest row or value that SQLite makes, in bytes; so the schema's texts are bounded too.
+const maxRow = 4 << 20
+
 // File is an open file. It may be used by one goroutine.
 type File struct {
 	db     *sql.DB
@@ -66,6 +70,10 @@ func Open(ctx context.Context, path string) (*File, error) {
 }
 
 func open(ctx context.Context, path string) (*File, error) {
+	path, err := filepath.EvalSymlinks(path) // a journal stands beside the file
+	if err != nil {
+		return nil, err
+	}
 	if err := plausible(path); err != nil {
 		return nil, err
 	}
@@ -84,10 +92,21 @@ func open(ctx context.Context, path string) (*File, error) {
 	}
 	db.SetMaxOpenConns(1)
 	f := &File{db: db, Digits: 6}
-	if err := f.check(ctx); err != nil {
+	if err := errors.Join(bound(ctx, db), f.check(ctx)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return f, nil
+}
+
+// bound limits what a row or a value may take, which expressions in the file could make of gigabytes. The limit is the connection's, of
+// which there is one.
+func bound(ctx context.Context, db *sql.DB) error {
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = sqlite.Limit(c, sqlite3.SQLITE_LIMIT_LENGTH, maxRow)
+	return errors.Join(err, c.Close())
 }
 
 // plausible looks at the file before SQLite does.
@@ -99,13 +118,17 @@ func plausible(path string) error {
 			return err
 		}
 	}
+	if st, err := os.Stat(path); err != nil {
+		return err
+	} else if !st.Mode().IsRegular() { // to open a pipe is to wait for its writer
+		return ErrFormat
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	head := make([]byte, len(magic))
-	_, err = io.ReadFull(f, head)
-	if st, e := f.Stat(); e == nil && !st.Mode().IsRegular() || err != nil || string(head) != magic {
+	if _, err = io.ReadFull(f, head); err != nil || string(head) != magic {
 		err = ErrFormat
 	}
 	return errors.Join(err, f.Close())
