@@ -17,7 +17,7 @@ type yubicoOptions struct {
 
 func (o *yubicoOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.ksm, "ksm", false, "answer /wsapi/decrypt, as --role ksm does, beside the rest")
-	f.BoolVar(&o.loopback, "ksm-loopback", false, "let every process of this machine ask at /wsapi/decrypt")
+	f.BoolVar(&o.loopback, "ksm-loopback", false, "let every process of this machine ask at /wsapi/decrypt, as localhost or 127.0.0.1; not what a proxy forwards")
 	f.StringArrayVar(&o.syncFrom, "sync-from", nil, "address or prefix of a yubikey-val server whose /wsapi/2.0/sync counts, while you move from its pool; may be repeated")
 	f.StringArrayVar(&o.revokeFrom, "revoke-from", nil, "address or prefix that may block tokens at /wsapi/revoke; may be repeated")
 }

@@ -34,7 +34,7 @@ type KSM struct {
 	Clients  validate.Clients
 	Now      func() time.Time
 	Observer validate.Observer // nil: none
-	Loopback bool              // whoever asks from this machine may; never what was forwarded
+	Loopback bool              // whoever asks from this machine for localhost or a loopback address may; never what was forwarded
 	// Limit reports whether somebody who may ask does so too often; the zero Client has no number. nil: never.
 	Limit func(c validate.Client, source string) bool
 }
@@ -189,17 +189,25 @@ func (k *KSM) allowed(ctx context.Context, r *http.Request, q *question) (bool, 
 	}
 	ip, err := netip.ParseAddr(q.answered.Source)
 	local := q.answered.Source == caller.Local || err == nil && ip.IsLoopback()
-	return k.Loopback && local && !forwarded(r), nil
+	return k.Loopback && local && !forwarded(r) && forLoopback(r), nil
 }
 
 // forwarded reports whether a proxy says that it asks for somebody else.
 func forwarded(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if len(r.Header.Values(name)) > 0 {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" || name == "X-Real-Ip" || name == "Via" {
 			return true
 		}
 	}
 	return false
+}
+
+// forLoopback reports whether the request is for this machine by a name that it has only here. A proxy that says nothing passes on
+// the name that was asked for, and so does a browser whose page made a name lead here.
+func forLoopback(r *http.Request) bool {
+	name := (&url.URL{Host: r.Host}).Hostname()
+	ip, err := netip.ParseAddr(name)
+	return strings.EqualFold(name, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // proven reports whether a client with the right to decrypt has signed.

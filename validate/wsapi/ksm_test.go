@@ -60,7 +60,7 @@ func newKSM(t testing.TB) (*site, *wsapi.KSM, *told) {
 func line(t testing.TB, h http.Handler, target string, change ...func(*http.Request)) (int, string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, target, nil)
-	r.RemoteAddr = "192.0.2.7:4711"
+	r.RemoteAddr, r.Host = "192.0.2.7:4711", "127.0.0.1:8086"
 	for _, f := range change {
 		f(r)
 	}
@@ -79,6 +79,8 @@ func from(remote string) func(*http.Request) { return func(r *http.Request) { r.
 func header(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
+
+func host(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
 
 // decrypt is the path of a signed question of client id.
 func decrypt(t testing.TB, query string) string { return "/wsapi/decrypt?" + sign(t, query) }
@@ -225,6 +227,10 @@ func TestKSMCallers(t *testing.T) {
 		{name: "this machine, IPv6", target: plain, loopback: true, change: []func(*http.Request){from("[::1]:1")}, want: 200},
 		{name: "this machine, mapped", target: plain, loopback: true, change: []func(*http.Request){from("[::ffff:127.0.0.1]:1")}, want: 200},
 		{name: "a proxy of this machine", target: plain, loopback: true, change: []func(*http.Request){from("127.0.0.1:1"), header("X-Forwarded-For", "127.0.0.1")}, want: 403},
+		{name: "a proxy that tells only of TLS", target: plain, loopback: true, change: []func(*http.Request){from("127.0.0.1:1"), header("X-Forwarded-Proto", "https")}, want: 403},
+		{name: "a proxy that tells nothing", target: plain, loopback: true, change: []func(*http.Request){from("127.0.0.1:1"), host("desk.example.org")}, want: 403},
+		{name: "this machine by name", target: plain, loopback: true, change: []func(*http.Request){from("127.0.0.1:1"), host("localhost:8086")}, want: 200},
+		{name: "this machine, IPv6 with a port", target: plain, loopback: true, change: []func(*http.Request){from("[::1]:1"), host("[::1]:8086")}, want: 200},
 		{name: "another machine", target: plain, loopback: true, want: 403},
 		{name: "this machine, with a wrong h", target: unsign("id=1&h=x&otp=" + workedOTP), loopback: true, change: []func(*http.Request){from("127.0.0.1:1")}, want: 403},
 		{name: "PUT", target: plain, loopback: true, change: []func(*http.Request){func(r *http.Request) { r.Method = http.MethodPut }}, want: 405},
@@ -270,7 +276,7 @@ func TestKSMForm(t *testing.T) {
 	k.Loopback = true
 	r := httptest.NewRequest(http.MethodPost, "/wsapi/decrypt", strings.NewReader(url.Values{"otp": {workedOTP}}.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.RemoteAddr = "127.0.0.1:1"
+	r.RemoteAddr, r.Host = "127.0.0.1:1", "localhost"
 	w := httptest.NewRecorder()
 	k.ServeHTTP(w, r)
 	if w.Body.String() != "OK counter=0001 low=03e8 high=00 use=00\n" {
