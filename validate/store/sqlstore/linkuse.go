@@ -147,11 +147,11 @@ func (s *Store) FinishLink(ctx context.Context, value, pin, name string, prove d
 	return state, proof, nil
 }
 
-// freeName is a *desk.TextError if the person has another live token of that name. Case does not count.
+// freeName is a *desk.TextError if the person has another live token of that name. The case of ASCII's letters does not count.
 func (t *tx) freeName(ctx context.Context, holder token.PersonID, id token.ID, name string) error {
 	var taken int
-	err := t.QueryRowContext(ctx, `SELECT count(*) FROM token WHERE holder = ? AND lower(name) = lower(?) AND state <> 'revoked' AND id <> ?`,
-		holder, name, id).Scan(&taken)
+	err := t.QueryRowContext(ctx, `SELECT count(*) FROM token WHERE holder = ? AND lower(name) = ? AND state <> 'revoked' AND id <> ?`,
+		holder, lower(name), id).Scan(&taken)
 	if err == nil && taken > 0 {
 		err = &desk.TextError{Field: "name", Cause: "another token of this person has it"}
 	}

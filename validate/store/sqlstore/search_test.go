@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -209,4 +210,23 @@ func addPublicIDs(tx *tx) error {
 		}
 	}
 	return nil
+}
+
+// TestCapitalsOfOtherAlphabets: a name is found as it was written, whatever language the database sorts and folds in.
+func TestCapitalsOfOtherAlphabets(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		h := open(t)
+		c := storetest.Sample(1, token.Active)
+		h.Add(t, c)
+		addPerson(t, h.s, "ada")
+		execute(t, h.s, `UPDATE token SET holder = (SELECT max(id) FROM person)`)
+		for _, name := range []string{"Özil", "ÅSA ÅBERG", "Иванова", "İpek"} {
+			execute(t, h.s, `UPDATE person SET name = '`+name+`'`)
+			for _, text := range []string{name, strings.ReplaceAll(name, "z", "Z")} {
+				if list, err := h.s.Tokens(t.Context(), desk.Match{Text: text}); err != nil || len(list) != 1 {
+					t.Errorf("%s: %v, %v", text, list, err)
+				}
+			}
+		}
+	})
 }

@@ -40,10 +40,21 @@ func matching(m desk.Match, ids []token.ID) (string, []any) {
 	if m.Text != "" {
 		which = append(which, `SELECT id FROM token WHERE stock_number = ? AND stock_number <> ''`,
 			`SELECT id FROM token WHERE label = ? AND label <> '' AND model IN ('yubikey', 'hardware', 'app', 'sheet')`,
-			`SELECT x.id FROM person p JOIN token x ON x.holder = p.id WHERE p.account = ?`, `SELECT x.id FROM person p JOIN token x ON x.holder = p.id WHERE lower(p.name) = lower(?)`)
-		args = append(args, m.Text, m.Text, m.Text, m.Text)
+			`SELECT x.id FROM person p JOIN token x ON x.holder = p.id WHERE p.account = ?`, `SELECT x.id FROM person p JOIN token x ON x.holder = p.id WHERE lower(p.name) = ?`)
+		args = append(args, m.Text, m.Text, m.Text, lower(m.Text))
 	}
 	return strings.Join(which, ` UNION `), args
+}
+
+// lower is what lower() of SQL makes of a text in our columns: of other letters than those of ASCII it keeps the case. Of an argument
+// PostgreSQL's would fold by the language of the database.
+func lower(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 // publicIDTokens are the tokens with a live credential of one of these public IDs; if there is none, with a revoked one.
