@@ -145,9 +145,10 @@ func syncRaise(params map[string]string, now time.Time) (validate.Raise, bool) {
 			return r, false
 		}
 	}
-	if r.Use == neverUsed {
-		r.Session = neverUsed
-	} else {
+	switch {
+	case r.Use == neverUsed != (r.Session == neverUsed): // half of the counters says nothing
+		return r, false
+	case r.Use != neverUsed:
 		r.Use &= useBits
 	}
 	r.Timestamp = max(high, 0)<<16 | max(low, 0)

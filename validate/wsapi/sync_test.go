@@ -88,6 +88,8 @@ func syncRows() []syncRow {
 		{0, "name upper case", syncQuery(6, 0, "yk_publicname", "VVCCCCCCCCCB"), nil, nil, missing, 5, 3},
 		{0, "the old name", strings.Replace(syncQuery(6, 0), "yk_publicname", "yk_identity", 1), nil, nil, missing, 5, 3},
 		{0, "counter -2", syncQuery(-2, 0), nil, nil, missing, 5, 3},
+		{0, "half of the counters", syncQuery(6, -1), nil, nil, missing, 5, 3},
+		{0, "the other half", syncQuery(-1, 6), nil, nil, missing, 5, 3},
 		{0, "counter +6", syncQuery(6, 0, "yk_counter", "%2B6"), nil, nil, missing, 5, 3},
 		{0, "counter of 17 bits", syncQuery(0x10000, 0), nil, nil, missing, 5, 3},
 		{0, "use of 9 bits", syncQuery(6, 256), nil, nil, missing, 5, 3},
