@@ -65,6 +65,9 @@ func travelProblem(err error, file, place string) error {
 		return p.hint("the store's signing.key must be the one that it was made with; nothing was made")
 	case errors.Is(err, token.ErrWrongKey):
 		return p.hint("the sealing key and the signing key are not in a backup: bring those of that time. Nothing was made")
+	case errors.Is(err, fs.ErrNotExist):
+		p.code = exitNotFound
+		return p
 	case errors.Is(err, fs.ErrExist):
 		p.code, p.line = exitRefused, "there is a store in "+place+" already; nothing is overwritten"
 		return p.hint("name an empty directory or database, or move the old store away as a whole")
