@@ -3,9 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -65,4 +68,40 @@ func TestCountersInterrupted(t *testing.T) {
 	if want := fmt.Sprintf("%d taken over, %d known already, 0 refused", rows-reported, reported); !strings.Contains(r.err.String(), want) {
 		t.Errorf("want %s\n%s", want, r.err.String())
 	}
+}
+
+// TestYubiserverBar: a bar shows at a terminal, for a file that is worth it, and is taken away.
+func TestYubiserverBar(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		terminal bool
+		rows     int
+		want     bool
+	}{{true, progressRows, true}, {false, progressRows, false}, {true, 10, false}} {
+		r := newRig(t, 1)
+		r.stderrTTY = tc.terminal
+		r.must("init")
+		r.must("yubiserver", "import", yubiserverFile(t, tc.rows))
+		if got := strings.Contains(r.err.String(), "% |"); got != tc.want || !strings.Contains(r.err.String(), fmt.Sprintf("apikeys: %d taken over", tc.rows)) {
+			t.Errorf("%+v: a bar: %t\n%.500q", tc, got, r.err.String())
+		}
+	}
+}
+
+// yubiserverFile has so many clients.
+func yubiserverFile(t *testing.T, clients int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "yubiserver.sqlite")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(`CREATE TABLE yubikeys(nickname, publicname, created, internalname, aeskey, active, counter, time);
+		CREATE TABLE oathtokens(nickname, publicname, created, secret, active, counter);
+		CREATE TABLE apikeys(nickname, secret, id INTEGER PRIMARY KEY);
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO apikeys SELECT 'mail', hex(randomblob(10)), i FROM n`, clients)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

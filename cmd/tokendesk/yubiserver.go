@@ -53,6 +53,10 @@ func takeYubiserver(ctx context.Context, a *app, d *desk.Desk, path string, digi
 	}
 	defer func() { _ = f.Close() }() // read only
 	f.Digits = digits
+	seen, err := a.seenRows(ctx, f)
+	if err != nil {
+		return err
+	}
 	t, name := a.newTaking(dry), printable(path)
 	for _, part := range []struct {
 		what string
@@ -64,9 +68,28 @@ func takeYubiserver(ctx context.Context, a *app, d *desk.Desk, path string, digi
 			return d.TakeOverClients(ctx, name, dry, f.Clients(ctx), report)
 		}},
 	} {
-		if err = t.part(name, part.what, part.run); err != nil {
+		if err = t.part(name, part.what, func(report func(desk.Imported)) error { return seen(part.run, report) }); err != nil {
 			break
 		}
 	}
 	return t.finish(ctx, err)
+}
+
+// progressRows is how many rows of a file are worth a bar.
+const progressRows = 2000
+
+// seenRows returns what runs a part of an import, and shows on a terminal how many rows of all parts are done.
+func (a *app) seenRows(ctx context.Context, f *yubiserver.File) (func(run func(func(desk.Imported)) error, report func(desk.Imported)) error, error) {
+	total, err := f.Rows(ctx)
+	show, done := a.rowProgress("rows")
+	var rows int64
+	return func(run func(func(desk.Imported)) error, report func(desk.Imported)) error {
+		defer done()
+		return run(func(i desk.Imported) {
+			if rows++; show != nil && total >= progressRows {
+				show(rows, total)
+			}
+			report(i)
+		})
+	}, err
 }

@@ -171,6 +171,15 @@ func damage(ctx context.Context, what error) error {
 // Close closes the file.
 func (f *File) Close() error { return f.db.Close() }
 
+// Rows is how many rows all tables have.
+func (f *File) Rows(ctx context.Context) (n int64, err error) {
+	err = f.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM main.yubikeys) + (SELECT count(*) FROM main.oathtokens) + (SELECT count(*) FROM main.apikeys)`).Scan(&n)
+	if err != nil {
+		return 0, damage(ctx, fmt.Errorf("yubiserver: %w", ErrBroken))
+	}
+	return n, nil
+}
+
 // rows reads columns of a table as text, in the order of its rows. A bad row is a *keyfile.RowError.
 func rows[T any](ctx context.Context, f *File, table, columns string, parse func(*row) T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {

@@ -125,6 +125,9 @@ func TestRead(t *testing.T) {
 		string(clients[0].Keys[0].Reveal()) != "12345678901234567890" || clients[1].ID != 4 || !clients[1].Active {
 		t.Errorf("%+v, %v", clients, errs)
 	}
+	if n, err := f.Rows(t.Context()); err != nil || n != 5 {
+		t.Errorf("%d rows, %v", n, err)
+	}
 	after, err := os.ReadFile(path)
 	names, dirErr := os.ReadDir(filepath.Dir(path))
 	if err != nil || dirErr != nil || !bytes.Equal(before, after) || len(names) != 1 {
