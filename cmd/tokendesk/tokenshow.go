@@ -22,6 +22,7 @@ type credentialRow struct {
 	PublicID   string      `json:"public_id,omitempty"`
 	State      token.State `json:"state"`
 	Validates  bool        `json:"validates"`
+	Caution    int         `json:"caution,omitempty"`
 	Counters   string      `json:"counters,omitempty"`
 	NearEnd    bool        `json:"near_end,omitempty"` // the use counter is almost used up
 	Moving     *int64      `json:"moving_factor,omitempty"`
@@ -34,7 +35,7 @@ type credentialRow struct {
 
 func credentialOf(c token.Credential) credentialRow {
 	r := credentialRow{
-		Slot: c.Slot, Kind: c.Kind, PublicID: c.PublicID.String(), State: c.State, Validates: c.Enabled,
+		Slot: c.Slot, Kind: c.Kind, PublicID: c.PublicID.String(), State: c.State, Validates: c.Enabled, Caution: c.Caution,
 		AccessCode: c.Settings.HasAccessCode, ProvenAt: orNil(c.ProvenAt), Created: c.Created,
 	}
 	if c.Counters.Use >= 0 {
@@ -121,7 +122,12 @@ func (a *app) showToken(t shownToken) error {
 		{"Kind", func(c credentialRow) string { return string(c.Kind) }},
 		{"Public ID", func(c credentialRow) string { return c.PublicID }},
 		{"State", func(c credentialRow) string { return string(c.State) }},
-		{"Validates", func(c credentialRow) string { return yesNo(c.Validates) }},
+		{"Validates", func(c credentialRow) string {
+			if c.Caution > 0 {
+				return "not trusted yet"
+			}
+			return yesNo(c.Validates)
+		}},
 		{"Counters", countersText},
 		{"Access code", func(c credentialRow) string { return yesNo(c.AccessCode) }},
 		{"Since", func(c credentialRow) string { return c.Created.Local().Format(time.DateOnly) }},

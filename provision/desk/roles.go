@@ -18,6 +18,7 @@ const (
 	RightIssue         Right = "issue"          // to a person
 	RightConfirm       Right = "confirm"        // a token by its code; without find, one of the stock
 	RightResync        Right = "resync"         // by two codes
+	RightRelease       Right = "release"        // trust a token after a backup was put back
 	RightReturn        Right = "return"         // back into the stock
 	RightRetire        Right = "retire"         // for good; without find, one of the stock
 	RightPersons       Right = "persons"        // register, and put into groups
@@ -44,8 +45,8 @@ func Rights() map[Role][]Right {
 	return map[Role][]Right{
 		RoleProvisioner: {RightStock, RightConfirm, RightRetire},
 		RoleIssuer: {RightFind, RightDiagnose, RightBlock, RightRestore, RightRecoveryCodes, RightEnroll, RightStock, RightIssue, RightConfirm,
-			RightResync, RightReturn, RightRetire, RightPersons},
-		RoleHelpdesk: {RightFind, RightDiagnose, RightBlock, RightRestore, RightTempCode, RightRecoveryCodes, RightEnroll, RightResync},
+			RightResync, RightRelease, RightReturn, RightRetire, RightPersons},
+		RoleHelpdesk: {RightFind, RightDiagnose, RightBlock, RightRestore, RightTempCode, RightRecoveryCodes, RightEnroll, RightResync, RightRelease},
 		RoleAuditor:  {RightFind, RightDiagnose, RightAudit},
 		RoleAdmin:    {RightClients, RightOperators},
 	}
@@ -60,7 +61,7 @@ func Roles() []Role {
 func AllRights() []Right {
 	return []Right{
 		RightFind, RightDiagnose, RightBlock, RightRestore, RightTempCode, RightRecoveryCodes, RightEnroll, RightStock, RightIssue,
-		RightConfirm, RightResync, RightReturn, RightRetire, RightPersons, RightAudit, RightClients, RightOperators,
+		RightConfirm, RightResync, RightRelease, RightReturn, RightRetire, RightPersons, RightAudit, RightClients, RightOperators,
 	}
 }
 

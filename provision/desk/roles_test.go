@@ -20,6 +20,7 @@ func TestRightsTable(t *testing.T) {
 		RightIssue:         ".i...",
 		RightConfirm:       "pi...",
 		RightResync:        ".ih..",
+		RightRelease:       ".ih..",
 		RightReturn:        ".i...",
 		RightRetire:        "pi...",
 		RightPersons:       ".i...",

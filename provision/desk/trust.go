@@ -20,9 +20,9 @@ func (d *Desk) Cautious(ctx context.Context) ([]token.Token, error) { return d.S
 
 // Release trusts the counters of the token that the query names, without two fresh one-time passwords: whoever wrote down one of those
 // that were used since the backup can use it until the holder presses. It enables nothing that is blocked. False: they were
-// trusted already.
+// trusted already. A *TextError is about the reason.
 func (d *Desk) Release(ctx context.Context, query, why string) (token.Token, bool, error) {
-	if err := checkText("reason", why, false); err != nil {
+	if err := checkText("reason", why, true); err != nil {
 		return token.Token{}, false, err
 	}
 	t, err := d.Find(ctx, query)

@@ -55,6 +55,7 @@ type Life interface {
 	Issue(ctx context.Context, query string, i desk.Issue) (token.Token, desk.Proof, error)
 	Confirm(ctx context.Context, query string, codes []string, name string) (token.Token, desk.Proof, error)
 	Resync(ctx context.Context, query, first, second string) (token.Token, token.Clock, desk.Proof, error)
+	Release(ctx context.Context, query, why string) (token.Token, bool, error)
 	Return(ctx context.Context, query string, codes []string, note string) (token.Token, desk.Proof, error)
 	Retire(ctx context.Context, query, note string) (token.Token, error)
 	PushStatus(ctx context.Context, queries ...string) ([]desk.Push, error)

@@ -131,6 +131,10 @@ func (d *fakeDesk) Retire(ctx context.Context, query, _ string) (token.Token, er
 	return fakeToken, errors.Join(d.did(ctx), known(query))
 }
 
+func (d *fakeDesk) Release(ctx context.Context, query, _ string) (token.Token, bool, error) {
+	return fakeToken, true, errors.Join(d.did(ctx), known(query))
+}
+
 // PushStatus: the blocked token is still valid at one server, by two credentials, and no more at another.
 func (d *fakeDesk) PushStatus(_ context.Context, queries ...string) (out []desk.Push, err error) {
 	at := func(name string, done desk.Wanted) desk.Push {

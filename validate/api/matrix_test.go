@@ -27,6 +27,8 @@ func sample(r route) (query, body string) {
 		return "", `{"reason":"forgotten","note":"n","until":"2026-03-05T00:00:00Z"}`
 	case "POST /api/v1/tokens/{id}/lost", "POST /api/v1/tokens/{id}/retire":
 		return "", `{"note":"n"}`
+	case "POST /api/v1/tokens/{id}/release":
+		return "", `{"reason":"at the desk"}`
 	case "POST /api/v1/tokens/{id}/undo":
 		return "", `{}`
 	case "POST /api/v1/tokens/{id}/issue":

@@ -36,6 +36,7 @@ func routes() []route {
 		{post, "/api/v1/tokens/{id}/issue", staff, desk.RightIssue, (*call).issue, nil},
 		{post, "/api/v1/tokens/{id}/verify", staff, desk.RightConfirm, (*call).confirm, nil},
 		{post, "/api/v1/tokens/{id}/resync", staff, desk.RightResync, (*call).resync, nil},
+		{post, "/api/v1/tokens/{id}/release", staff, desk.RightRelease, (*call).release, nil},
 		{post, "/api/v1/tokens/{id}/return", staff, desk.RightReturn, (*call).giveBack, nil},
 		{post, "/api/v1/tokens/{id}/retire", staff, desk.RightRetire, (*call).retire, nil},
 

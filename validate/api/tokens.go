@@ -195,6 +195,27 @@ func (c *call) resync() (any, error) {
 	return proofOf(t, proof, err)
 }
 
+type releaseRequest struct {
+	Reason string `json:"reason"`
+}
+
+type releaseAnswer struct {
+	Token    tokenView `json:"token"`
+	Released bool      `json:"released"` // false: it was trusted already
+}
+
+func (c *call) release() (any, error) {
+	q, err := read[releaseRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	t, done, err := c.Desk.Release(c.ctx, c.id(), q.Reason)
+	if err != nil {
+		return nil, err
+	}
+	return releaseAnswer{viewToken(t), done}, nil
+}
+
 type returnRequest struct {
 	Codes []string `json:"codes"`
 	Note  string   `json:"note"`

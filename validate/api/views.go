@@ -42,6 +42,7 @@ type credentialView struct {
 	PublicID  string      `json:"public_id,omitempty"`
 	State     token.State `json:"state"`
 	Validates bool        `json:"validates"`
+	Caution   int         `json:"caution,omitempty"` // above 0: not trusted after a backup was put back
 	Digits    int         `json:"digits,omitempty"`
 	Hash      string      `json:"hash,omitempty"`
 	Period    int         `json:"period_seconds,omitempty"`
@@ -129,7 +130,7 @@ func viewToken(t token.Token) tokenView {
 
 func viewCredential(c token.Credential) credentialView {
 	return credentialView{
-		Kind: c.Kind, Slot: c.Slot, PublicID: c.PublicID.String(), State: c.State, Validates: c.Enabled, Digits: c.Settings.Digits,
+		Kind: c.Kind, Slot: c.Slot, PublicID: c.PublicID.String(), State: c.State, Validates: c.Enabled, Caution: c.Caution, Digits: c.Settings.Digits,
 		Hash: c.Settings.Hash, Period: int(c.Settings.Period / time.Second), Drift: c.Counters.Clock.Drift, UsedAt: c.Counters.At, Created: c.Created,
 	}
 }

@@ -267,11 +267,14 @@ func testTravelRelease(t *testing.T, s *travelSuite) {
 	if got := s.verify(t, 2, 2, 0); got != validate.ReasonCautious {
 		t.Errorf("another: %s", got)
 	}
-	if _, _, err := s.here.Release(t.Context(), "99", ""); !errors.Is(err, token.ErrNotFound) {
+	if _, _, err := s.here.Release(t.Context(), "99", "seen"); !errors.Is(err, token.ErrNotFound) {
 		t.Errorf("nobody: %v", err)
 	}
+	if _, _, err := s.here.Release(t.Context(), "1001", ""); !isText(err) {
+		t.Errorf("without a reason: %v", err)
+	}
 	s.block(t, "1001", desk.Block{Reason: token.ReasonLost})
-	_, done, err := s.here.Release(t.Context(), "1001", "")
+	_, done, err := s.here.Release(t.Context(), "1001", "seen")
 	if s.a.must(t, err); !done {
 		t.Error("a blocked one was not released")
 	}
