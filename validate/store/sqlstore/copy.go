@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/tokendesk/tokendesk/validate/store/backup"
+	"github.com/tokendesk/tokendesk/validate/store/postgres"
+	"github.com/tokendesk/tokendesk/validate/store/sqlite"
 )
 
 // Copied is what was copied into another database.
@@ -21,6 +26,9 @@ type Copied struct {
 // store is open again, unless nobody knows whether the copy was committed: *DoubtError.
 func (s *Store) CopyTo(ctx context.Context, where, name string, o Options, p Progress) (Copied, error) {
 	var out Copied
+	if err := s.emptyAt(ctx, where, o); err != nil { // before anything is closed
+		return out, fmt.Errorf("copy: %w", translate(err))
+	}
 	if err := s.close(ctx, name); err != nil {
 		return out, fmt.Errorf("copy: %w", translate(err))
 	}
@@ -45,6 +53,26 @@ func (e *DoubtError) Error() string {
 
 // Unwrap is the cause.
 func (e *DoubtError) Unwrap() error { return e.Err }
+
+// emptyAt is fs.ErrExist where a store is, and another error where none can be.
+func (s *Store) emptyAt(ctx context.Context, where string, o Options) error {
+	if !IsURL(where) {
+		path := filepath.Join(where, sqlite.FileName)
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%s: %w", path, fs.ErrExist)
+		}
+		return nil
+	}
+	b, err := postgres.Open(ctx, where)
+	if err != nil {
+		return err
+	}
+	to, err := newStore(b, s.keys, o)
+	if err == nil {
+		err = to.vacant(ctx)
+	}
+	return errors.Join(err, b.Close())
+}
 
 func (s *Store) copyTo(ctx context.Context, where string, o Options, p Progress, out *Copied) error {
 	r, w := io.Pipe()

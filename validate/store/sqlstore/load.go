@@ -240,6 +240,11 @@ func (l *loading) identity(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, v := range l.from.Header.Keys {
+		if !l.s.ring().Has(v) {
+			return fmt.Errorf("the sealing key's file lacks version %d: %w", v, token.ErrWrongKey)
+		}
+	}
 	return l.s.owns(check, public)
 }
 

@@ -3,8 +3,10 @@ package sqlstore
 import (
 	"bytes"
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
@@ -282,4 +285,55 @@ func TestKilledServersLog(t *testing.T) {
 		t.Errorf("the next one: %v, %v", ok, err)
 	}
 	t.Logf("%d OTPs answered over %d kills, %d lines", total, kills, r.Logged)
+}
+
+// TestRestoreNeedsAllVersions: a backup whose rows were sealed by two versions of the sealing key needs both.
+func TestRestoreNeedsAllVersions(t *testing.T) {
+	t.Parallel()
+	k, s := keyIn(t, t.TempDir())
+	h := harness{s, s}
+	h.Add(t, storetest.Sample(1, token.Active))
+	next, err := seal.AddVersion(k.file, cryptorand.Reader)
+	must(t, err)
+	must(t, s.change(t.Context(), func(tx *tx) error { // as a change of the key that was broken off leaves it
+		s.sealing.Store(&next)
+		return tx.beginRekey(2)
+	}))
+	h.Add(t, storetest.Sample(2, token.Active))
+	v := traveller{h, Keys{next, k.signing}, s.now, false}
+	text := v.Backup(t)
+	if _, err := Restore(t.Context(), t.TempDir(), v.keys, v.options(), bytes.NewReader(text), RestoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	only, err := seal.KeepVersion(k.file, 2)
+	must(t, err)
+	if _, err := Restore(t.Context(), t.TempDir(), Keys{only, k.signing}, v.options(), bytes.NewReader(text), RestoreOptions{}); !errors.Is(err, token.ErrWrongKey) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCopyToATakenPlace closes nothing.
+func TestCopyToATakenPlace(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		h := open(t)
+		_, taken := makeStore(t)
+		if _, err := h.s.CopyTo(t.Context(), taken.dir, "there", options(), nil); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%v", err)
+		}
+		if n := len(deskEvents(t, h.s, "store.close")); n != 0 {
+			t.Error("the store was closed")
+		}
+		h.Add(t, storetest.Sample(1, token.Active))
+	})
+}
+
+func deskEvents(t *testing.T, s *Store, action string) (out []string) {
+	t.Helper()
+	for e, err := range s.AuditEvents(t.Context(), AuditFilter{Chain: "desk"}) {
+		must(t, err)
+		if e.Action == action {
+			out = append(out, e.Detail)
+		}
+	}
+	return out
 }
