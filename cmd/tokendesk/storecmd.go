@@ -43,8 +43,13 @@ func (a *app) rowProgress(what string) (p sqlstore.Progress, done func()) {
 func travelProblem(err error, file, place string) error {
 	var schema *sqlstore.SchemaError
 	var chain *sqlstore.AuditError
+	var doubt *sqlstore.DoubtError
 	p := &problem{line: oneLine(err), code: exitIntegrity, cause: err}
 	switch {
+	case errors.As(err, &doubt):
+		p.code = exitError
+		return p.hint("look whether %s is there as a whole: tokendesk audit verify --store …", place).
+			hint("after a copy this store stays closed meanwhile; if there is none: tokendesk store reopen --reason …")
 	case errors.As(err, &chain):
 		for _, f := range chain.Findings[:min(len(chain.Findings), mostShown)] {
 			p = p.hint("%s", f)
@@ -70,7 +75,7 @@ func travelProblem(err error, file, place string) error {
 		return p
 	case errors.Is(err, fs.ErrExist):
 		p.code, p.line = exitRefused, "there is a store in "+place+" already; nothing is overwritten"
-		return p.hint("name an empty directory or database, or move the old store away as a whole")
+		return p.hint("name an empty directory or database, or move the old store away as a whole, with tokendesk.db-wal")
 	}
 	return err
 }

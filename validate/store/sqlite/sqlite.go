@@ -27,6 +27,9 @@ import (
 // FileName is the database in a store's directory. SQLite puts two files with longer names beside it.
 const FileName = "tokendesk.db"
 
+// logSuffix ends the name of the write-ahead log, which is gone when the last one closed the database.
+const logSuffix = "-wal"
+
 // readers is how many connections read at once.
 const readers = 4
 
@@ -56,6 +59,9 @@ func Create(dir string) (*Backend, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, FileName)
+	if err := Absent(dir); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -68,6 +74,31 @@ func Create(dir string) (*Backend, error) {
 		return nil, errors.Join(err, remove(path))
 	}
 	return b, nil
+}
+
+// Absent is fs.ErrExist for a directory with a database, or with the log of one that was taken away: SQLite would write what is in
+// that into any other file that gets its name.
+func Absent(dir string) error {
+	for _, suffix := range []string{"", logSuffix, "-journal"} {
+		path := filepath.Join(dir, FileName+suffix)
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%s: %w", path, fs.ErrExist)
+		}
+	}
+	return nil
+}
+
+// Whole is an error for a closed database of which a part is still in its log: the last one to close could not bring it into the
+// file, and SQLite does not say so.
+func Whole(dir string) error {
+	_, err := os.Lstat(filepath.Join(dir, FileName+logSuffix))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil:
+		err = fmt.Errorf("the log could not be written into the database: %w", token.ErrFull)
+	}
+	return err
 }
 
 // Open opens the database of a directory: fs.ErrNotExist if there is none. Nothing is read yet.

@@ -86,11 +86,15 @@ func build(ctx context.Context, where string, keys Keys, o Options, r io.Reader,
 		if err != nil {
 			return err
 		}
-		return errors.Join(buildIn(ctx, b, keys, o, r, p, finish), b.Close())
+		if err := buildIn(ctx, b, keys, o, r, p, finish); err != nil {
+			return errors.Join(err, b.Close())
+		}
+		_ = b.Close() // it is there, and must not be taken for one that is not
+		return nil
 	}
 	path := filepath.Join(where, sqlite.FileName)
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%s: %w", path, fs.ErrExist)
+	if err := sqlite.Absent(where); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(where, 0o700); err != nil {
 		return err
@@ -108,7 +112,14 @@ func build(ctx context.Context, where string, keys Keys, o Options, r io.Reader,
 	if err := errors.Join(buildIn(ctx, b, keys, o, r, p, finish), b.Close()); err != nil {
 		return err
 	}
-	return backup.Place(filepath.Join(work, sqlite.FileName), path)
+	if err := sqlite.Whole(work); err != nil {
+		return err
+	}
+	err = backup.Place(filepath.Join(work, sqlite.FileName), path)
+	if _, e := os.Lstat(path); err != nil && e == nil && !errors.Is(err, fs.ErrExist) {
+		return &DoubtError{err} // it has its name, but perhaps not after the next power failure
+	}
+	return err
 }
 
 func buildIn(ctx context.Context, b backend, keys Keys, o Options, r io.Reader, p Progress, finish func(*loading) error) error {
@@ -129,7 +140,10 @@ func buildIn(ctx context.Context, b backend, keys Keys, o Options, r io.Reader, 
 	if err := s.load(ctx, from, p, finish); err != nil {
 		return err
 	}
-	return s.migrate(ctx) // of an older schema
+	if now, _, err := schema(); err != nil || from.Header.Schema == now {
+		return err // it is committed: nothing else may fail
+	}
+	return s.migrate(ctx)
 }
 
 // schemaOf gives an empty database the tables of the backup. An older schema there is for SQLite only.
