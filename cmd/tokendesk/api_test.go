@@ -106,7 +106,7 @@ func TestAPI(t *testing.T) {
 	}
 	for _, s := range []*server{one, two} {
 		log, code := s.stop(t, os.Interrupt)
-		if code != 0 || !strings.Contains(log, "msg=api") {
+		if code != 0 || !strings.Contains(log, "msg=request door=") {
 			t.Errorf("exit code %d\n%s", code, log)
 		}
 		for _, text := range append(p.sent, temp, strings.ReplaceAll(temp, "-", ""), p.staff, p.client.key, "in a train") {

@@ -131,7 +131,7 @@ func (g *guesser) fire(i int, account, code string) {
 func shape(d decision) string {
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(d.header)) {
-		if name != "Date" {
+		if name != "Date" && name != validate.RequestIDHeader {
 			text.WriteString(name + ": " + strings.Join(d.header[name], ", ") + "\n")
 		}
 	}
