@@ -215,6 +215,9 @@ func keyProblem(err error, path string) error {
 	case errors.Is(err, fs.ErrPermission):
 		p.code = exitError
 		return p.hint("check the owner and mode of that file and its directory")
+	case errors.Is(err, seal.ErrChanged):
+		p.code = exitRefused
+		return p.hint("call it again when the other one has ended")
 	case errors.Is(err, seal.ErrFormat):
 		p.line = path + " is not a key file of tokendesk"
 	}

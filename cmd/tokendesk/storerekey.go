@@ -55,7 +55,7 @@ func runRekey(ctx context.Context, a *app, prepare, finish bool) error {
 		return a.finishRekey(p.sealing, key, old, version)
 	}
 	if key.Version() == version && old == 0 { // otherwise it was begun before
-		if key, err = seal.AddVersion(p.sealing, a.rand); err != nil {
+		if key, err = seal.AddVersion(p.sealing, version, a.rand); err != nil {
 			return keyProblem(err, p.sealing)
 		}
 		a.say("version %d of the sealing key is in %s", key.Version(), printable(p.sealing))

@@ -100,10 +100,17 @@ func (r ring) marshal() []byte {
 	return out
 }
 
+// ErrChanged is a key file that another process changed meanwhile.
+var ErrChanged = errors.New("somebody else changed the sealing key's file meanwhile")
+
 // AddVersion draws another version of the sealing key and writes the file anew, at once and durably: the new version is the newest, and the
-// others stay. Who reads the file meanwhile reads the old one or the new one.
-func AddVersion(path string, random io.Reader) (Key, error) {
+// others stay. newest is the one that was it so far; ErrChanged if it is not. Who reads the file meanwhile reads the old one or the new
+// one.
+func AddVersion(path string, newest uint32, random io.Reader) (Key, error) {
 	k, err := changeRing(path, func(r *ring) error {
+		if r.versions[0].number != newest {
+			return ErrChanged
+		}
 		if len(r.versions) == maxVersions {
 			return errors.New("the sealing key has too many versions: finish the change before")
 		}
@@ -126,19 +133,18 @@ func AddVersion(path string, random io.Reader) (Key, error) {
 	return k, nil
 }
 
-// KeepVersion writes the file anew with one version only: no row may need another.
+// KeepVersion writes the file anew without the versions before number: no row may need them. A newer one, that somebody drew meanwhile,
+// stays.
 func KeepVersion(path string, number uint32) (Key, error) {
 	k, err := changeRing(path, func(r *ring) error {
 		for i, v := range r.versions {
 			if v.number != number {
 				continue
 			}
-			for j, other := range r.versions {
-				if j != i {
-					other.raw.Destroy()
-				}
+			for _, old := range r.versions[i+1:] {
+				old.raw.Destroy()
 			}
-			r.versions = []version{v}
+			r.versions = r.versions[:i+1]
 			return nil
 		}
 		return fmt.Errorf("it has no version %d", number)
@@ -154,6 +160,11 @@ func changeRing(path string, change func(*ring) error) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	f, err := lockPath(path)
+	if err != nil {
+		return Key{}, err
+	}
+	defer func() { _ = f.Close() }() // only its lock is used
 	r, err := loadRing(path)
 	if err != nil {
 		return Key{}, err
@@ -168,6 +179,30 @@ func changeRing(path string, change func(*ring) error) (Key, error) {
 		return Key{}, err
 	}
 	return r.key()
+}
+
+// lockPath waits until nobody else changes the file at path, and gives the lock. Who had it put another file there.
+func lockPath(path string) (*os.File, error) {
+	for {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := lockFile(f); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		locked, err := f.Stat()
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		now, err := os.Stat(path)
+		if err == nil && os.SameFile(locked, now) {
+			return f, nil
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // replaceFile puts a new file of mode 0600, of the same owner, in the place of one, durably.

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -58,7 +59,7 @@ func TestVersions(t *testing.T) {
 		if _, ok := k.At(9); ok || k.Has(9) {
 			t.Error("a version that is not there")
 		}
-		if next, err := AddVersion(path, rand.Reader); err != nil || next.Version() != want+1 || !next.Marks(first) {
+		if next, err := AddVersion(path, want, rand.Reader); err != nil || next.Version() != want+1 || !next.Marks(first) {
 			t.Fatal(err)
 		}
 	}
@@ -80,11 +81,62 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// TestChangesAtOnce: a version that somebody was given is in the file, whoever else adds or takes away.
+func TestChangesAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	if _, err := CreateFile(path, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	p := Place{Owner: "credential", ID: 7, What: AESKey}
+	for round := range uint32(20) {
+		var rows [8][]byte
+		var wg sync.WaitGroup
+		for i := range rows {
+			wg.Go(func() {
+				k, err := AddVersion(path, round+1, rand.Reader)
+				if err == nil {
+					rows[i], err = k.Seal(rand.Reader, p, secret.Copy([]byte("sixteen bytes ok")))
+				}
+				if err != nil && !errors.Is(err, ErrChanged) {
+					t.Error(err)
+				}
+				if _, err := KeepVersion(path, round+1); err != nil && i == 0 { // finished late
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		k, err := LoadFile(path)
+		if err != nil || k.Version() != round+2 {
+			t.Fatal(k.Versions(), err)
+		}
+		given := 0
+		for _, row := range rows {
+			if row == nil {
+				continue
+			}
+			given++
+			if s, err := k.Open(p, round+2, row); err != nil {
+				t.Fatal("what was sealed with a version that was given does not open any more")
+			} else {
+				s.Destroy()
+			}
+		}
+		if given != 1 {
+			t.Fatalf("%d were given version %d", given, round+2)
+		}
+		if _, err := KeepVersion(path, round+2); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestChangeRefusals(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
-	if _, err := AddVersion(path, rand.Reader); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := AddVersion(path, 1, rand.Reader); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	if _, err := CreateFile(path, rand.Reader); err != nil {
@@ -94,18 +146,18 @@ func TestChangeRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := AddVersion(path, bytes.NewReader(nil)); err == nil {
+	if _, err := AddVersion(path, 1, bytes.NewReader(nil)); err == nil {
 		t.Error("added without randomness")
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the file changed: %v", err)
 	}
-	for range maxVersions - 1 {
-		if _, err := AddVersion(path, rand.Reader); err != nil {
+	for n := range uint32(maxVersions - 1) {
+		if _, err := AddVersion(path, n+1, rand.Reader); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := AddVersion(path, rand.Reader); err == nil {
+	if _, err := AddVersion(path, maxVersions, rand.Reader); err == nil {
 		t.Error("too many versions")
 	}
 	if k, err := LoadFile(path); err != nil || k.Version() != maxVersions {

@@ -80,6 +80,9 @@ func (t *tx) beginRekey(version uint32) error {
 	}
 	switch {
 	case now == version:
+		if _, err := t.sealing(); err != nil { // and it is the same one
+			return err
+		}
 		return errUnchanged
 	case now > version:
 		return fmt.Errorf("the store's sealing key has version %d already: %w", now, token.ErrWrongKey)

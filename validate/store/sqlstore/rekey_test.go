@@ -93,7 +93,7 @@ func TestRekey(t *testing.T) {
 		must(t, err)
 		before, err := k.load()
 		must(t, err)
-		next, err := seal.AddVersion(k.file, rand.Reader)
+		next, err := seal.AddVersion(k.file, 1, rand.Reader)
 		must(t, err)
 		r, err := s.Rekey(t.Context(), next, nil)
 		if err != nil || r.Version != 2 || r.Broken != 0 || r.Sealed != 4 { // key, private ID, client, target
@@ -187,12 +187,37 @@ func rekeyChild(text string) error {
 				return err
 			}
 		}
-		if key, err = seal.AddVersion(k.file, rand.Reader); err != nil {
+		if key, err = seal.AddVersion(k.file, version, rand.Reader); err != nil {
 			return err
 		}
 	}
 	_, err = s.Rekey(ctx, key, nil)
 	return err
+}
+
+// TestRekeyWithAnotherVersion: two machines drew a version each, with the same number; only the one that came first seals with it.
+func TestRekeyWithAnotherVersion(t *testing.T) {
+	t.Parallel()
+	k, s := keyIn(t, t.TempDir())
+	other := s.ring()
+	h := harness{s, k.open(t)}
+	h.Add(t, storetest.Sample(1, token.Active))
+	text, err := os.ReadFile(k.file)
+	must(t, err)
+	there := filepath.Join(t.TempDir(), "sealing.key")
+	must(t, os.WriteFile(there, text, 0o600))
+	ours, err := seal.AddVersion(k.file, other.Version(), rand.Reader)
+	must(t, err)
+	theirs, err := seal.AddVersion(there, other.Version(), rand.Reader)
+	must(t, err)
+	_, err = s.Rekey(t.Context(), ours, nil)
+	must(t, err)
+	if _, err := h.another.Rekey(t.Context(), theirs, nil); !errors.Is(err, token.ErrWrongKey) {
+		t.Errorf("rekey: %v", err)
+	}
+	if _, err := h.another.Import(t.Context(), "f", []keyfile.Record{sampleRecord(storetest.Sample(3, ""))}); !errors.Is(err, token.ErrWrongKey) {
+		t.Errorf("import: %v", err)
+	}
 }
 
 // TestRekeyKilled changes the sealing key in a process that is killed at random, again and again, while two servers verify and staff add

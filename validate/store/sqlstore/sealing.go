@@ -73,12 +73,16 @@ func (t *tx) sealing() (seal.Key, error) {
 		return t.sealer, nil
 	}
 	var version uint32
-	if err := t.QueryRow(`SELECT key_version FROM meta WHERE id = 1`).Scan(&version); err != nil {
+	var check []byte
+	if err := t.QueryRow(`SELECT key_version, key_check FROM meta WHERE id = 1`).Scan(&version, &check); err != nil {
 		return seal.Key{}, err
 	}
 	k, err := t.s.having(version)
 	if err != nil {
 		return seal.Key{}, err
+	}
+	if !k.Matches(t.s.id, check) { // two machines drew a version of that number
+		return seal.Key{}, fmt.Errorf("version %d of the sealing key is another than the store's: %w", version, token.ErrWrongKey)
 	}
 	t.sealer, _ = k.At(version) // it has it
 	return t.sealer, nil

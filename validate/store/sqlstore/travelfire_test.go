@@ -293,7 +293,7 @@ func TestRestoreNeedsAllVersions(t *testing.T) {
 	k, s := keyIn(t, t.TempDir())
 	h := harness{s, s}
 	h.Add(t, storetest.Sample(1, token.Active))
-	next, err := seal.AddVersion(k.file, cryptorand.Reader)
+	next, err := seal.AddVersion(k.file, 1, cryptorand.Reader)
 	must(t, err)
 	must(t, s.change(t.Context(), func(tx *tx) error { // as a change of the key that was broken off leaves it
 		s.sealing.Store(&next)
