@@ -82,10 +82,12 @@ fuzz:
 		$(GO) test -run "^$$" -fuzz "^$$1\$$" -parallel 1 -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$0 >$(OUT)/$$1.$$$$.log 2>&1 </dev/null \
 			|| { cat $(OUT)/$$1.$$$$.log; exit 255; }; rm $(OUT)/$$1.$$$$.log'
 
-# soak runs what is too long for every day: 3000 kills of a server under load, and two minutes for each decoder.
-soak: export TOKENDESK_KILLS = 3000
+# soak runs what is too long for every day: 3000 kills of a server under load, ten minutes of fire, and two minutes for each decoder.
+soak: export TOKENDESK_KILLS  = 3000
+soak: export TOKENDESK_CHAOS  = 10m
+soak: export TOKENDESK_JUDGES = 1
 soak:
-	$(GO) test -count 1 -timeout 60m -run 'Kill|OneOf|Unplug' ./validate/... ./provision ./cmd/tokendesk
+	$(GO) test -count 1 -timeout 60m -run 'Kill|OneOf|Unplug|UnderFire' ./validate/... ./provision ./cmd/tokendesk
 	$(MAKE) fuzz FUZZTIME=2m
 
 # test-hw SERIAL=12345678 runs the suite on a real key whose two slots may be wiped; hardware-report.json can be sent in.

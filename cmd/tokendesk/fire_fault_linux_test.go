@@ -11,42 +11,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tokendesk/tokendesk/validate/store/chaos"
 )
-
-// asks is how many questions each client asks in one phase of a fault.
-const asks = 12
-
-// ask lets all clients ask a few questions, and returns how many OTPs and codes were accepted, and how often the answer was that something
-// failed.
-func (f *fire) someAsk() (accepted, failed int) {
-	before, failures := f.accepted(), f.failed.Load()
-	for _, l := range []*fireLoad{f.otps, f.codes} {
-		l.Run(f.t.Context(), l.history, asks)
-	}
-	return f.accepted() - before, int(f.failed.Load() - failures)
-}
-
-func (f *fire) accepted() int {
-	return f.otps.history.Count()[chaos.Ask][chaos.Accepted] + f.codes.history.Count()[chaos.Ask][chaos.Accepted]
-}
-
-// well fails unless OTPs and codes are accepted. A server that was just healed may still have to notice: until a deadline.
-func (f *fire) well(when string) {
-	f.t.Helper()
-	const most = 30 * time.Second
-	for end := time.Now().Add(most); ; {
-		accepted, failed := f.someAsk()
-		if accepted > 0 && failed == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			f.t.Fatalf("%s: %d accepted, %d answers that something failed", when, accepted, failed)
-		}
-	}
-}
 
 // diskFault is something that is wrong with the disk of a server for a time.
 type diskFault struct {
@@ -176,6 +143,9 @@ func TestServersOnFullDisk(t *testing.T) {
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}
 	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
+		t.Skipf("no namespaces here: %v", err)
+	}
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

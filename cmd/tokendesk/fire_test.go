@@ -221,7 +221,7 @@ func (f *fire) report(took, whole time.Duration) {
 	}{
 		{"OTPs accepted", otps[chaos.Ask][chaos.Accepted], 2 * seconds}, {"replays", otps[chaos.Ask][chaos.Replayed], seconds},
 		{"OTPs of blocked tokens", otps[chaos.Ask][chaos.Refused], seconds / 20}, {"codes accepted", codes[chaos.Ask][chaos.Accepted], seconds},
-		{"servers killed", kills, seconds / 4}, {"blocks", otps[chaos.Block][chaos.Accepted], seconds / 15}, {"restores", otps[chaos.Restore][chaos.Accepted], seconds / 20},
+		{"servers killed", kills, seconds / 8}, {"blocks", otps[chaos.Block][chaos.Accepted], seconds / 15}, {"restores", otps[chaos.Restore][chaos.Accepted], seconds / 20},
 	} {
 		if least.got < least.want {
 			f.t.Errorf("%s: only %d, at least %d were to be expected in %v", least.what, least.got, least.want, whole)
