@@ -25,22 +25,22 @@ type part struct {
 	sees   []string
 }
 
-// readPart reads a file; each may be nil. A damaged file is read as far as it is good; the error is that of the file system, or that it
+// readPart reads a file; each may be nil, and gets nothing of an earlier epoch. A damaged file is read as far as it is good; the error is that of the file system, or that it
 // is none of ours.
-func readPart(path string, each func(Entry) error) (part, error) {
+func readPart(path string, epoch int64, each func(Entry) error) (part, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return part{}, err
 	}
 	defer func() { _ = f.Close() }() // read only
-	p, err := parse(f, each)
+	p, err := parse(f, epoch, each)
 	if err != nil {
 		return part{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
 }
 
-func parse(r io.Reader, each func(Entry) error) (part, error) {
+func parse(r io.Reader, epoch int64, each func(Entry) error) (part, error) {
 	var p part
 	in := bufio.NewReaderSize(r, maxLine)
 	first := true
@@ -68,6 +68,9 @@ func parse(r io.Reader, each func(Entry) error) (part, error) {
 				return p, err
 			}
 			first = false
+			if p.Header.Epoch < epoch {
+				each = nil
+			}
 		} else if err := p.take(text, each); err != nil {
 			return p, err
 		}
@@ -134,9 +137,9 @@ type Log struct {
 	Sees   []string
 }
 
-// Read reads the log at path with the parts that were set aside, oldest first; each gets all that was spent. What is good is
-// given, also of a damaged log.
-func Read(path string, each func(Entry) error) (Log, error) {
+// Read reads the log at path with the parts that were set aside, oldest first; each gets all that was spent in that epoch and later ones:
+// numbers of before may mean other credentials now. What is good is given, also of a damaged log.
+func Read(path string, epoch int64, each func(Entry) error) (Log, error) {
 	out := Log{Path: path}
 	names, err := parts(path)
 	if err != nil {
@@ -144,7 +147,7 @@ func Read(path string, each func(Entry) error) (Log, error) {
 	}
 	var before part
 	for i, name := range names {
-		p, err := readPart(name, each)
+		p, err := readPart(name, epoch, each)
 		if err != nil {
 			return out, err
 		}

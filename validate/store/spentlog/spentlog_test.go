@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +44,13 @@ func entry(n int) Entry {
 	return e
 }
 
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func add(t testing.TB, w *Writer, from, to int) {
 	t.Helper()
 	var list []Entry
@@ -57,7 +65,7 @@ func add(t testing.TB, w *Writer, from, to int) {
 func read(t testing.TB, path string) (Log, []Entry) {
 	t.Helper()
 	var got []Entry
-	l, err := Read(path, func(e Entry) error { got = append(got, e); return nil })
+	l, err := Read(path, 2, func(e Entry) error { got = append(got, e); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +93,11 @@ func TestParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, w, 0, 10)
-	again := open(t, path) // the first was killed
+	if _, err := Open(path, header(), rand.Reader); runtime.GOOS != "windows" && !errors.Is(err, ErrInUse) {
+		t.Fatalf("beside a server that runs: %v", err)
+	}
+	must(t, w.f.Close()) // it was killed
+	again := open(t, path)
 	if err := again.Sees("validate-2"); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +138,7 @@ func TestParts(t *testing.T) {
 	if _, err := Open(path, Header{Store: "0022"}, rand.Reader); err == nil {
 		t.Error("the log of another store was taken")
 	}
-	if _, err := Read(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Read(filepath.Join(t.TempDir(), "none"), 0, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no log: %v", err)
 	}
 }
@@ -147,7 +159,7 @@ func TestTorn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := parse(bytes.NewReader(text), nil)
+	p, err := parse(bytes.NewReader(text), 2, nil)
 	if err != nil || p.damage != "" {
 		t.Fatal(p, err)
 	}
@@ -155,7 +167,7 @@ func TestTorn(t *testing.T) {
 	for n := range text {
 		for name, bad := range map[string][]byte{"cut": text[:n], "changed": slices.Concat(text[:n], []byte{text[n] ^ 1}, text[n+1:]), "zeros": slices.Concat(text[:n], make([]byte, 100))} {
 			var got []Entry
-			p, err := parse(bytes.NewReader(bad), func(e Entry) error { got = append(got, e); return nil })
+			p, err := parse(bytes.NewReader(bad), 2, func(e Entry) error { got = append(got, e); return nil })
 			if n < headerEnd {
 				if err == nil && !bytes.Equal(bad, text) {
 					t.Fatalf("%s in the header at %d: taken", name, n)
@@ -247,7 +259,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("h {}\n"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_, _ = parse(bytes.NewReader(text), func(e Entry) error {
+		_, _ = parse(bytes.NewReader(text), 0, func(e Entry) error {
 			if !bytes.Contains(text, e.append(nil)) {
 				t.Errorf("%+v was not written", e)
 			}

@@ -34,8 +34,11 @@ type Writer struct {
 	since  audit.Mark // of the last part before, or of this one
 }
 
+// ErrInUse is a log that another server writes.
+var ErrInUse = errors.New("another server writes this file: each has one of its own")
+
 // Open begins a new part of the log at path (0600). h has Store, Epoch, Desk and At. The part before, of a server that ended
-// somehow, is set aside. random is for the name of a new log.
+// somehow, is set aside; ErrInUse while it runs. random is for the name of a new log.
 func Open(path string, h Header, random io.Reader) (*Writer, error) {
 	w := &Writer{path: path, header: h, most: maxPart, since: h.Desk}
 	if err := w.begin(random); err != nil {
@@ -46,6 +49,11 @@ func Open(path string, h Header, random io.Reader) (*Writer, error) {
 
 // begin finds out how the last part ended, sets it aside, and begins the next.
 func (w *Writer) begin(random io.Reader) error {
+	old, err := unused(w.path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = old.Close() }() // only its lock is used, until the next part has one
 	if err := dropUnborn(w.path); err != nil {
 		return err
 	}
@@ -62,7 +70,7 @@ func (w *Writer) begin(random io.Reader) error {
 		return err
 	}
 	newest := names[len(names)-1]
-	last, err := readPart(newest, nil)
+	last, err := readPart(newest, 0, nil)
 	if err != nil {
 		return err
 	}
@@ -71,11 +79,29 @@ func (w *Writer) begin(random io.Reader) error {
 	}
 	w.header.Log, w.header.Part, w.crc, w.since = last.Header.Log, last.Header.Part, last.crc, last.Header.Desk
 	if newest == w.path {
-		if err := os.Rename(w.path, w.aside(last.Header.Part)); err != nil {
+		if err := w.setAside(last.Header.Part); err != nil {
 			return err
 		}
 	}
 	return w.next()
+}
+
+// unused takes the lock of the file at path; nil if there is none. Windows has no such lock, and gives no open file another name.
+func unused(path string) (*os.File, error) {
+	if runtime.GOOS == "windows" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = lockFile(f)
+	}
+	if err != nil && f != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	return f, err
 }
 
 // dropUnborn removes a part whose header was not finished: nothing follows a header before that is durable.
@@ -90,11 +116,23 @@ func dropUnborn(path string) error {
 // aside is the name of a part that is finished.
 func (w *Writer) aside(part int) string { return fmt.Sprintf("%s.%06d", w.path, part) }
 
+// setAside gives the file the name of a part that is finished, never over another.
+func (w *Writer) setAside(part int) error {
+	name := w.aside(part)
+	if _, err := os.Lstat(name); err == nil {
+		return fmt.Errorf("%s: %w", name, fs.ErrExist)
+	}
+	return os.Rename(w.path, name)
+}
+
 // next begins the next part; the name is free.
 func (w *Writer) next() error {
 	f, err := os.OpenFile(w.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
+	}
+	if err := lockFile(f); err != nil {
+		return errors.Join(err, f.Close())
 	}
 	h := w.header
 	h.Version, h.Part, h.Before = version, h.Part+1, w.crc
@@ -177,13 +215,13 @@ func (w *Writer) ready() error {
 			return err
 		}
 		if w.broken { // the end is what is on the disk
-			last, err := readPart(w.path, nil)
+			last, err := readPart(w.path, 0, nil)
 			if err != nil {
 				return err
 			}
 			w.crc = last.crc
 		}
-		if err := os.Rename(w.path, w.aside(w.header.Part)); err != nil {
+		if err := w.setAside(w.header.Part); err != nil {
 			return err
 		}
 		w.f = nil

@@ -15,6 +15,7 @@ import (
 const (
 	actionBackupBegin = "store.backup-begin"
 	actionBackup      = "store.backup"
+	actionRestore     = "store.restore"
 )
 
 // Backup writes the whole store to w, signed and not encrypted, as it is at one moment, while others go on. What is sealed stays

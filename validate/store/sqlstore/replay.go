@@ -22,11 +22,11 @@ type spentSince struct {
 	logs   []spentlog.Log
 }
 
-// readLogs reads the logs of servers. What a damaged one has is taken too: counters only rise.
-func readLogs(paths []string) (*spentSince, error) {
+// readLogs reads what logs of servers have of an epoch and later ones. What a damaged one has is taken too: counters only rise.
+func readLogs(paths []string, epoch int64) (*spentSince, error) {
 	out := &spentSince{otps: map[int64]spentlog.Entry{}, moving: map[int64]int64{}, left: map[int64]int64{}}
 	for _, path := range paths {
-		l, err := spentlog.Read(path, out.take)
+		l, err := spentlog.Read(path, epoch, out.take)
 		if err != nil {
 			return nil, fmt.Errorf("log of spent one-time passwords: %w", err)
 		}
@@ -90,6 +90,8 @@ func (l *loading) missing(ctx context.Context, s *spentSince) (why []string, err
 			continue
 		case log.Damage != "":
 			why = append(why, log.Damage)
+		case log.Last.Epoch < h.Epoch:
+			why = append(why, log.Path+" ends before the store of the backup was put back")
 		case first.Epoch > h.Epoch || first.Epoch == h.Epoch && first.Desk.Seq > h.Desk.Seq:
 			why = append(why, log.Path+" begins after the backup")
 		case first.Epoch == h.Epoch:
@@ -127,7 +129,7 @@ func (l *loading) trust(ctx context.Context, ro RestoreOptions, out *Restored) (
 	if len(ro.Logs) == 0 {
 		return false, nil
 	}
-	s, err := readLogs(ro.Logs)
+	s, err := readLogs(ro.Logs, l.from.Header.Epoch)
 	if err != nil {
 		return false, err
 	}

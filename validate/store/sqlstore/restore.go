@@ -200,7 +200,7 @@ func (l *loading) restored(ctx context.Context, ro RestoreOptions) (Restored, er
 	if _, err := l.Exec(deriveEnabled(`1 = 1`)); err != nil {
 		return out, err
 	}
-	return out, l.desk("store.restore", "store", out.detail())
+	return out, l.desk(actionRestore, "store", out.detail())
 }
 
 // detail is what the audit chain says of it.

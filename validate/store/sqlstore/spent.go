@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -42,12 +44,30 @@ func (s *Store) LogSpent(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(w.Serves(s.chain), err); err != nil {
+	since, err := s.followFrom(ctx, w.Since())
+	if err := errors.Join(err, w.Serves(s.chain)); err != nil {
 		return errors.Join(err, w.Close())
 	}
-	s.spending = spending{log: w, seen: w.Since().Seq, quit: make(chan struct{}), idle: make(chan struct{})}
+	s.spending = spending{log: w, seen: since, quit: make(chan struct{}), idle: make(chan struct{})}
 	go s.follow()
 	return nil
+}
+
+// followFrom is the number of the desk event from which others are followed: where a log stood that is of this history of the store, and
+// otherwise where the store was put back.
+func (s *Store) followFrom(ctx context.Context, m audit.Mark) (seq int64, err error) {
+	var hash []byte
+	err = s.read.QueryRowContext(ctx, `SELECT hash FROM audit WHERE chain = ? AND seq = ?`, audit.Desk, m.Seq).Scan(&hash)
+	if err == nil && bytes.Equal(hash, m.Hash[:]) {
+		return m.Seq, nil
+	}
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
+		err = s.read.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM audit WHERE chain = ? AND object = 'store' AND action = ?`, audit.Desk, actionRestore).Scan(&seq)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("begin the log: %w", translate(err))
+	}
+	return seq, nil
 }
 
 // follow tells the log of others until the store is closed. What it could not, it tells the next time.

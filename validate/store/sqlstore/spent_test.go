@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -185,4 +186,56 @@ func TestProofsAreFollowed(t *testing.T) {
 	if !r.Trusted || l.press(t, s, 0, 8) || !l.press(t, s, 0, 9) {
 		t.Errorf("%+v", r)
 	}
+}
+
+// TestLogAfterRestore: a log goes on in a store that was put back, where the desk chain is shorter again. It is told of every other server
+// of that history; what it has of the one before is not taken for credentials that got the same numbers, and it alone proves nothing.
+func TestLogAfterRestore(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		h := open(t)
+		l := &logged{traveller: traveller{h, h.s.keys, h.s.now, h.s.database() == "postgres"}}
+		path := filepath.Join(t.TempDir(), "a.log")
+		before := l.Backup(t)
+		for n := range 10 { // of after the backup
+			l.ids = append(l.ids, h.Add(t, storetest.Sample(n, token.Active)))
+		}
+		must(t, h.s.LogSpent(t.Context(), path))
+		if !l.press(t, h.s, 0, 50) {
+			t.Fatal("a fresh OTP was refused")
+		}
+		must(t, h.s.spending.log.Close())
+		old := copyOf(t, path)
+
+		where := l.place(t)
+		_, err := Restore(t.Context(), where, l.keys, l.options(), bytes.NewReader(before), RestoreOptions{})
+		must(t, err)
+		back := l.goneTo(t, where)
+		s, another := back.s, back.another
+		must(t, s.LogSpent(t.Context(), path))
+		l = &logged{traveller: back, ids: []token.CredentialID{back.Add(t, storetest.Sample(20, token.Active))}}
+		if !l.press(t, another, 0, 5) { // by a server without a log
+			t.Fatal("a fresh OTP was refused")
+		}
+		must(t, s.followOnce(t.Context()))
+		l.backup = l.Backup(t)
+		if _, r := l.restore(t, true, path); r.Trusted || !strings.Contains(strings.Join(r.Missing, ";"), "no log is here") {
+			t.Errorf("with a server that has no log: %+v", r)
+		}
+		there, r := l.restore(t, true, old)
+		if r.Trusted || r.Replayed != 0 || !strings.Contains(strings.Join(r.Missing, ";"), "put back") {
+			t.Errorf("with a log of before: %+v", r)
+		}
+		if c, err := oneCredential(t.Context(), there.read, `WHERE c.id = ?`, l.ids[0]); err != nil || c.Counters.Use != 5 {
+			t.Errorf("it stands at %d, %v", c.Counters.Use, err)
+		}
+	})
+}
+
+func copyOf(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	name := filepath.Join(t.TempDir(), "old.log")
+	must(t, os.WriteFile(name, text, 0o600))
+	return name
 }
