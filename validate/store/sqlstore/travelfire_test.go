@@ -57,15 +57,23 @@ func acceptNumber(ctx context.Context, s *Store, id token.CredentialID, n int) (
 		Event: validate.Event{Result: string(validate.Accepted), Reason: validate.ReasonAccepted}})
 }
 
-// fire presents ever newer OTPs of all keys at each store until stop is called, several times at once.
-func fire(t *testing.T, stores []*Store, ids []token.CredentialID, p *tally) (stop func()) {
+// fire presents ever newer OTPs of all keys at each store until stop is called, several times at once: one for each that may gives.
+func fire(t *testing.T, stores []*Store, ids []token.CredentialID, p *tally, may <-chan struct{}) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var numbers atomic.Int64
 	var wg sync.WaitGroup
 	for _, s := range stores {
 		for range 4 {
 			wg.Go(func() {
-				for ctx.Err() == nil {
+				for {
+					select {
+					case <-ctx.Done():
+						return
+					case <-may:
+					}
+					if ctx.Err() != nil {
+						return
+					}
 					n, key := int(numbers.Add(1)), rand.IntN(len(ids))
 					ok, err := acceptNumber(context.WithoutCancel(ctx), s, ids[key], n)
 					switch {
@@ -120,7 +128,9 @@ func TestCopyUnderFire(t *testing.T) {
 		h := open(t)
 		ids := addKeys(t, h, 5)
 		var p tally
-		stop := fire(t, []*Store{h.s, h.another}, ids, &p)
+		always := make(chan struct{})
+		close(always)
+		stop := fire(t, []*Store{h.s, h.another}, ids, &p, always)
 		for p.highest(0) < 50 && !t.Failed() {
 			runtime.Gosched()
 		}
@@ -155,9 +165,17 @@ func TestBackupUnderFire(t *testing.T) {
 		h := open(t)
 		ids := addKeys(t, h, 5)
 		var p tally
-		stop := fire(t, []*Store{h.s, h.another}, ids, &p)
+		may := make(chan struct{}, 600) // for each backup; more rows would only take longer to put back
+		stop := fire(t, []*Store{h.s, h.another}, ids, &p, may)
 		v := traveller{h, h.s.keys, h.s.now, h.s.database() == "postgres"}
 		for range 3 {
+			before := p.highest(0)
+			for len(may) < cap(may) {
+				may <- struct{}{}
+			}
+			for p.highest(0) == before && !t.Failed() {
+				runtime.Gosched()
+			}
 			var begun []int
 			for key := range ids {
 				begun = append(begun, p.highest(key))
