@@ -12,7 +12,8 @@ import (
 // that somebody has the key at hand: two fresh one-time passwords that Pair, of which none is accepted. The third is.
 //
 // Who has written down one of those that were used since, or many that were pressed hours apart as people do, gains nothing: two
-// presses of one power-up within a minute are rare in normal use. Who has a pair and a later one does. Nothing that a key
+// presses of one power-up within a minute are rare in normal use. Who has a pair and a later one does; HOTP codes carry no time, so any
+// three in a row are that. Nothing that a key
 // types without being asked anything rules that out: the log of what was accepted does (package spentlog), and where that is
 // missing, another secret in the key.
 const Cautious = 2

@@ -129,7 +129,7 @@ func (a *app) sayRestored(r sqlstore.Restored) error {
 	if r.Cautious > 0 {
 		a.say("%s: two presses within a minute are refused, then the next one is accepted; see: tokendesk store caution list", count(r.Cautious, "cautious credential"))
 	}
-	a.say("do again, before a server starts: blocks of lost tokens, revoked operators and clients, what was written into keys since")
+	a.say("do again, before a server starts: blocks of lost tokens, revoked operators and clients, withdrawn codes, replaced API keys and secrets, what was written into keys since")
 	a.say("make sure that no server still answers from the former store")
 	if !r.Audit.OK() {
 		return errors.New("the audit chain is not as it was written; see: tokendesk audit verify")

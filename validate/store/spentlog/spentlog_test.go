@@ -143,6 +143,22 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestOldPartsCanGo: without its first parts a log still says whose it is.
+func TestOldPartsCanGo(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "spent.log")
+	w := open(t, path)
+	must(t, w.Serves("validate-1"))
+	w.most = 500
+	for n := range 40 {
+		add(t, w, n, n+1)
+	}
+	must(t, os.Remove(path+".000001"))
+	if l, _ := read(t, path); l.Damage != "" || l.First.Part != 2 || !slices.Contains(l.Serves, "validate-1") {
+		t.Errorf("%+v", l)
+	}
+}
+
 // TestTorn cuts a log at every byte, and changes every byte: what was durable before is read, nothing else is, and a change is told apart
 // from a group that was never answered.
 func TestTorn(t *testing.T) {

@@ -32,6 +32,7 @@ type Writer struct {
 	most   int64
 	buf    []byte
 	since  audit.Mark // of the last part before, or of this one
+	chains []string   // that this server writes: each part says so, because those before it may be deleted
 }
 
 // ErrInUse is a log that another server writes.
@@ -140,6 +141,9 @@ func (w *Writer) next() error {
 	if err == nil {
 		w.f, w.size, w.broken = f, 0, false
 		w.buf, w.crc = line(w.buf[:0], 0, append([]byte("h "), text...))
+		for _, chain := range w.chains {
+			w.buf, w.crc = line(w.buf, w.crc, []byte("s "+chain))
+		}
 		err = w.put()
 	}
 	if err == nil {
@@ -178,7 +182,15 @@ func (w *Writer) Append(entries []Entry) error {
 }
 
 // Serves says that this server writes a chain, and Sees that another one does.
-func (w *Writer) Serves(chain string) error { return w.add([][]byte{[]byte("s " + chain)}) }
+func (w *Writer) Serves(chain string) error {
+	if err := w.add([][]byte{[]byte("s " + chain)}); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.chains = append(w.chains, chain)
+	return nil
+}
 
 // Sees is as Serves.
 func (w *Writer) Sees(chain string) error { return w.add([][]byte{[]byte("p " + chain)}) }
