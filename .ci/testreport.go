@@ -23,6 +23,7 @@ var expected = []struct{ test, why string }{
 	{`hwtest/suite\.TestVirtual/2\.4\.3/device_info`, "this firmware has none"},
 	{`hwtest/suite\.TestVirtual/4\.3\.5/access_code:_set,_changed_and_removed_by_updating`, "this firmware cannot"},
 	{`hwtest/vkey/socket\.TestHolder`, "is the child of another test"},
+	{`validate/store/postgres/pgtest\.TestLeaves`, "is the child of another test"},
 	{`usbhid/usbfs\.TestLockErrors`, "root may open everything"},
 }
 
