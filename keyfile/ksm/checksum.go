@@ -35,7 +35,9 @@ func (c *Checksum) Add(r keyfile.Record) {
 
 // Sum is the first ten hexadecimal digits of SHA-1 over all rows, by serial and public ID. It forgets the rows.
 func (c *Checksum) Sum() string {
-	slices.SortStableFunc(c.rows, func(a, b sumRow) int { return cmp.Or(cmp.Compare(a.serial, b.serial), cmp.Compare(a.publicID, b.publicID)) })
+	slices.SortStableFunc(c.rows, func(a, b sumRow) int {
+		return cmp.Or(cmp.Compare(a.serial, b.serial), cmp.Compare(a.publicID, b.publicID))
+	})
 	h := sha1.New()
 	for _, r := range c.rows {
 		h.Write(r.text)
