@@ -220,7 +220,6 @@ type row struct {
 	stored int64
 	nonce  string
 	sent   map[string]bool // every nonce
-	off    bool
 }
 
 // flawed is a store that decides by itself.
