@@ -71,17 +71,23 @@ func keyIn(t testing.TB, where string) (keyed, *Store) {
 	return k, s
 }
 
+// atEach runs f with an empty place of every kind, for tests that open stores themselves.
+func atEach(t *testing.T, f func(t *testing.T, where string)) {
+	t.Parallel()
+	for name, v := range map[string]traveller{"sqlite": {}, "postgres": {postgres: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, v.place(t))
+		})
+	}
+}
+
 // TestRekey: all kinds of secrets open with the new version only, in processes that had the old one too; hashes stay what they were.
 func TestRekey(t *testing.T) {
-	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
-		h := open(t)
-		where := t.TempDir()
-		if h.s.database() == "postgres" {
-			where = traveller{postgres: true}.place(t)
-		}
+	atEach(t, func(t *testing.T, where string) {
 		k, s := keyIn(t, where)
 		d := &desk.Desk{Store: s, Now: time.Now, Rand: rand.Reader}
-		h = harness{s, k.open(t)}
+		h := harness{s, k.open(t)}
 		h.Add(t, storetest.Sample(1, token.Active))
 		client, err := d.AddClient(t.Context(), "vpn", desk.ClientRights{})
 		must(t, err)
@@ -223,16 +229,12 @@ func TestRekeyWithAnotherVersion(t *testing.T) {
 // TestRekeyKilled changes the sealing key in a process that is killed at random, again and again, while two servers verify and staff add
 // and change secrets: every one-time password is accepted, and every secret opens at the end. TOKENDESK_KILLS sets how often.
 func TestRekeyKilled(t *testing.T) {
-	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
-		kills := 50
+	atEach(t, func(t *testing.T, where string) {
+		kills := 30
 		if v, err := strconv.Atoi(os.Getenv("TOKENDESK_KILLS")); err == nil {
 			kills = v
 		} else if testing.Short() {
 			kills = 5
-		}
-		where := t.TempDir()
-		if open(t).s.database() == "postgres" {
-			where = traveller{postgres: true}.place(t)
 		}
 		k, s := keyIn(t, where)
 		const keys = 600
