@@ -22,6 +22,7 @@ const (
 	RuleRepeated Rule = "called the same request, which nobody had sent"
 	RuleRefused  Rule = "refused, and nobody had blocked it"
 	RuleOrder    Rule = "no order of the operations explains the answers"
+	RuleHard     Rule = "too many orders of the operations to try"
 	RuleLost     Rule = "accepted, and not stored"
 	RuleUnheard  Rule = "accepted, without an event in the audit chain"
 	RuleInvented Rule = "in the audit chain, and nobody asked"
@@ -72,7 +73,10 @@ func checkKey(key int, ops []Op) []Finding {
 	checkStaff(ops, say)
 	checkRefusals(ops, say)
 	if len(found) == 0 {
-		if stuck := unexplained(ops); stuck != nil {
+		switch stuck, hard := unexplained(ops); {
+		case hard:
+			say(RuleHard, stuck...)
+		case stuck != nil:
 			say(RuleOrder, stuck...)
 		}
 	}

@@ -125,7 +125,7 @@ func (s *state) machine(o Op) Answer {
 	return Accepted
 }
 
-// explained tries every order, one after the other: what search must say, but for refusals that came too late.
+// explained tries every order, one after the other: what search must say.
 func explained(ops []Op, done []bool, s state, left int) bool {
 	if left == 0 {
 		return true
@@ -143,7 +143,7 @@ func explained(ops []Op, done []bool, s state, left int) bool {
 			continue
 		}
 		done[i] = true
-		ok := explained(ops, done, after, left-cost)
+		ok := explained(ops, done, after, left-cost) || lateSpends(ops[i:i+1], ops)[0] && explained(ops, done, s, left-cost)
 		done[i] = false
 		if ok {
 			return true
@@ -157,19 +157,16 @@ func TestSearch(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	count := map[bool]int{}
-	for range 60_000 {
+	for range 40_000 {
 		ops, left := randomOps(r)
 		want := explained(ops, make([]bool, len(ops)), state{stored: -1}, left)
-		if slices.Contains(lateSpends(ops), true) {
-			continue
-		}
 		count[want]++
-		if got := unexplained(ops); (got == nil) != want {
+		if got, hard := unexplained(ops); (got == nil) != want || hard {
 			t.Fatalf("an order exists: %t, found %v\n%v", want, got, ops)
 		}
 	}
 	t.Log(count)
-	if count[true] < 5000 || count[false] < 5000 {
+	if count[true] < 4000 || count[false] < 4000 {
 		t.Error("one-sided")
 	}
 }
@@ -204,4 +201,49 @@ func randomOps(r *rand.Rand) (ops []Op, known int) {
 	}
 	slices.SortStableFunc(ops, func(a, b Op) int { return int(a.Call - b.Call) })
 	return ops, known
+}
+
+// TestSearchOfLongHistories: with many operations whose effect is not known, those of staff among them, it still takes a few steps for each.
+func TestSearchOfLongHistories(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(5) {
+		ops := longOps(rand.New(rand.NewPCG(seed, 7)), 10_000)
+		s := newSearch(ops)
+		if !s.from(state{stored: -1}) {
+			t.Errorf("seed %d: stuck at %v", seed, s.stuck)
+		}
+		if n := len(s.seen); n > 10*len(ops) {
+			t.Errorf("seed %d: %d positions for %d operations", seed, n, len(ops))
+		}
+	}
+}
+
+// longOps are operations that happened in the order of their numbers, each begun up to ten before and answered up to ten after, where it is
+// known.
+func longOps(r *rand.Rand, n int) []Op {
+	s := state{stored: -1}
+	var ops []Op
+	for i := range n {
+		o := Op{Verb: Ask, Order: s.stored + int64(r.IntN(9)) - 4, Nonce: fmt.Sprint(r.IntN(2))}
+		switch k := r.IntN(100); {
+		case k < 2:
+			o.Verb = Block
+		case k < 8 && s.off:
+			o.Verb = Restore
+		}
+		o.Order = max(o.Order, 0)
+		o.Call, o.Return = time.Duration(10*i-r.IntN(100)), time.Duration(10*i+1+r.IntN(100))
+		unknown := r.IntN(100) < 8 || o.Verb != Ask && r.IntN(3) > 0
+		if unknown && r.IntN(2) == 0 {
+			o.Answer = Unknown // and it never happens
+		} else if o.Answer = s.machine(o); unknown {
+			o.Answer = Unknown
+		}
+		if o.Answer == Unknown {
+			o.Return = Never
+		}
+		ops = append(ops, o)
+	}
+	slices.SortStableFunc(ops, func(a, b Op) int { return int(a.Call - b.Call) })
+	return ops
 }
