@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,7 @@ func TestRealFullDisk(t *testing.T) {
 		fillDisk(t)
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestRealFullDisk$", "-test.v")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestRealFullDisk$", "-test.v", fmt.Sprintf("-test.short=%v", testing.Short()))
 	cmd.Env = append(os.Environ(), fullVariable+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
@@ -37,10 +38,12 @@ func TestRealFullDisk(t *testing.T) {
 	}
 }
 
-// fillDisk takes the walk of TestFullDisk with more and more room, 4 KiB at a time.
+// fillDisk takes the walk of TestFullDisk with more and more room, 4 KiB at a time; 32 KiB in a short run.
 func fillDisk(t *testing.T) {
-	const page = 4096
-	failures := 0
+	page, failures := 4096, 0
+	if testing.Short() {
+		page *= 8
+	}
 	for n := range 160 {
 		dir := filepath.Join(t.TempDir(), "disk")
 		if err := os.Mkdir(dir, 0o700); err != nil {
