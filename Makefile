@@ -62,7 +62,7 @@ test: deps guest vet cross
 
 race: export CGO_ENABLED = 1
 race:
-	$(GO) test -race -short -timeout 10m ./validate/... ./provision/... ./keyfile/secret ./hwtest/vkey/...
+	$(GO) test -race -short -timeout 20m ./validate/... ./provision/... ./keyfile/secret ./hwtest/vkey/...
 
 # bench prints medians of three runs, and the ratios that mean something within one run.
 bench:
@@ -74,12 +74,14 @@ lint:
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	$(GO) test -run '^TestHouse' ./cmd/tokendesk
 
-# fuzz finds every target by itself: package, then function. Two at a time, each with one worker.
+# fuzz finds every target by itself: package, then function. Two at a time, each with one worker. On a busy machine the worker is sometimes
+# late for the end of its time, which go test calls a failure without an input: it is none.
 fuzz:
 	@mkdir -p $(OUT)
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's,/[^/]*:func , ,' | xargs -P 2 -n 2 bash -c \
 		'echo "fuzz $$1 ($$0) $(FUZZTIME)"; \
 		$(GO) test -run "^$$" -fuzz "^$$1\$$" -parallel 1 -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$0 >$(OUT)/$$1.$$$$.log 2>&1 </dev/null \
+			|| { grep -q "context deadline exceeded" $(OUT)/$$1.$$$$.log && ! grep -q "Failing input" $(OUT)/$$1.$$$$.log; } \
 			|| { cat $(OUT)/$$1.$$$$.log; exit 255; }; rm $(OUT)/$$1.$$$$.log'
 
 # soak runs what is too long for every day: 3000 kills of a server under load, ten minutes of fire, and two minutes for each decoder.

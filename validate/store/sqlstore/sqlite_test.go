@@ -175,10 +175,15 @@ func (h harness) Events(t testing.TB) int {
 	return n
 }
 
-// onEach runs a suite on every kind of database: open gives it a store of its own, open twice.
+// onEach runs a suite on every kind of database: open gives it a store of its own, open twice. A short run, which looks for races, takes
+// SQLite alone: the code above the drivers is the same, and what is PostgreSQL's own has the tests TestPG….
 func onEach(t *testing.T, f func(t *testing.T, open func(testing.TB) harness)) {
 	t.Parallel()
-	for name, open := range map[string]func(testing.TB) harness{"sqlite": openHarness, "postgres": openPostgres, "postgres, all twice": openShaky} {
+	kinds := map[string]func(testing.TB) harness{"sqlite": openHarness, "postgres": openPostgres, "postgres, all twice": openShaky}
+	if testing.Short() {
+		kinds = map[string]func(testing.TB) harness{"sqlite": openHarness}
+	}
+	for name, open := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f(t, open)
