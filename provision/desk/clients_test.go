@@ -2,7 +2,9 @@ package desk
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/validate"
@@ -41,4 +43,16 @@ func FuzzParseNetwork(f *testing.F) {
 			t.Errorf("%v does not hold its own address", p)
 		}
 	})
+}
+
+// TestDrawnSharedSecret: a secret that we draw is 32 letters and digits, so that no program takes it for an option and no form for markup.
+func TestDrawnSharedSecret(t *testing.T) {
+	t.Parallel()
+	d := &Desk{Rand: rand.NewChaCha8([32]byte{1})}
+	for range 200 {
+		s, err := d.drawShared()
+		if err != nil || !regexp.MustCompile(`^[A-Z2-7]{32}$`).Match(s.Reveal()) {
+			t.Fatalf("%d characters, %v", s.Len(), err)
+		}
+	}
 }

@@ -2,7 +2,7 @@ package desk
 
 import (
 	"context"
-	"encoding/base64"
+	"encoding/base32"
 	"errors"
 	"net"
 	"net/netip"
@@ -19,7 +19,7 @@ import (
 // Lengths of a shared secret in bytes. A device may dictate one; what is shorter than a request authenticator is too easily guessed by who
 // sees a request: RFC 2865 §3.
 const (
-	radiusSecretLen    = 24 // random; 32 characters as base64url, which every device and FreeRADIUS's configuration take
+	radiusSecretLen    = 20 // random; 32 letters and digits as base32, which every device takes and no program takes for an option
 	MinRADIUSSecretLen = 16
 	MaxRADIUSSecretLen = 128
 )
@@ -85,9 +85,7 @@ func (d *Desk) drawShared() (secret.Bytes, error) {
 		return secret.Bytes{}, err
 	}
 	defer raw.Destroy()
-	text := make([]byte, base64.RawURLEncoding.EncodedLen(radiusSecretLen))
-	base64.RawURLEncoding.Encode(text, raw.Reveal())
-	return secret.New(text), nil
+	return secret.New(base32.StdEncoding.AppendEncode(nil, raw.Reveal())), nil
 }
 
 // checkRules completes rules and checks them.

@@ -24,19 +24,23 @@ func (s *Store) movedChange(ctx context.Context, f func(*tx) error) error {
 	return s.change(context.WithValue(ctx, movedKey{}, true), f)
 }
 
-// refuse gives the jobs of a closed store token.ErrMoved. Before a store has an identity it is not closed.
+// refuse gives the jobs of a closed store token.ErrMoved, and learns the store's generation. Before a store has an identity it is not closed.
 func (t *tx) refuse(batch []*job) error {
 	var at int64
-	err := t.hot(t.s.hot.closed).QueryRow().Scan(&at)
+	err := t.hot(t.s.hot.standing).QueryRow().Scan(&at, &t.generation)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	t.s.kept.seen(t.generation)
 	for _, j := range batch {
 		if at != 0 && j.ctx.Value(movedKey{}) == nil {
 			j.err = token.ErrMoved
 		}
 	}
-	return err
+	return nil
 }
 
 // close ends everything that this store accepts or changes, in all processes; to says where it goes. Closing it again is no change.

@@ -9,7 +9,8 @@ import (
 	"github.com/tokendesk/tokendesk/validate/store/storetest"
 )
 
-// standby makes COMMIT wait for a standby of this name; "" for none.
+// standby makes COMMIT wait for a standby of this name, from when it returns; "" for none. COMMITs wait once the checkpointer knows the name,
+// not once a connection shows it: a commit of its own tells, on a connection that is ended in its wait.
 func standby(t *testing.T, s *Store, name string) {
 	t.Helper()
 	execute(t, s, `ALTER SYSTEM SET synchronous_standby_names = '`+name+`'`)
@@ -18,6 +19,24 @@ func standby(t *testing.T, s *Store, name string) {
 		if err := s.read.db.QueryRow(`SELECT setting FROM pg_settings WHERE name = 'synchronous_standby_names'`).Scan(&got); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for waiting := 0; name != "" && waiting == 0; {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.write.db.ExecContext(t.Context(), `SELECT pg_logical_emit_message(true, 'probe', '')`) // an error: it waited, and was ended
+		}()
+		for over := false; waiting == 0 && !over; {
+			select {
+			case <-done:
+				over = true
+			default:
+			}
+			if err := s.read.db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&waiting); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-done
 	}
 }
 

@@ -19,7 +19,7 @@ type prepared struct {
 type statements struct {
 	find, client, secrets prepared
 
-	accept, spend, prove, proveToken, generation, closed, getHead, putHead, putEvent, putEvents prepared
+	accept, spend, prove, proveToken, standing, getHead, putHead, putEvent, putEvents prepared
 }
 
 // The texts. accept and spend are the statements that decide.
@@ -45,8 +45,7 @@ const (
 	secretsText  = `SELECT what, key_version, sealed FROM secret WHERE credential = ?`
 	clientText   = `SELECT id, name, active, must_sign, decrypt, networks, groups, key_version, key_number, sealed, former_sealed, former_until, (SELECT generation FROM meta)
 		FROM client WHERE id = ?`
-	generationText = `SELECT generation FROM meta`
-	closedText     = `SELECT closed FROM meta`
+	standingText = `SELECT closed, generation FROM meta`
 )
 
 func hotStatements() statements {
@@ -54,7 +53,7 @@ func hotStatements() statements {
 	return statements{
 		find: t(findText), client: t(clientText), secrets: t(secretsText),
 		accept: t(acceptText), spend: t(spendText), prove: t(proveText), proveToken: t(proveTokenText),
-		generation: t(generationText), closed: t(closedText), getHead: t(getHeadText), putHead: t(putHeadText), putEvent: t(putEventText),
+		standing: t(standingText), getHead: t(getHeadText), putHead: t(putHeadText), putEvent: t(putEventText),
 		putEvents: t(putEventText + strings.Repeat(`, (?, ?, ?, ?, ?, ?, ?, ?, ?)`, manyEvents-1)),
 	}
 }
@@ -64,7 +63,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	h := &s.hot
 	for db, list := range map[*sql.DB][]*prepared{
 		s.read.db:  {&h.find, &h.client, &h.secrets},
-		s.write.db: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.generation, &h.closed, &h.getHead, &h.putHead, &h.putEvent, &h.putEvents},
+		s.write.db: {&h.accept, &h.spend, &h.prove, &h.proveToken, &h.standing, &h.getHead, &h.putHead, &h.putEvent, &h.putEvents},
 	} {
 		for _, p := range list {
 			if !s.backend.Compiles() {

@@ -27,7 +27,7 @@ type tx struct {
 	spent  []spentlog.Entry      // for the log of what was spent
 	sealer seal.Key              // the zero Key: not chosen yet
 
-	generation validate.Generation // 0: not read yet
+	generation validate.Generation // of the store before it; 0 in the transaction of one job
 	stmts      map[*sql.Stmt]*sql.Stmt
 	unwritten  *[]audit.Event // nil: each event is written at once
 }
