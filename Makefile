@@ -12,7 +12,8 @@ DEBIAN   := qemu-system-x86 busybox-static kmod cpio usbip usbutils yubikey-mana
             libykclient-dev pcscd oathtool pskctool pkg-config gcc libc6-dev libusb-1.0-0-dev strace \
             gnupg age zbar-tools qrencode libxml2-utils python3 python3-pskc python3-pyotp python3-cryptography python3-yaml \
             libpam-oath libpam-google-authenticator libpam-yubico pamtester libpam-wrapper chromium libxkbcommon0 xkb-data \
-            postgresql-15 freeradius freeradius-utils yubiserver rpm lintian systemd man-db
+            postgresql-15 freeradius freeradius-utils yubiserver rpm lintian systemd man-db \
+            libpcsclite-dev vsmartcard-vpcd poppler-utils tmux
 
 # cgo where there is a C compiler and libusb's headers, pure Go otherwise.
 HAVE_CC     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo yes)
