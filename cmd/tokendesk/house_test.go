@@ -30,19 +30,21 @@ type layer struct {
 // layers is the table. A package belongs to the first layer that names it.
 var layers = []layer{
 	{name: "leaf", packages: []string{"keyfile/secret", "ykslot/modhex", "ykslot/yubiotp", "ykslot/apdu", "validate/oath", "usbhid"}, may: []string{"leaf"}},
-	{name: "model", packages: []string{"provision/token", "provision/desk/audit", "keyfile/seal"}, may: []string{"leaf", "model"}},
+	{name: "model", packages: []string{"provision/token", "provision/profile", "provision/desk/audit", "keyfile/seal"}, may: []string{"leaf", "model"}},
 	{name: "test", packages: []string{"validate/store/chaos"}, may: []string{"leaf"}},
 	{name: "adapter", outside: true, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter"}, packages: []string{
-		"usbhid/libusb", "usbhid/hidraw", "usbhid/usbfs", "provision/pcsc", "provision/piv/pivhw",
+		"usbhid/libusb", "usbhid/hidraw", "usbhid/usbfs", "provision/pcsc", "provision/journal", "provision/paper", "provision/piv/pivhw",
 		"keyfile/push/*", "provision/desk/mail", "validate/store/*", "validate/wsapi", "validate/api", "validate/console", "validate/front", "validate/radius", "validate/metrics"}},
 	{name: "desk", packages: []string{"provision/desk"}, may: []string{"leaf", "model", "protocol", "use case"},
 		except: []string{"ykslot", "usbhid", "provision"}},
 	{name: "use case", packages: []string{"validate/diagnose", "validate/eventlog"}, may: []string{"leaf", "model", "use case"}, except: []string{"provision", "ykslot", "usbhid"}},
 	{name: "use case", packages: []string{"provision", "validate", "validate/calibrate", "validate/caller"}, may: []string{"leaf", "model", "protocol"}},
-	{name: "protocol", outside: true, packages: []string{"ykslot", "keyfile", "keyfile/*", "keyfile/push/*", "provision/oathapplet", "provision/piv"}, may: []string{"leaf", "model", "protocol"}},
+	{name: "use case", packages: []string{"provision/batch"}, may: []string{"leaf", "model", "protocol", "use case"}, except: []string{"validate", "provision/desk"}},
+	{name: "station", packages: []string{"provision/appointment"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter"}},
+	{name: "protocol", outside: true, packages: []string{"ykslot", "ykslot/*", "keyfile", "keyfile/*", "keyfile/push/*", "provision/oathapplet", "provision/piv"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "test", outside: true, packages: []string{"hwtest/*", "hwtest/*/*", "keyfile/*/*test", "validate/store/*/*test"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"}},
-	{name: "cmd", outside: true, packages: []string{"cmd/tokendesk"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"},
-		except: []string{"hwtest/usbip", "hwtest/vm", "hwtest/suite", "hwtest/vkey/socket"}},
+	{name: "cmd", outside: true, packages: []string{"cmd/tokendesk"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "station", "adapter", "test"},
+		except: []string{"hwtest/usbip", "hwtest/vm", "hwtest/suite", "hwtest/vkey/socket", "hwtest/vkey/vpcd"}},
 }
 
 func layerOf(pkg string) *layer {
