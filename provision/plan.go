@@ -50,6 +50,8 @@ const (
 // Spec is what the operator wants.
 type Spec struct {
 	Slot         token.Slot
+	Kind         token.Kind // YubicoOTP, HOTP, ChallengeResponse or Static; "" is YubicoOTP
+	Options      Options
 	Holder       *token.Person // nil: nobody
 	PublicID     PublicIDScheme
 	Given        token.PublicID
@@ -151,6 +153,8 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 // mayWrite holds what is wanted against what is there, the public ID apart.
 func mayWrite(want Spec, have Have, class Class) (detail string, err error) {
 	switch {
+	case want.Kind != "" && want.Kind != token.YubicoOTP || want.Options != Options{}:
+		return "only Yubico OTP without options is known yet", ErrBadSpec
 	case want.Slot != 1 && want.Slot != 2:
 		return "a key has slot 1 and slot 2", ErrBadSpec
 	case want.AccessCode != RandomCode && want.AccessCode != NoCode && want.AccessCode != KeepCode:
