@@ -1,0 +1,243 @@
+package profile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// key is one line of the text form.
+type key struct {
+	name string
+	on   func(token.Kind) bool // whether the kind has it
+	get  func(*Profile) string // "": the line is left out
+	set  func(*Profile, string) error
+}
+
+func every(token.Kind) bool { return true }
+
+func only(kinds ...token.Kind) func(token.Kind) bool {
+	return func(k token.Kind) bool {
+		for _, one := range kinds {
+			if k == one {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// keys are the lines in the order in which String writes them. kind comes second, because the others depend on it.
+func keys() []key {
+	return []key{
+		text("name", every, func(p *Profile) *string { return &p.Name }),
+		{"kind", every, func(p *Profile) string { return string(p.Kind) }, func(p *Profile, s string) error { p.Kind = token.Kind(s); return nil }},
+		text("description", every, func(p *Profile) *string { return &p.Description }),
+		text("language", every, func(p *Profile) *string { return &p.Language }),
+		{"slot", every, func(p *Profile) string { return strconv.Itoa(int(p.Slot)) }, func(p *Profile, s string) (err error) {
+			n, err := number(s, 9)
+			p.Slot = token.Slot(n)
+			return err
+		}},
+		text("public-id", only(token.YubicoOTP), func(p *Profile) *string { return &p.PublicID }),
+		text("access-code", every, func(p *Profile) *string { return &p.AccessCode }),
+		{"verify", every, func(p *Profile) string { return string(p.Verify) }, func(p *Profile, s string) error { p.Verify = token.ProofRequired(s); return nil }},
+		text("overwrite", every, func(p *Profile) *string { return &p.Overwrite }),
+		text("reason", every, func(p *Profile) *string { return &p.Reason }),
+		count("digits", only(token.HOTP), func(p *Profile) *int { return &p.Digits }),
+		{"moving-factor", only(token.HOTP), func(p *Profile) string { return strconv.FormatInt(p.MovingFactor, 10) }, func(p *Profile, s string) error {
+			n, err := number(s, maxMoving)
+			p.MovingFactor = int64(n)
+			return err
+		}},
+		text("challenge", only(token.ChallengeResponse), func(p *Profile) *string { return &p.Challenge }),
+		yes("fixed-length", only(token.ChallengeResponse), func(p *Profile) *bool { return &p.FixedLength }),
+		text("password", only(token.Static), func(p *Profile) *string { return &p.Password }),
+		count("length", only(token.Static), func(p *Profile) *int { return &p.Length }),
+		text("layout", only(token.Static), func(p *Profile) *string { return &p.Layout }),
+		yes("button", only(token.ChallengeResponse), func(p *Profile) *bool { return &p.Button }),
+		yes("enter", Typing, func(p *Profile) *bool { return &p.Enter }),
+		yes("fast-trigger", Typing, func(p *Profile) *bool { return &p.FastTrigger }),
+		count("pacing", Typing, func(p *Profile) *int { return &p.Pacing }),
+		yes("updatable", every, func(p *Profile) *bool { return &p.Updatable }),
+		{"touch", every, func(p *Profile) string { return p.Touch.String() }, func(p *Profile, s string) (err error) {
+			p.Touch, err = ParseTouch(s)
+			return err
+		}},
+		text("stock-prefix", every, func(p *Profile) *string { return &p.StockPrefix }),
+		{"exports", every, func(p *Profile) string { return strings.Join(p.Exports, ", ") }, setExports},
+		text("label", every, func(p *Profile) *string { return &p.Label }),
+		text("receipt", every, func(p *Profile) *string { return &p.Receipt }),
+	}
+}
+
+func text(name string, on func(token.Kind) bool, at func(*Profile) *string) key {
+	return key{name, on, func(p *Profile) string { return *at(p) }, func(p *Profile, s string) error { *at(p) = s; return nil }}
+}
+
+func count(name string, on func(token.Kind) bool, at func(*Profile) *int) key {
+	return key{name, on, func(p *Profile) string { return strconv.Itoa(*at(p)) }, func(p *Profile, s string) (err error) {
+		*at(p), err = number(s, maxNumber)
+		return err
+	}}
+}
+
+func yes(name string, on func(token.Kind) bool, at func(*Profile) *bool) key {
+	return key{name, on, func(p *Profile) string {
+		if *at(p) {
+			return "yes"
+		}
+		return "no"
+	}, func(p *Profile, s string) error {
+		if s != "yes" && s != "no" {
+			return fmt.Errorf("yes and no are possible")
+		}
+		*at(p) = s == "yes"
+		return nil
+	}}
+}
+
+func setExports(p *Profile, s string) error {
+	p.Exports = nil
+	for one := range strings.SplitSeq(s, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			p.Exports = append(p.Exports, one)
+		}
+	}
+	return nil
+}
+
+const maxNumber = 1000
+
+// number reads a decimal number from 0 to most, without sign and without leading zeros.
+func number(s string, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > most || strconv.Itoa(n) != s {
+		return 0, fmt.Errorf("a number from 0 to %d is wanted", most)
+	}
+	return n, nil
+}
+
+// SyntaxError is a text that is no profile: where, and what to do. It never quotes the value.
+type SyntaxError struct {
+	Line, Column int    // from 1; columns count characters
+	Key          string // "" when the line has none
+	Problem      string
+}
+
+func (e *SyntaxError) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("profile: line %d, column %d: %s", e.Line, e.Column, e.Problem)
+	}
+	return fmt.Sprintf("profile: line %d, column %d: %s: %s", e.Line, e.Column, e.Key, e.Problem)
+}
+
+// line is a key with its value and where they stand.
+type line struct {
+	at, keyCol, valueCol int
+	key, value           string
+}
+
+// Parse reads a profile: the keys in any order, each once; what is left out is as in New; Check is included. The error is a
+// *SyntaxError, or a *CheckError when the text is well formed and makes no sense.
+func Parse(s string) (Profile, error) {
+	lines, err := split(s)
+	if err != nil {
+		return Profile{}, err
+	}
+	known := map[string]key{}
+	for _, k := range keys() {
+		known[k.name] = k
+	}
+	var p Profile
+	for _, l := range lines {
+		if l.key == "kind" {
+			p = New("", token.Kind(l.value))
+		}
+	}
+	if p.Kind == "" {
+		p = New("", token.YubicoOTP)
+	}
+	seen := map[string]int{}
+	for _, l := range lines {
+		k, ok := known[l.key]
+		switch {
+		case !ok:
+			return Profile{}, &SyntaxError{l.at, l.keyCol, "", "unknown key; the keys are " + names()}
+		case seen[l.key] > 0:
+			return Profile{}, &SyntaxError{l.at, l.keyCol, l.key, fmt.Sprintf("is in line %d already", seen[l.key])}
+		case kindKnown(p.Kind) && !k.on(p.Kind):
+			return Profile{}, &SyntaxError{l.at, l.keyCol, l.key, "does not go with kind " + string(p.Kind)}
+		}
+		seen[l.key] = l.at
+		if err := k.set(&p, l.value); err != nil {
+			return Profile{}, &SyntaxError{l.at, l.valueCol, l.key, err.Error()}
+		}
+	}
+	if err := p.Check(); err != nil {
+		return Profile{}, err
+	}
+	return p, nil
+}
+
+func names() string {
+	var all []string
+	for _, k := range keys() {
+		all = append(all, k.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+// split takes comments and empty lines away. A line ends with LF or CRLF.
+func split(s string) ([]line, error) {
+	if len(s) > MaxFile {
+		return nil, &SyntaxError{1, 1, "", fmt.Sprintf("is longer than %d bytes", MaxFile)}
+	}
+	s = strings.TrimPrefix(s, "\ufeff")
+	var out []line
+	n := 0
+	for raw := range strings.Lines(s) {
+		n++
+		l := strings.TrimSuffix(strings.TrimSuffix(raw, "\n"), "\r")
+		if !utf8.ValidString(l) {
+			return nil, &SyntaxError{n, 1, "", "is not UTF-8"}
+		}
+		if i := strings.IndexFunc(l, hidden); i >= 0 {
+			return nil, &SyntaxError{n, column(l, i), "", "has a control character"}
+		}
+		l, _, _ = strings.Cut(l, "#")
+		if strings.TrimSpace(l) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(l, "=")
+		keyCol := column(l, len(l)-len(strings.TrimLeftFunc(l, unicode.IsSpace)))
+		if !ok {
+			return nil, &SyntaxError{n, keyCol, "", `a line is "key = value", empty, or a comment that begins with #`}
+		}
+		valueCol := column(l, len(l)-len(strings.TrimLeftFunc(value, unicode.IsSpace)))
+		out = append(out, line{n, keyCol, valueCol, strings.TrimSpace(name), strings.TrimSpace(value)})
+	}
+	return out, nil
+}
+
+func column(l string, at int) int { return utf8.RuneCountInString(l[:at]) + 1 }
+
+// hidden are characters that a profile may not have: what does not print, or turns the direction of what is beside it. A tab is space.
+func hidden(r rune) bool {
+	return r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp))
+}
+
+// String is the text form of a profile that Check takes: all keys that apply to its kind and are not empty.
+func (p Profile) String() string {
+	var b strings.Builder
+	for _, k := range keys() {
+		if v := k.get(&p); v != "" && (k.on(p.Kind) || !kindKnown(p.Kind)) {
+			fmt.Fprintf(&b, "%-13s = %s\n", k.name, v)
+		}
+	}
+	return b.String()
+}
