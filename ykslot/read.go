@@ -16,18 +16,13 @@ const maxPages = 16
 // Serial reads the serial number: 4 bytes big-endian. It wraps ErrSerialHidden if the key stays silent, which it does
 // unless SERIAL_API_VISIBLE is set in a slot or both slots are empty, and *UnsupportedError before firmware 2.2.
 func (s *Session) Serial(ctx context.Context) (uint32, error) {
-	if err := FeatureSerial.Supported(s.status.Version); err != nil {
+	if err := FeatureSerial.Supported(s.version()); err != nil {
 		return 0, err
 	}
-	var payload [PayloadLen]byte
-	a, err := s.ask(ctx, CommandSerial, &payload)
+	b, err := s.carrier.ask(ctx, question{cmd: CommandSerial, answer: serialLen})
 	if errors.Is(err, errNoAnswer) {
 		err = ErrSerialHidden
 	}
-	if err != nil {
-		return 0, fmt.Errorf("read serial: %w", err)
-	}
-	b, err := a.Bytes(serialLen)
 	if err != nil {
 		return 0, fmt.Errorf("read serial: %w", err)
 	}
@@ -36,7 +31,7 @@ func (s *Session) Serial(ctx context.Context) (uint32, error) {
 
 // DeviceInfo reads all pages of device information. It wraps *UnsupportedError before firmware 4.1.
 func (s *Session) DeviceInfo(ctx context.Context) (DeviceInfo, error) {
-	if err := FeatureDeviceInfo.Supported(s.status.Version); err != nil {
+	if err := FeatureDeviceInfo.Supported(s.version()); err != nil {
 		return DeviceInfo{}, err
 	}
 	var d DeviceInfo
@@ -44,12 +39,7 @@ func (s *Session) DeviceInfo(ctx context.Context) (DeviceInfo, error) {
 		if page == maxPages {
 			return DeviceInfo{}, fmt.Errorf("read device info: %w: more than %d pages", ErrProtocol, maxPages)
 		}
-		payload := [PayloadLen]byte{byte(page)}
-		a, err := s.ask(ctx, CommandDeviceInfo, &payload)
-		if err != nil {
-			return DeviceInfo{}, fmt.Errorf("read device info: page %d: %w", page, err)
-		}
-		b, err := a.Counted()
+		b, err := s.carrier.ask(ctx, question{cmd: CommandDeviceInfo, payload: []byte{byte(page)}, answer: counted})
 		if err != nil {
 			return DeviceInfo{}, fmt.Errorf("read device info: page %d: %w", page, err)
 		}
@@ -62,6 +52,6 @@ func (s *Session) DeviceInfo(ctx context.Context) (DeviceInfo, error) {
 			left = more
 		}
 	}
-	d.correct(s.status.Version)
+	d.correct(s.version())
 	return d, nil
 }

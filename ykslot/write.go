@@ -15,7 +15,7 @@ import (
 func (s *Session) Write(ctx context.Context, slot Slot, cfg Config, current secret.Bytes) error {
 	err := cfg.Validate()
 	if err == nil {
-		err = cfg.Supported(s.status.Version)
+		err = cfg.Supported(s.version())
 	}
 	if err != nil {
 		return opError(opWrite, slot, err)
@@ -33,7 +33,7 @@ func (s *Session) Delete(ctx context.Context, slot Slot, current secret.Bytes) e
 // masks are refused with *InvalidError. code is the access code afterwards: to keep one, give it again; empty removes
 // it. current and errors are as in Write.
 func (s *Session) Update(ctx context.Context, slot Slot, f Flags, code, current secret.Bytes) error {
-	v := s.status.Version
+	v := s.version()
 	err := FeatureUpdate.Supported(v)
 	if err == nil {
 		err = Config{Flags: f}.Supported(v)
@@ -55,7 +55,7 @@ func sameCode(a, b secret.Bytes) bool { return a.Equal(b) || a.IsZero() && b.IsZ
 
 // Swap exchanges the two slots. It fails while either has an access code. Errors are as in Write.
 func (s *Session) Swap(ctx context.Context) error {
-	if err := FeatureSwap.Supported(s.status.Version); err != nil {
+	if err := FeatureSwap.Supported(s.version()); err != nil {
 		return opError(opSwap, 0, err)
 	}
 	return s.change(ctx, opSwap, 0, nil, secret.Bytes{})
@@ -88,7 +88,7 @@ func (s *Session) change(ctx context.Context, o op, slot Slot, cfg *Config, curr
 		return opError(o, slot, &InvalidError{"there is no such slot"})
 	}
 	if slot == Slot2 {
-		if err := FeatureSlot2.Supported(s.status.Version); err != nil {
+		if err := FeatureSlot2.Supported(s.version()); err != nil {
 			return opError(o, slot, err)
 		}
 	}
@@ -104,50 +104,14 @@ func (s *Session) change(ctx context.Context, o op, slot Slot, cfg *Config, curr
 	}
 	copy(payload[offCurrentCode:], current.Reveal())
 
-	// Read anew even at rest: another program may have written since, and its step of the sequence must not be taken
-	// for ours or hide ours.
-	if err := s.settle(ctx, busyBudget); err != nil {
-		return opError(o, slot, err)
-	}
-	old := s.status
-	if err := s.send(ctx, commandOf(o, slot), &payload); err != nil {
-		return opError(o, slot, err)
-	}
-	err := s.outcome(ctx, old)
+	before, err := s.carrier.change(ctx, commandOf(o, slot), payload[:])
 	switch {
 	case errors.Is(err, errRefused):
-		return opError(o, slot, newRejected(o, slot, old, !current.IsZero()))
+		return opError(o, slot, newRejected(o, slot, before, !current.IsZero()))
 	case err != nil:
-		return opError(o, slot, fmt.Errorf("%w: %w", ErrUnsettled, err))
+		return opError(o, slot, err)
 	}
 	return nil
-}
-
-// errRefused: the programming sequence stands where it stood before the write.
-var errRefused = errors.New("refused")
-
-// outcome waits for the status after a write and judges it: nil, errRefused, or what kept it from being known. A refusal
-// is read again, for silentBudget, before it is believed: a status that was merely late would deny a configuration that
-// the slot holds. A sequence that moved otherwise than by this write alone proves nothing.
-func (s *Session) outcome(ctx context.Context, old Status) error {
-	err := s.poll(ctx, busyBudget, s.written)
-	if err == nil && !Accepted(old, s.status) {
-		err = s.poll(ctx, silentBudget, func(r Report) (bool, error) {
-			done, err := s.written(r)
-			return done && Accepted(old, s.status), err
-		})
-		switch {
-		case !errors.Is(err, ErrNotAnswering) || !s.rest:
-		case s.status.ProgSeq == old.ProgSeq:
-			return errRefused
-		default:
-			return errOtherWriter
-		}
-	}
-	if errors.Is(err, ErrProtocol) { // an answer that nobody asked for
-		err = s.abandon(ctx, err)
-	}
-	return err
 }
 
 func commandOf(o op, slot Slot) Command {
@@ -158,14 +122,6 @@ func commandOf(o op, slot Slot) Command {
 		return updateCommand(slot)
 	}
 	return writeCommand(slot)
-}
-
-// written waits for the status after a write.
-func (s *Session) written(r Report) (bool, error) {
-	if f := r[offFlag]; f&flagWrite == 0 && f&flagData != 0 {
-		return false, fmt.Errorf("%w: data in answer to a write", ErrProtocol)
-	}
-	return s.rest, nil
 }
 
 // Accepted judges a write by the status before and after it, without a power cycle between: the programming sequence

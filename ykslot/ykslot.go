@@ -112,6 +112,10 @@ var (
 	ErrNotAnswering = errors.New("the key is not answering: try again in a few seconds, or unplug it and plug it in again")
 	// ErrSerialHidden: no slot of the key has SERIAL_API_VISIBLE set.
 	ErrSerialHidden = errors.New("the key hides its serial number")
+	// ErrTouchNeeded: a challenge waits for a touch, and the caller does not.
+	ErrTouchNeeded = errors.New("the slot answers only when it is touched")
+	// ErrTouchTimeout: nobody touched the key in time.
+	ErrTouchTimeout = errors.New("the key was not touched in time")
 	// ErrUnsettled: the last report of a write was handed over, but its outcome was not seen. The slot may hold the old
 	// or the new configuration.
 	ErrUnsettled = errors.New("outcome of the write is unknown")
