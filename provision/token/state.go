@@ -27,7 +27,7 @@ type Event string
 const (
 	Write   Event = "write"   // a write was accepted and nothing pressed
 	Prove   Event = "prove"   // a fresh OTP or code was seen
-	Stock   Event = "stock"   // put on the shelf by an import
+	Stock   Event = "stock"   // put on the shelf by an import or a batch
 	Issue   Event = "issue"   // handed to a person, with proof
 	Suspend Event = "suspend" // block with a reason that passes
 	Lose    Event = "lose"    // block with a reason that may not
@@ -47,9 +47,9 @@ var states = map[State]struct{ validates bool }{
 // state before the block, of which Active stands for all: see Token.BlockedFrom. Restore leads what was in stock back into stock.
 var transitions = map[State]map[Event]State{
 	Pending:    {Write: Programmed, Prove: Active, Stock: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Programmed: {Write: Programmed, Prove: Active, Stock: InStock, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
 	InStock:    {Write: Programmed, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Active:     {Write: Active, Prove: Active, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Active:     {Write: Active, Prove: Active, Stock: InStock, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
 	Suspended:  {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Lose: Lost, Revoke: Revoked},
 	Lost:       {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Revoke: Revoked},
 	Revoked:    {},

@@ -9,10 +9,10 @@ import (
 var allowed = map[string]State{
 	"pending write": Programmed, "pending prove": Active, "pending stock": InStock,
 	"pending lose": Lost, "pending suspend": Suspended, "pending revoke": Revoked,
-	"programmed write": Programmed, "programmed prove": Active, "programmed issue": Active,
+	"programmed write": Programmed, "programmed prove": Active, "programmed stock": InStock, "programmed issue": Active,
 	"programmed lose": Lost, "programmed suspend": Suspended, "programmed revoke": Revoked,
 	"in_stock write": Programmed, "in_stock issue": Active, "in_stock lose": Lost, "in_stock suspend": Suspended, "in_stock revoke": Revoked,
-	"active write": Active, "active prove": Active, "active issue": Active,
+	"active write": Active, "active prove": Active, "active stock": InStock, "active issue": Active,
 	"programmed return": InStock, "active return": InStock,
 	"suspended return": InStock, "suspended empty": Pending, "suspended undo": Active,
 	"lost return": InStock, "lost empty": Pending, "lost undo": Active,
