@@ -2,7 +2,6 @@ package provision
 
 import (
 	"github.com/tokendesk/tokendesk/provision/profile"
-	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
@@ -48,12 +47,4 @@ func FromProfile(p profile.Profile) Spec {
 		o.Set.Config |= ykslot.Pacing20ms
 	}
 	return s
-}
-
-// ProofFor is what the write of a batch's key waits for: a touch for those that the profile's rule picks.
-func ProofFor(picked bool) token.ProofRequired {
-	if picked {
-		return token.ByTouch
-	}
-	return token.NoProof
 }
