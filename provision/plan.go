@@ -61,6 +61,7 @@ type Spec struct {
 	Overwrite    Class  // Factory or Foreign: what may be lost; "" otherwise
 	Reason       string // needed with Overwrite
 	Reassign     bool   // take a key from another person
+	Handover     token.Handover
 }
 
 // Have is what the device and the store say. Token and Live are zero for a key that the store has never seen.
@@ -133,7 +134,7 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 		NewCode:  want.AccessCode,
 		Reservation: token.Reservation{
 			Serial: have.Serial, Firmware: have.Version.String(), Slot: want.Slot, Kind: token.YubicoOTP, PublicID: id,
-			Holder: holderID(want, have), Proof: want.Verify, Reason: want.Reason,
+			Holder: holderID(want, have), Proof: want.Verify, Reason: want.Reason, Handover: want.Handover,
 		},
 	}
 	if class == Factory || class == Foreign {

@@ -35,6 +35,7 @@ type Entry struct {
 	Credential Credential    // the new one; with its Secrets from Sealed on
 	Former     *Credential   // the live credential that the slot held, with its Secrets; nil: none that we know
 	Holder     *Person       // to be bound by the commit
+	Handover   Handover      // what else the commit does
 	Proof      ProofRequired // what the commit waits for
 	Firmware   string
 	Reason     string // why something foreign was overwritten
@@ -63,4 +64,5 @@ type Reservation struct {
 	Proof     ProofRequired
 	Overwrite string // "", "factory" or "foreign": what the slot held, as the operator said
 	Reason    string // the operator's reason, with Overwrite
+	Handover  Handover
 }

@@ -14,6 +14,7 @@ const (
 	Pending    State = "pending"    // drawn or being written; nothing proven
 	Programmed State = "programmed" // written, the first good OTP is the proof
 	InStock    State = "in_stock"   // proven or imported, waiting to be issued
+	Shipped    State = "shipped"    // posted to its holder, who has not shown yet that it arrived
 	Active     State = "active"
 	Suspended  State = "suspended" // forgotten, on leave: back with a fresh OTP
 	Lost       State = "lost"      // lost, stolen, damaged
@@ -28,6 +29,8 @@ const (
 	Write   Event = "write"   // a write was accepted and nothing pressed
 	Prove   Event = "prove"   // a fresh OTP or code was seen
 	Stock   Event = "stock"   // put on the shelf by an import or a batch
+	Ship    Event = "ship"    // posted to a person
+	Arrive  Event = "arrive"  // its holder showed that it arrived, with proof and the number
 	Issue   Event = "issue"   // handed to a person, with proof
 	Suspend Event = "suspend" // block with a reason that passes
 	Lose    Event = "lose"    // block with a reason that may not
@@ -40,27 +43,32 @@ const (
 
 // states is the column that says whether a state validates. Programmed does, because its first good OTP is the proof.
 var states = map[State]struct{ validates bool }{
-	Pending: {false}, Programmed: {true}, InStock: {false}, Active: {true}, Suspended: {false}, Lost: {false}, Revoked: {false},
+	Pending: {false}, Programmed: {true}, InStock: {false}, Shipped: {false}, Active: {true}, Suspended: {false}, Lost: {false},
+	Revoked: {false},
 }
 
 // transitions is the whole table: what is not listed is impossible in every interface. Undo, as the end of a suspension, leads to the
-// state before the block, of which Active stands for all: see Token.BlockedFrom. Restore leads what was in stock back into stock.
+// state before the block, of which Active stands for all: see Token.BlockedFrom. Restore leads what was in stock or on its way
+// back there. Only what nobody holds is put on the shelf, or shipped.
 var transitions = map[State]map[Event]State{
 	Pending:    {Write: Programmed, Prove: Active, Stock: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Programmed: {Write: Programmed, Prove: Active, Stock: InStock, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	InStock:    {Write: Programmed, Issue: Active, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Active:     {Write: Active, Prove: Active, Stock: InStock, Issue: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Stock: InStock, Ship: Shipped, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	InStock:    {Write: Programmed, Issue: Active, Ship: Shipped, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Shipped:    {Ship: Shipped, Arrive: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Active:     {Write: Active, Prove: Active, Issue: Active, Stock: InStock, Ship: Shipped, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
 	Suspended:  {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Lose: Lost, Revoke: Revoked},
 	Lost:       {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Revoke: Revoked},
 	Revoked:    {},
 }
 
 // States lists them in the order of a token's life.
-func States() []State { return []State{Pending, Programmed, InStock, Active, Suspended, Lost, Revoked} }
+func States() []State {
+	return []State{Pending, Programmed, InStock, Shipped, Active, Suspended, Lost, Revoked}
+}
 
 // Events lists the events.
 func Events() []Event {
-	return []Event{Write, Prove, Stock, Issue, Suspend, Lose, Restore, Revoke, Return, Empty, Undo}
+	return []Event{Write, Prove, Stock, Ship, Arrive, Issue, Suspend, Lose, Restore, Revoke, Return, Empty, Undo}
 }
 
 // UndoTime is how long a block can be undone without proof, by who made it. Source: PRODUCT.md §3.d (L-8).

@@ -14,6 +14,9 @@ var allowed = map[string]State{
 	"in_stock write": Programmed, "in_stock issue": Active, "in_stock lose": Lost, "in_stock suspend": Suspended, "in_stock revoke": Revoked,
 	"active write": Active, "active prove": Active, "active stock": InStock, "active issue": Active,
 	"programmed return": InStock, "active return": InStock,
+	"programmed ship": Shipped, "in_stock ship": Shipped, "active ship": Shipped,
+	"shipped ship": Shipped, "shipped arrive": Active, "shipped return": InStock,
+	"shipped lose": Lost, "shipped suspend": Suspended, "shipped revoke": Revoked,
 	"suspended return": InStock, "suspended empty": Pending, "suspended undo": Active,
 	"lost return": InStock, "lost empty": Pending, "lost undo": Active,
 	"active lose": Lost, "active suspend": Suspended, "active revoke": Revoked,
@@ -76,7 +79,7 @@ func TestListsAreWhole(t *testing.T) {
 func TestWhichStatesValidate(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[State]struct{ validates, blocked bool }{
-		Pending: {}, Programmed: {validates: true}, InStock: {}, Active: {validates: true},
+		Pending: {}, Programmed: {validates: true}, InStock: {}, Shipped: {}, Active: {validates: true},
 		Suspended: {blocked: true}, Lost: {blocked: true}, Revoked: {},
 	} {
 		if s.Validates() != want.validates || s.Blocked() != want.blocked {
