@@ -66,7 +66,15 @@ func Find(sys fs.FS) ([]Attached, error) {
 }
 
 func sortByPort(list []Attached) {
-	slices.SortFunc(list, func(a, b Attached) int { return slices.Compare(ports(a.Path), ports(b.Path)) })
+	slices.SortFunc(list, func(a, b Attached) int { return ComparePorts(a.Path, b.Path) })
+}
+
+// ComparePorts orders paths by bus and ports as numbers, so that "1-1.10" comes after "1-1.9"; what is no path comes first.
+func ComparePorts(a, b string) int {
+	if c := slices.Compare(ports(a), ports(b)); c != 0 {
+		return c
+	}
+	return strings.Compare(a, b)
 }
 
 // Stat reads the device at one path, such as "1-1.2", as Find does. Whatever is there instead of a complete device of
