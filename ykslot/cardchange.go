@@ -1,0 +1,156 @@
+package ykslot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/ykslot/apdu"
+)
+
+// cardPayload is the length of what a command has to say; the rest of a frame's payload is padding, which nobody sends to a
+// card. Source: reference yubikey-otp.md §2, §5.
+var cardPayload = map[Command]int{
+	CommandWrite1: 58, CommandWrite2: 58, CommandUpdate1: 58, CommandUpdate2: 58, CommandSwap: 6, CommandScanMap: 51,
+	0x08: 62, 0x09: 62, // NDEF
+}
+
+// Where firmware cannot do it by card. Source: reference yubikey-otp.md §5, §1.7, §1.6.
+var (
+	cardReadOnly = span{Version{4, 0, 0}, Version{5, 3, 0}} // on USB
+	cardStale    = span{Version{5, 0, 0}, Version{5, 4, 3}} // the status does not show a write before the next power-up
+)
+
+// writable is nil, or says that this key cannot be changed this way.
+func (c *cardCarrier) writable() error {
+	if !c.nfc && cardReadOnly.has(c.version) {
+		return &UnsupportedError{What: "changing a key by its smart-card interface", Needs: "5.3.0 or newer, or 3.x (use the keyboard interface)", Have: c.version}
+	}
+	return nil
+}
+
+// change implements carrier. From the moment of sending on, the end of ctx is not looked at: the key completes the write.
+func (c *cardCarrier) change(ctx context.Context, cmd Command, payload []byte) (Status, error) {
+	if err := c.writable(); err != nil {
+		return c.status, err
+	}
+	before, err := c.refresh(ctx)
+	if err != nil {
+		return before, err
+	}
+	if cmd == commandDeviceMode && c.version.Major != neoMajor || cmd == commandWriteInfo {
+		return before, c.manage(ctx, cmd, payload)
+	}
+	if n, ok := cardPayload[cmd]; ok && n < len(payload) {
+		payload = payload[:n]
+	}
+	if err := ctx.Err(); err != nil {
+		return before, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	answer, err := c.ch.Send(ctx, apdu.Command{Instruction: insCommand, P1: byte(cmd), Data: payload, Expect: apdu.Any})
+	var sw apdu.Status
+	if err != nil && !errors.As(err, &sw) {
+		return before, fmt.Errorf("%w: %w", ErrUnsettled, err)
+	}
+	if sw != 0 || !c.take(answer) { // some firmware answers a write with nothing
+		if _, err := c.refresh(ctx); err != nil {
+			return before, fmt.Errorf("%w: %w", ErrUnsettled, err)
+		}
+	}
+	return before, c.judge(before, cmd, payload, sw)
+}
+
+// judge says what became of a write, by the programming sequence: a warning or an error beside a sequence that moved is a
+// write nevertheless. sw is 0 without one.
+func (c *cardCarrier) judge(before Status, cmd Command, payload []byte, sw apdu.Status) error {
+	after := c.status
+	switch {
+	case Accepted(before, after), after.ProgSeq == 0 && before.ProgSeq > 0 && cardStale.has(c.version):
+		if cardStale.has(c.version) {
+			c.overlay.note(before, cmd, payload)
+			c.status = c.overlay.on(after)
+		}
+		return nil
+	case after.ProgSeq != before.ProgSeq:
+		return fmt.Errorf("%w: %w", ErrUnsettled, errOtherWriter)
+	case sw == 0:
+		return errRefused
+	}
+	return fmt.Errorf("%w: %w", errRefused, sw)
+}
+
+// The commands that the Management application takes over.
+const (
+	commandDeviceMode Command = 0x11
+	commandWriteInfo  Command = 0x15
+)
+
+// manage changes the device's settings: success is the status word's alone. A key that restarts at once may not come to
+// answer.
+func (c *cardCarrier) manage(ctx context.Context, cmd Command, payload []byte) error {
+	if err := c.enter(ctx, managementApplet); err != nil {
+		return err
+	}
+	a := apdu.Command{Instruction: insDeviceMode, P1: byte(cmd)}
+	const modeLen = 4
+	n := modeLen
+	if cmd == commandWriteInfo {
+		a.Instruction, a.P1 = insWriteInfo, 0
+		n = 1 + int(payload[0])
+	}
+	a.Data = payload[:min(n, len(payload))]
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := c.ch.Send(context.WithoutCancel(ctx), a)
+	var sw apdu.Status
+	switch {
+	case errors.As(err, &sw):
+		return fmt.Errorf("%w: %w", errRefused, sw)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnsettled, err)
+	}
+	return nil
+}
+
+// overlay is what this session knows about slots of a key whose status does not show its own writes.
+type overlay struct {
+	known, used uint16 // bits of Status.Touch: known holds those that used is right about
+}
+
+const touchSlotBits = touchConfigured | touchTouch
+
+// on is a status with what is known better.
+func (o overlay) on(st Status) Status {
+	st.Touch = st.Touch&^o.known | o.used&o.known
+	return st
+}
+
+// note takes over what an accepted write did.
+func (o *overlay) note(before Status, cmd Command, payload []byte) {
+	shift := 0
+	switch cmd {
+	case CommandSwap:
+		one := before.Touch & touchSlotBits
+		two := before.Touch >> 1 & touchSlotBits
+		o.known, o.used = touchSlotBits|touchSlotBits<<1, one<<1|two
+		return
+	case CommandWrite2:
+		shift = 1
+	case CommandWrite1:
+	default:
+		return
+	}
+	bits := uint16(touchSlotBits) << shift
+	o.known |= bits
+	o.used &^= bits
+	if !bytes.Equal(payload[:ConfigLen], make([]byte, ConfigLen)) {
+		o.used |= touchConfigured << shift
+		asks := TicketFlag(payload[offTicket])&OathHOTP != 0 && ConfigFlag(payload[offConfig])&ChalYubico != 0
+		if !asks || ConfigFlag(payload[offConfig])&ChalBtnTrig != 0 {
+			o.used |= touchTouch << shift
+		}
+	}
+}
