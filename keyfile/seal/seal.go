@@ -54,6 +54,7 @@ const (
 	AESKey     What = "aes-key" // a credential's main key, also an OATH seed
 	PrivateID  What = "private-id"
 	AccessCode What = "access-code"
+	NextCode   What = "next-code" // an access code that is on its way to the key
 	ClientKey  What = "client-key"
 	KeyCheck   What = "key-check" // of an empty secret: tells a wrong key
 )

@@ -49,6 +49,7 @@ type ProofRequired string
 // The values of `provision --verify`.
 const (
 	ByTouch ProofRequired = "touch"
+	ByHost  ProofRequired = "host" // challenge-response: a random challenge, answered
 	NoProof ProofRequired = "none" // the first good OTP at the server is the proof
 )
 

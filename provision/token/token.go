@@ -122,7 +122,8 @@ type Settings struct {
 	ExtFlags      uint8         // YubiKey slot: reference yubikey-otp.md §3.2
 	TicketFlags   uint8
 	ConfigFlags   uint8
-	HasAccessCode bool // the slot is guarded by an access code that is escrowed in Secrets
+	HasAccessCode bool  // the slot is guarded by an access code that is escrowed in Secrets
+	FirstMoving   int64 // HOTP in a slot: the moving factor that it was written with, 0..1048560
 }
 
 // Counters are the values that only rise. For a Yubico OTP the order is (Use, Session); for HOTP and TOTP it is Moving.
