@@ -18,18 +18,17 @@ const (
 	AccessCodeLen = 6
 )
 
-// Offsets in the 52 bytes; the current access code follows them in a payload. Source: reference yubikey-otp.md §3.1.
+// Offsets in the 52 bytes. Source: reference yubikey-otp.md §3.1.
 const (
-	offUID         = 16
-	offKey         = 22
-	offAccessCode  = 38
-	offFixedSize   = 44
-	offExt         = 45
-	offTicket      = 46
-	offConfig      = 47
-	offReserved    = 48
-	offCRC         = 50
-	offCurrentCode = ConfigLen
+	offUID        = 16
+	offKey        = 22
+	offAccessCode = 38
+	offFixedSize  = 44
+	offExt        = 45
+	offTicket     = 46
+	offConfig     = 47
+	offReserved   = 48
+	offCRC        = 50
 )
 
 // Config is what a slot is programmed with, in any mode. UID and Key are named after their place in the struct: each

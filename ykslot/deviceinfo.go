@@ -97,11 +97,16 @@ const (
 	tagVersion      = 0x05
 	tagAutoEject    = 0x06
 	tagChalTimeout  = 0x07
+	tagDeviceFlags  = 0x08
 	tagConfigLock   = 0x0A
+	tagUnlock       = 0x0B
+	tagReboot       = 0x0C
 	tagNFCSupported = 0x0D
 	tagNFCEnabled   = 0x0E
 	tagMoreData     = 0x10
 	tagPartNumber   = 0x13
+
+	tagNFCRestricted = 0x17
 )
 
 // AddPage reads one page without its length byte: TLVs, which are added to those of earlier pages; a tag that comes

@@ -56,11 +56,25 @@ var usRows = []struct {
 // comes from ctx, whose error it wraps. Keys without a character are left out. The result is a one-time password or a
 // static password: it must not be logged.
 func ReadPress(ctx context.Context, in InputReader) (string, error) {
+	return readPress(ctx, in, pressChars, func(int) bool { return true })
+}
+
+// ReadPressOf is as ReadPress for a press of which chars characters are due, as Config.Press predicts: silence ends it from
+// there on, and an Enter before is a character '\n', after which silence ends it too.
+func ReadPressOf(ctx context.Context, in InputReader, chars int) (string, error) {
+	text, err := readPress(ctx, in, chars, func(n int) bool { return n >= chars })
+	return strings.TrimSuffix(text, "\n"), err
+}
+
+// readPress ends at an Enter for which last says so, given the characters before it, and at silence after chars characters or
+// after another Enter.
+func readPress(ctx context.Context, in InputReader, chars int, last func(n int) bool) (string, error) {
 	var typed strings.Builder
-	var last Report
+	var before Report
+	entered := false
 	for typed.Len() <= maxPress {
 		var quiet time.Duration // 0: for as long as it takes
-		if typed.Len() >= pressChars {
+		if typed.Len() > 0 && (entered || typed.Len() >= chars) {
 			quiet = pressQuiet
 		}
 		r, ended, err := nextInput(ctx, in, quiet)
@@ -71,17 +85,22 @@ func ReadPress(ctx context.Context, in InputReader) (string, error) {
 			return typed.String(), nil
 		}
 		for _, u := range r[offUsages:] {
-			if u < usageErrors || held(last, u) {
+			if u < usageErrors || held(before, u) {
 				continue
 			}
 			if u == usageEnter || u == usageKeypad {
-				return typed.String(), nil
+				if last(typed.Len()) {
+					return typed.String(), nil
+				}
+				entered = true
+				typed.WriteByte('\n')
+				continue
 			}
 			if c, ok := character(u, r[0]&modShift != 0); ok {
 				typed.WriteByte(c)
 			}
 		}
-		last = r
+		before = r
 	}
 	return "", fmt.Errorf("read press: %w", ErrPressTooLong)
 }

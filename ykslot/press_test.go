@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// keyboard gives its reports one after the other, gap apart, then waits until ctx is done.
-type keyboard struct {
+// typist gives its reports one after the other, gap apart, then waits until ctx is done.
+type typist struct {
 	reports []Report
 	gap     time.Duration
 }
 
-func (k *keyboard) ReadInput(ctx context.Context) (Report, error) {
+func (k *typist) ReadInput(ctx context.Context) (Report, error) {
 	if len(k.reports) == 0 {
 		<-ctx.Done()
 		return Report{}, ctx.Err()
@@ -67,7 +67,7 @@ func TestReadPress(t *testing.T) {
 		{"right Shift", append([]Report{{0x20, 0, 0x04}, {}}, enter...), "A"},
 		{"Ctrl is no Shift", append([]Report{{0x01, 0, 0x04}, {}}, enter...), "a"},
 	} {
-		got, err := ReadPress(t.Context(), &keyboard{reports: tc.reports})
+		got, err := ReadPress(t.Context(), &typist{reports: tc.reports})
 		if err != nil || got != tc.want {
 			t.Errorf("%s: got %q, %v", tc.name, got, err)
 		}
@@ -93,7 +93,7 @@ func TestReadPressSilence(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			start := time.Now()
-			got, err := ReadPress(ctx, &keyboard{reports: tc.reports, gap: tc.gap})
+			got, err := ReadPress(ctx, &typist{reports: tc.reports, gap: tc.gap})
 			if !errors.Is(err, tc.is) || len(got) != tc.chars {
 				t.Errorf("%s: %d characters, %v", tc.name, len(got), err)
 			}
@@ -110,7 +110,7 @@ func TestReadPressTooLong(t *testing.T) {
 	for range 300 {
 		long = append(long, strokes(0x04)...)
 	}
-	if got, err := ReadPress(t.Context(), &keyboard{reports: long}); !errors.Is(err, ErrPressTooLong) || got != "" || strings.Contains(err.Error(), "aa") {
+	if got, err := ReadPress(t.Context(), &typist{reports: long}); !errors.Is(err, ErrPressTooLong) || got != "" || strings.Contains(err.Error(), "aa") {
 		t.Errorf("%d characters, %v", len(got), err)
 	}
 }
@@ -120,7 +120,7 @@ func FuzzReadPress(f *testing.F) {
 	f.Add([]byte{0, 0, 6, 0, 0, 0, 0, 0})
 	f.Add([]byte{2, 0, 0x1e, 0x33, 0x62, 1, 2, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		k := &keyboard{}
+		k := &typist{}
 		for ; len(b) >= ReportLen && len(k.reports) < 64; b = b[ReportLen:] {
 			k.reports = append(k.reports, Report(b))
 		}

@@ -78,6 +78,9 @@ const (
 	FeatureScanMap
 	FeatureDeviceInfo
 	FeatureUpdateAccessCode // update changes the access code
+	FeatureNDEF
+	FeatureMode         // USB mode
+	FeatureDeviceConfig // settings of the whole key
 )
 
 var features = map[Feature]struct {
@@ -94,6 +97,9 @@ var features = map[Feature]struct {
 	FeatureSwap:              {"swapping slots", v23},
 	FeatureScanMap:           {"the scan map", spans{{from: Version{3, 0, 0}}}},
 	FeatureDeviceInfo:        {"device information", spans{{from: Version{4, 1, 0}}}},
+	FeatureNDEF:              {"NDEF", spans{{Version{2, 1, 4}, Version{2, 2, 0}}, {Version{3, 0, 0}, Version{4, 0, 0}}, {from: Version{5, 0, 0}}}},
+	FeatureMode:              {"the USB mode", spans{{Version{3, 0, 0}, Version{5, 0, 0}}}},
+	FeatureDeviceConfig:      {"writing device settings", spans{{from: Version{5, 0, 0}}}},
 	// 4.3.2 to 4.3.5 keep the old code: §1.7.
 	FeatureUpdateAccessCode: {"changing an access code without writing the slot anew", spans{{Version{2, 3, 0}, Version{4, 3, 2}}, {from: Version{4, 3, 6}}}},
 }

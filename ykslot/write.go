@@ -61,57 +61,53 @@ func (s *Session) Swap(ctx context.Context) error {
 	return s.change(ctx, opSwap, 0, nil, secret.Bytes{})
 }
 
-// op is a kind of change.
-type op uint8
+// op is a kind of change, or a challenge.
+type op uint16
 
 const (
 	opWrite op = 1 << iota
 	opDelete
 	opUpdate
 	opSwap
+	opNDEF
+	opScanMap
+	opMode
+	opDevice
+	opChallenge
 )
 
 func (o op) String() string {
-	return map[op]string{opWrite: "write", opDelete: "delete", opUpdate: "update", opSwap: "swap slots"}[o]
+	return map[op]string{
+		opWrite: "write", opDelete: "delete", opUpdate: "update", opSwap: "swap slots", opNDEF: "write NDEF", opScanMap: "write scan map",
+		opMode: "set USB mode", opDevice: "write device settings", opChallenge: "challenge",
+	}[o]
 }
 
+// ofKey is true for what concerns the whole key and not one slot.
+func (o op) ofKey() bool { return o&(opSwap|opScanMap|opMode|opDevice) != 0 }
+
 func opError(o op, slot Slot, err error) error {
-	if o == opSwap {
+	if o.ofKey() {
 		return fmt.Errorf("%v: %w", o, err)
 	}
 	return fmt.Errorf("%v: %v: %w", slot, o, err)
 }
 
-// change sends a configuration (nil: zeros) behind its command and judges the programming sequence.
+// change sends a configuration (nil: zeros) behind its command.
 func (s *Session) change(ctx context.Context, o op, slot Slot, cfg *Config, current secret.Bytes) error {
-	if o != opSwap && !slot.valid() {
-		return opError(o, slot, &InvalidError{"there is no such slot"})
-	}
 	if slot == Slot2 {
 		if err := FeatureSlot2.Supported(s.version()); err != nil {
 			return opError(o, slot, err)
 		}
 	}
-	var payload [PayloadLen]byte
-	defer clear(payload[:])
+	var body [ConfigLen]byte
+	defer clear(body[:])
 	if cfg != nil {
-		if _, err := cfg.AppendMarshal(payload[:0]); err != nil {
+		if _, err := cfg.AppendMarshal(body[:0]); err != nil {
 			return opError(o, slot, err)
 		}
 	}
-	if n := current.Len(); n != 0 && n != AccessCodeLen {
-		return opError(o, slot, &InvalidError{fmt.Sprintf("the current access code has %d bytes, want %d", n, AccessCodeLen)})
-	}
-	copy(payload[offCurrentCode:], current.Reveal())
-
-	before, err := s.carrier.change(ctx, commandOf(o, slot), payload[:])
-	switch {
-	case errors.Is(err, errRefused):
-		return opError(o, slot, newRejected(o, slot, before, !current.IsZero()))
-	case err != nil:
-		return opError(o, slot, err)
-	}
-	return nil
+	return s.run(ctx, o, slot, commandOf(o, slot), body[:], current)
 }
 
 func commandOf(o op, slot Slot) Command {
@@ -119,9 +115,31 @@ func commandOf(o op, slot Slot) Command {
 	case opSwap:
 		return CommandSwap
 	case opUpdate:
-		return updateCommand(slot)
+		return ofSlot(slot, CommandUpdate1, CommandUpdate2)
 	}
-	return writeCommand(slot)
+	return ofSlot(slot, CommandWrite1, CommandWrite2)
+}
+
+// run sends a command whose payload is body and the current access code, and judges it.
+func (s *Session) run(ctx context.Context, o op, slot Slot, cmd Command, body []byte, current secret.Bytes) error {
+	if !o.ofKey() && !slot.valid() {
+		return opError(o, slot, &InvalidError{"there is no such slot"})
+	}
+	var payload [PayloadLen]byte
+	defer clear(payload[:])
+	copy(payload[:], body)
+	if n := current.Len(); n != 0 && n != AccessCodeLen {
+		return opError(o, slot, &InvalidError{fmt.Sprintf("the current access code has %d bytes, want %d", n, AccessCodeLen)})
+	}
+	copy(payload[len(body):], current.Reveal())
+	before, err := s.carrier.change(ctx, cmd, payload[:len(body)+AccessCodeLen])
+	switch {
+	case errors.Is(err, errRefused):
+		return opError(o, slot, newRejected(o, slot, before, !current.IsZero()))
+	case err != nil:
+		return opError(o, slot, err)
+	}
+	return nil
 }
 
 // Accepted judges a write by the status before and after it, without a power cycle between: the programming sequence

@@ -73,14 +73,25 @@ const (
 	CommandUpdate1    Command = 0x04
 	CommandUpdate2    Command = 0x05
 	CommandSwap       Command = 0x06
+	CommandNDEF1      Command = 0x08
+	CommandNDEF2      Command = 0x09
 	CommandSerial     Command = 0x10
+	CommandMode       Command = 0x11
 	CommandScanMap    Command = 0x12
 	CommandDeviceInfo Command = 0x13
+	CommandSetDevice  Command = 0x15
+	CommandYubico1    Command = 0x20
+	CommandYubico2    Command = 0x28
+	CommandHMAC1      Command = 0x30
+	CommandHMAC2      Command = 0x38
 )
 
 var commandNames = map[Command]string{
 	CommandWrite1: "write slot 1", CommandWrite2: "write slot 2", CommandUpdate1: "update slot 1", CommandUpdate2: "update slot 2",
 	CommandSwap: "swap slots", CommandSerial: "read serial", CommandScanMap: "write scan map", CommandDeviceInfo: "read device info",
+	CommandNDEF1: "write NDEF of slot 1", CommandNDEF2: "write NDEF of slot 2", CommandMode: "set USB mode", CommandSetDevice: "write device settings",
+	CommandYubico1: "Yubico challenge to slot 1", CommandYubico2: "Yubico challenge to slot 2",
+	CommandHMAC1: "HMAC challenge to slot 1", CommandHMAC2: "HMAC challenge to slot 2",
 }
 
 // String names the command.
@@ -91,18 +102,12 @@ func (c Command) String() string {
 	return fmt.Sprintf("command %02x", uint8(c))
 }
 
-func writeCommand(s Slot) Command {
+// ofSlot is the one of two commands that is for the slot.
+func ofSlot(s Slot, first, second Command) Command {
 	if s == Slot2 {
-		return CommandWrite2
+		return second
 	}
-	return CommandWrite1
-}
-
-func updateCommand(s Slot) Command {
-	if s == Slot2 {
-		return CommandUpdate2
-	}
-	return CommandUpdate1
+	return first
 }
 
 // What callers branch on, beside *RejectedError, *UnsupportedError and *InvalidError.
