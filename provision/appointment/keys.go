@@ -1,0 +1,189 @@
+package appointment
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// mostTries is how often a key is opened, or a conflict with another station waited for, before the key is put aside.
+const mostTries = 40
+
+func (e Arrived) apply(t *turn) {
+	t.Ports = slices.DeleteFunc(t.Ports, func(p Port) bool { return p.Path == e.Port })
+	t.Ports = append(t.Ports, Port{Path: e.Port, Product: e.Product, OTP: e.OTP})
+	t.tell(DidArrive, on(e.Port))
+	if !e.OTP {
+		t.aside(e.Port, "it has no one-time passwords: a FIDO-only key, or its OTP interface is off")
+	}
+}
+
+func (e Removed) apply(t *turn) {
+	i := slices.IndexFunc(t.Ports, func(p Port) bool { return p.Path == e.Port })
+	if i < 0 {
+		return
+	}
+	spent := t.Ports[i].Spent
+	t.Ports = slices.Delete(t.Ports, i, i+1)
+	t.tell(DidRemove, on(e.Port))
+	if t.Key != nil && t.Key.Port == e.Port && t.job == 0 { // otherwise its work ends by itself
+		t.free(e.Port)
+		t.Rewrite = false
+	}
+	if t.tries > 0 && t.job == 0 {
+		t.waiting, t.tries = 0, 0
+	}
+	if spent && t.Done != nil {
+		t.turnOver()
+	}
+}
+
+// turnOver begins the next appointment, or goes on with this one if it was another person's key that was finished.
+func (t *turn) turnOver() {
+	if t.Key != nil {
+		t.free(t.Key.Port)
+	}
+	other := t.Person != nil && t.Person.Account != t.Done.Account
+	t.tell(DidNext)
+	t.Notice = ""
+	if other {
+		t.Done, t.printing = nil, 0
+		return
+	}
+	t.fresh()
+}
+
+func (e Inspected) apply(t *turn) {
+	if e.Job != t.job || t.Work != Inspecting {
+		return
+	}
+	t.rest()
+	t.up()
+	t.tries = 0
+	if !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Path == e.Key.Port }) { // pulled out meanwhile
+		t.do(Free{e.Key.Port})
+		return
+	}
+	t.Key, t.Rewrite = &e.Key, t.Rewrite && t.Left != nil
+	t.tell(DidInspect)
+	t.settleDoubt()
+}
+
+// settleDoubt: an issue whose answer was lost with the store may have been taken by it.
+func (t *turn) settleDoubt() {
+	k := t.Key
+	doubt, left := t.doubt, t.Left
+	t.doubt = false
+	if k.Open != nil || t.Person == nil || !t.theirs() {
+		if left != nil && k.Open == nil && k.Have.Serial == left.Serial {
+			t.Left = nil // settled elsewhere, or given up before anything was sent
+		}
+		return
+	}
+	i := slices.IndexFunc(k.Have.Live, func(c token.Credential) bool {
+		return c.State == token.Active && c.Slot == t.Station.Spec.Slot && (left == nil || c.ID == left.Credential)
+	})
+	if i < 0 || left == nil && !doubt {
+		if left != nil && k.Have.Serial == left.Serial {
+			t.Left = nil
+		}
+		return
+	}
+	c := k.Have.Live[i]
+	t.issued(Done{
+		Account: t.Person.Account, Name: t.Person.Name, Serial: k.Have.Serial, Slot: c.Slot, PublicID: c.PublicID.String(), Proof: &c.Counters, Recovered: true,
+	})
+}
+
+// settleTyped does the same for a key whose OTP was typed.
+func (t *turn) settleTyped(e Loaded) {
+	otp := t.typed
+	t.doubt, t.typed = false, ""
+	for _, k := range e.Tokens {
+		if t.Person != nil && !slices.ContainsFunc(t.Person.Holds, func(h token.Token) bool { return h.ID == k.ID }) {
+			t.issued(Done{Account: t.Person.Account, Name: t.Person.Name, Serial: k.Serial, Label: k.Label, Recovered: true})
+			return
+		}
+	}
+	t.redeem(otp)
+}
+
+func (e Again) apply(t *turn) {
+	if e.Job != t.waiting {
+		return
+	}
+	t.waiting = 0
+	switch {
+	case t.lost != "" && t.loading == 0:
+		t.load(t.lost)
+	case t.Person == nil && t.Query != "":
+		t.HitsOf = ""
+		t.seek()
+	case t.Down != nil && len(t.usable()) != 1:
+		t.Down = nil
+	}
+}
+
+// down notes that the store does not answer, and waits.
+func (t *turn) down(why string) {
+	if t.Down == nil {
+		t.Down = &Down{t.now, why}
+		t.tell(DidLose, because(why))
+	}
+	t.wait()
+}
+
+func (t *turn) up() {
+	if t.Down != nil {
+		t.Down = nil
+		t.tell(DidFind)
+	}
+}
+
+func (t *turn) wait() {
+	if t.waiting == 0 {
+		t.waiting = t.number()
+		t.do(Wait{t.waiting})
+	}
+}
+
+// later tries again after a while, and puts the key aside when that did not help often.
+func (t *turn) later(port, why string) {
+	if t.tries++; t.tries <= mostTries {
+		t.wait()
+		return
+	}
+	t.tries = 0
+	t.aside(port, why)
+}
+
+func (e GaveUp) apply(t *turn) {
+	if t.Left == nil || t.job != 0 {
+		return
+	}
+	t.work(Giving)
+	t.do(GiveUp{t.job, t.Left.Serial, fmt.Sprintf("half-written in appointment %d and given up", t.Number)})
+}
+
+func (e Touched) apply(t *turn) {
+	switch {
+	case t.Done != nil || t.Work == Giving || t.typed != "":
+	case t.Work != NoWork && t.Work != Inspecting:
+		t.Notice = "a touch came in as typing: it is of a key that this program does not hold"
+	case !t.Ready() || t.Left != nil:
+		t.Notice = "a key was touched: first say who it is for"
+		if t.Left != nil {
+			t.Notice = "first plug in key " + t.Left.Serial.String() + ", which was left half-written"
+		}
+	case t.job == 0:
+		t.redeem(e.OTP)
+	}
+}
+
+// redeem issues the key that an OTP is of.
+func (t *turn) redeem(otp string) {
+	t.work(Taking)
+	t.typed = otp
+	t.do(Redeem{t.job, otp, t.order()})
+}

@@ -1,0 +1,267 @@
+package appointment
+
+import (
+	"slices"
+
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// passing says what a step of the runner is called in records.
+var passing = map[provision.Step]Happening{
+	provision.StepReserved: DidReserve, provision.StepSealed: DidSeal, provision.StepWritten: DidWrite, provision.StepTouch: DidAsk, provision.StepProven: DidProve,
+}
+
+func (e Passed) apply(t *turn) {
+	if e.Job != t.job {
+		return
+	}
+	t.Passed, t.Touching = e.Step, e.Step == provision.StepTouch
+	if e.Step == provision.StepProven {
+		t.Missed = ""
+	}
+	if what, ok := passing[e.Step]; ok {
+		t.tell(what)
+	}
+}
+
+func (e Missed) apply(t *turn) {
+	if e.Job != t.job {
+		return
+	}
+	t.Missed = missed(e.Why, t.slot())
+	t.tell(DidMiss, because(string(e.Why)))
+}
+
+// slot is the one that is being written.
+func (s State) slot() token.Slot {
+	if s.Key != nil && s.Key.Open != nil {
+		return s.Key.Open.Slot
+	}
+	return s.Station.Spec.Slot
+}
+
+func (e Ended) apply(t *turn) {
+	if e.Job != t.job {
+		return
+	}
+	work := t.Work
+	t.rest()
+	t.up()
+	t.tries, t.doubt, t.typed = 0, false, ""
+	switch {
+	case work == Giving:
+		t.tell(DidGiveUp, func(r *Record) { r.Serial = t.Left.Serial })
+		t.Left = nil
+		t.load(t.Person.Account)
+	case e.Done != nil && e.Done.Account != "":
+		e.Done.Recovered = e.Done.Recovered || work == Resuming
+		t.issued(*e.Done)
+	default: // the slot is settled, and the key may be written
+		t.Left = nil
+		t.tell(DidUndo)
+		if t.Key != nil {
+			t.free(t.Key.Port)
+		}
+	}
+}
+
+// issued ends what this appointment is for.
+func (t *turn) issued(d Done) {
+	if t.Person != nil && t.Person.Account == d.Account {
+		t.Left = nil
+		d.Check, d.Name = t.Check, t.Person.Name
+	}
+	d.Number, d.At, d.Machine = t.Number, t.now, t.Machine
+	d.Pending = d.Pending || t.Station.Offline
+	t.Notice, t.Missed = "", ""
+	for i := range t.Ports {
+		if t.Key != nil && t.Ports[i].Path == t.Key.Port {
+			t.Ports[i].Spent = true
+		}
+	}
+	if t.Station.Paper {
+		t.printing = t.number()
+	}
+	t.Done = &d
+	t.Count++
+	t.Recent = slices.Insert(slices.Clone(t.Recent), 0, d)[:min(len(t.Recent)+1, recent)]
+	t.tell(DidIssue, d.record)
+	if t.Station.Paper {
+		t.do(Print{t.printing, d})
+		return
+	}
+	t.onward()
+}
+
+func (d Done) record(r *Record) {
+	r.Account, r.Serial, r.Slot, r.PublicID, r.Check, r.Receipt = d.Account, d.Serial, d.Slot, d.PublicID, d.Check, d.Receipt
+	r.Machine, r.Pending, r.Shipped, r.Number, r.Recovered, r.Papers = d.Machine.Milliseconds(), d.Pending, d.Shipped, d.Call, d.Recovered, d.Papers
+}
+
+// onward begins the next appointment where no key waits to be pulled out.
+func (t *turn) onward() {
+	if t.Key == nil {
+		t.turnOver()
+	}
+}
+
+func (e Printed) apply(t *turn) {
+	if e.Job != t.printing || t.Done == nil {
+		return
+	}
+	t.printed(e.Number, e.Papers)
+	t.tell(DidPrint, t.Done.record)
+	t.arrivedAtEnd()
+}
+
+// printed notes where the receipt is.
+func (t *turn) printed(number string, papers []string) {
+	d := *t.Done
+	if number != "" {
+		d.Receipt = number
+	}
+	d.Papers = papers
+	d.Machine = t.Machine
+	t.Done = &d
+	t.Recent = slices.Clone(t.Recent)
+	t.Recent[0] = d
+	t.printing = 0
+}
+
+// arrivedAtEnd goes on, also if the key was pulled out while its receipt was printed.
+func (t *turn) arrivedAtEnd() {
+	if !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Spent && t.Key != nil && p.Path == t.Key.Port }) {
+		t.turnOver()
+	}
+}
+
+func (e Failed) apply(t *turn) {
+	switch e.Job {
+	case 0:
+	case t.loading:
+		t.loading = 0
+		t.failedLoad(e)
+	case t.printing:
+		t.printed("", nil)
+		t.Notice = "the receipt was not printed: " + e.Why
+		t.tell(DidNotPrint, because(e.Why))
+		t.arrivedAtEnd()
+	case t.job:
+		work := t.Work
+		t.rest()
+		if e.Left != nil {
+			t.interrupted(e)
+		}
+		t.failed(work, e)
+	}
+}
+
+func (t *turn) failedLoad(e Failed) {
+	if e.Trouble == StoreAway {
+		t.down(e.Why)
+		return
+	}
+	t.lost, t.Notice = "", e.Why
+	t.tell(DidRefuse, because(e.Why))
+}
+
+// interrupted notes what is open, if it is this person's.
+func (t *turn) interrupted(e Failed) {
+	if t.Person != nil && e.Left.Account == t.Person.Account {
+		t.Left = e.Left
+	}
+	t.tell(DidInterr, because(e.Why), func(r *Record) { r.Serial, r.Slot, r.Account = e.Left.Serial, e.Left.Slot, e.Left.Account })
+}
+
+// failed says what follows when the work with a key failed.
+func (t *turn) failed(work Work, e Failed) {
+	port := t.port()
+	if e.Trouble != StoreAway {
+		t.typed = ""
+	}
+	switch e.Trouble {
+	case KeyGone:
+		t.drop()
+		if t.present(port) { // or it is back already
+			t.later(port, e.Why)
+		}
+	case StoreAway:
+		t.doubt = work == Taking
+		if t.typed != "" {
+			t.lost = t.Person.Account
+		}
+		t.drop()
+		t.down(e.Why)
+	case NotTouched:
+		t.drop()
+	case KeyClosed:
+		t.drop()
+		t.later(port, e.Why)
+	case Halted:
+		t.halted(work, port, e)
+	case WrongTouch:
+		t.Notice = e.Why
+		t.tell(DidMiss, because(e.Why))
+	default:
+		t.fault(work, port, e.Why)
+	}
+}
+
+// fault puts the key aside that cannot be used.
+func (t *turn) fault(work Work, port, why string) {
+	if port == "" || work == Giving {
+		t.Notice = why
+		t.tell(DidRefuse, because(why))
+		return
+	}
+	t.aside(port, why)
+}
+
+// halted ends the appointment that the operator stopped. A key that was left half-written is not taken up again before it was pulled out.
+func (t *turn) halted(work Work, port string, e Failed) {
+	if t.Leaving {
+		return
+	}
+	left := e.Left
+	if left == nil && work == Resuming && t.Key != nil {
+		left = t.Key.Open
+	}
+	if left != nil {
+		t.aside(port, "it was left half-written for "+nameOf(left.Account)+": plug it in again to finish")
+		if t.Person != nil && left.Account != t.Person.Account { // another person's, found in between
+			return
+		}
+	}
+	t.tell(DidCancel)
+	t.fresh()
+}
+
+func nameOf(account string) string {
+	if account == "" {
+		return "nobody"
+	}
+	return account
+}
+
+// port is the one of the key that is worked with.
+func (t *turn) port() string {
+	if t.Key != nil {
+		return t.Key.Port
+	}
+	if u := t.usable(); len(u) > 0 && t.typed == "" {
+		return u[0].Path
+	}
+	return ""
+}
+
+func (t *turn) present(port string) bool {
+	return slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Path == port })
+}
+
+// drop gives back the key that is held, to be looked at again.
+func (t *turn) drop() {
+	if t.Key != nil {
+		t.free(t.Key.Port)
+	}
+}
