@@ -20,11 +20,7 @@ type touchWait struct {
 // challenge runs commands 20, 28, 30 and 38. A slot of another kind, or a dormant one, gives no answer.
 func (k *Key) challenge(i int, cmd byte, p *payload) {
 	s := &k.slots[i]
-	want := ChalHMAC
-	if cmd == cmdYubico1 || cmd == cmdYubico2 {
-		want = ChalYubico
-	}
-	if s.kind != want || !s.awake() {
+	if !k.answers(s, cmd) {
 		return
 	}
 	if s.cfg.cfg&cfgTouch != 0 {
@@ -34,10 +30,25 @@ func (k *Key) challenge(i int, cmd byte, p *payload) {
 	k.answerChallenge(s, p)
 }
 
+// answers says whether the slot answers to the challenge command.
+func (k *Key) answers(s *slot, cmd byte) bool {
+	want := ChalHMAC
+	if cmd == cmdYubico1 || cmd == cmdYubico2 {
+		want = ChalYubico
+	}
+	return s.kind == want && k.awake(s)
+}
+
 func (k *Key) answerChallenge(s *slot, p *payload) {
+	if data := k.solve(s, p); data != nil {
+		k.respond(data)
+	}
+}
+
+// solve is the response to a challenge, nil when the counters are used up.
+func (k *Key) solve(s *slot, p *payload) []byte {
 	if s.kind == ChalHMAC {
-		k.respond(s.hmac(p))
-		return
+		return s.hmac(p)
 	}
 	// The clients disagree whether uid is the challenge or challenge XOR PrivateID (§3.9); both agree for PrivateID 0.
 	uid := s.cfg.uid
@@ -45,8 +56,9 @@ func (k *Key) answerChallenge(s *slot, p *payload) {
 		uid[i] ^= p[i]
 	}
 	if block, ok := k.ticket(s, uid); ok {
-		k.respond(block[:])
+		return block[:]
 	}
+	return nil
 }
 
 // hmac is HMAC-SHA1 over the 64 bytes or, with LT64, without the trailing run of bytes equal to the last one. A buffer

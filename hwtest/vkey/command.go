@@ -13,38 +13,52 @@ const (
 	cmdMode       = 0x11
 	cmdScanMap    = 0x12
 	cmdDeviceInfo = 0x13
+	cmdFIPSMode   = 0x14 // 4.4.x FIPS only, which is not here
+	cmdWriteInfo  = 0x15
 	cmdYubico1    = 0x20
 	cmdYubico2    = 0x28
 	cmdHMAC1      = 0x30
 	cmdHMAC2      = 0x38
 )
 
-// since is the first firmware that knows a command, §2 and §3.4; NDEF also needs the radio.
-func since(cmd byte) (Version, bool) {
+// knows says whether the firmware has the command, §2 and §3.4.
+func (p Profile) knows(cmd byte) bool {
 	switch cmd {
 	case cmdWrite1:
-		return Version{1, 0, 0}, true
+		return true
 	case cmdWrite2:
-		return Version{2, 0, 0}, true
-	case cmdSerial, cmdYubico1, cmdYubico2, cmdHMAC1, cmdHMAC2:
-		return Version{2, 2, 0}, true
+		return p.Has(Slot2)
+	case cmdSerial:
+		return p.Has(ReadSerial)
+	case cmdYubico1, cmdYubico2, cmdHMAC1, cmdHMAC2:
+		return p.Has(Challenges)
 	case cmdUpdate1, cmdUpdate2, cmdSwap:
-		return Version{2, 3, 0}, true
-	case cmdMode, cmdScanMap, cmdNDEF1, cmdNDEF2:
-		return Version{3, 0, 0}, true
+		return p.Has(Updates)
+	case cmdNDEF1:
+		return p.Has(NDEF)
+	case cmdNDEF2:
+		return p.Has(NDEF) && p.Has(Slot2)
+	case cmdScanMap:
+		return p.Has(ScanMap)
+	case cmdMode:
+		return p.Has(ModeSwitch)
 	case cmdDeviceInfo:
-		return Version{4, 1, 0}, true
+		return p.Has(ReadInfo)
+	case cmdWriteInfo:
+		return p.Has(WriteInfo)
 	}
-	return Version{}, false
+	return false
 }
 
-// run executes a frame. A command that is rejected changes nothing: the next GET is the old status.
+// run executes a frame. A command that is rejected changes nothing: the next GET is the old status. While the interface
+// is reclaimed after the card was used, all are.
 func (k *Key) run(cmd byte, p *payload) {
 	k.response, k.wait = nil, nil
-	from, known := since(cmd)
-	if !known || k.profile.Version.Less(from) {
+	if !k.profile.knows(cmd) || k.reclaiming() {
 		return
 	}
+	before := k.status()
+	k.shownSeq = k.progSeq
 	switch cmd {
 	case cmdSerial:
 		if k.serialVisible() {
@@ -57,9 +71,9 @@ func (k *Key) run(cmd byte, p *payload) {
 	case cmdYubico2, cmdHMAC2:
 		k.challenge(1, cmd, p)
 	default:
-		before := k.status()
 		if k.write(cmd, p) {
-			k.written(before)
+			k.counted(cmd)
+			k.pause(before)
 		}
 	}
 }
@@ -85,6 +99,8 @@ func (k *Key) write(cmd byte, p *payload) bool {
 		return k.writeScanMap(p)
 	case cmdMode:
 		return k.writeMode(p)
+	case cmdWriteInfo:
+		return k.writeInfo(p[:])
 	}
 	return false
 }

@@ -54,12 +54,14 @@ const (
 
 // Extended flags, §3.2. All are updatable.
 const (
-	extSerialUSB   = 0x02
-	extSerialAPI   = 0x04
-	extNumKeypad   = 0x08 // 2.x only
-	extAllowUpdate = 0x20
-	extDormant     = 0x40
-	extLEDInverted = 0x80
+	extSerialButton = 0x01 // 2.x only
+	extSerialUSB    = 0x02
+	extSerialAPI    = 0x04
+	extNumKeypad    = 0x08 // 2.x only
+	extFastTrigger  = 0x10
+	extAllowUpdate  = 0x20
+	extDormant      = 0x40
+	extLEDInverted  = 0x80
 )
 
 const (
@@ -154,17 +156,17 @@ func (c *config) kind() Kind {
 	return YubicoOTP
 }
 
-// from is the first firmware that has the kind, §3.4.
-func (k Kind) from() Version {
+// holds says whether a key of the profile can hold the kind, §3.4.
+func (p Profile) holds(k Kind) bool {
 	switch k {
 	case HOTP:
-		return Version{2, 1, 0}
+		return p.Has(HOTPCodes)
 	case ChalYubico, ChalHMAC:
-		return Version{2, 2, 0}
+		return p.Has(Challenges)
 	case StaticTicket, StaticCodes:
-		return Version{2, 0, 0}
+		return p.Has(StaticPasswords)
 	}
-	return Version{1, 0, 0}
+	return true
 }
 
 func (s *slot) configured() bool { return s.kind != Empty }
@@ -172,7 +174,9 @@ func (s *slot) configured() bool { return s.kind != Empty }
 func (s *slot) challenge() bool { return s.kind == ChalYubico || s.kind == ChalHMAC }
 
 // awake is whether the slot reacts at all: a dormant one waits for an update.
-func (s *slot) awake() bool { return s.configured() && s.cfg.ext&extDormant == 0 }
+func (k *Key) awake(s *slot) bool {
+	return s.configured() && s.cfg.ext&k.profile.extKnown()&extDormant == 0
+}
 
 // needsTouch is status bit 04: typing slots, and challenge-response with a touch (pico-fido's reading, §1.5).
 func (s *slot) needsTouch() bool {

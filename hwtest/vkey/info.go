@@ -41,6 +41,8 @@ const (
 	capAll5 = 0x23f
 	capAll4 = 0xff // as the 4.3.7 of §7.2 answered
 	capOn4  = 0x3f
+	// wrongCaps is what a key with WrongCapabilities says; the reference does not have the number (§1.7).
+	wrongCaps = 0x07
 )
 
 // pagedFrom is the first firmware here that splits its device info into two pages.
@@ -52,7 +54,11 @@ func (k *Key) deviceInfo(page byte) []byte {
 	paged := !k.profile.Version.Less(pagedFrom)
 	switch {
 	case page == 0 && k.profile.Version.Major < 5:
-		t.mask(tagUSBSupported, capAll4)
+		supported := byte(capAll4)
+		if k.profile.Quirks&WrongCapabilities != 0 {
+			supported = wrongCaps
+		}
+		t.add(tagUSBSupported, supported)
 		k.serialTLV(&t)
 		t.mask(tagUSBEnabled, capOn4)
 	case page == 0:
@@ -70,19 +76,19 @@ func (k *Key) deviceInfo(page byte) []byte {
 // page0 has the tags of the 5.2.7 captured in §1.8, in their order.
 func (k *Key) page0(t *tlvs) {
 	v := k.profile.Version
-	t.mask(tagUSBSupported, capAll5, 2)
-	t.mask(tagUSBEnabled, enabled(k.profile.PID), 2)
+	t.mask(tagUSBSupported, k.usbSupported(), 2)
+	t.mask(tagUSBEnabled, k.usb, 2)
 	k.serialTLV(t)
 	t.add(tagFormFactor, k.profile.FormFactor)
 	t.add(tagVersion, v.Major, v.Minor, v.Build)
-	t.add(tagAutoEject, 0, 0)
+	t.add(tagAutoEject, byte(k.autoEject>>8), byte(k.autoEject))
 	t.add(tagTouchTimeout, byte(k.timeout.Seconds()))
-	t.add(tagDeviceFlags, 0)
+	t.add(tagDeviceFlags, k.deviceFlags)
 	if k.profile.NFC {
-		t.mask(tagNFCSupported, capAll5, 2)
-		t.mask(tagNFCEnabled, capAll5, 2)
+		t.mask(tagNFCSupported, k.nfcSupported(), 2)
+		t.mask(tagNFCEnabled, k.nfc, 2)
 	}
-	t.add(tagConfigLock, 0)
+	t.add(tagConfigLock, boolByte(k.lock != lockCode{}))
 	t.add(tagIAP, 0)
 }
 
@@ -92,10 +98,9 @@ func (k *Key) serialTLV(t *tlvs) {
 	}
 }
 
-// enabled is the mask that agrees with the PID: 0401 01, 0403 203, 0405 39, 0407 23F (§9.3).
-func enabled(pid uint16) uint16 {
+// capsOf is the mask that agrees with the interfaces of a PID: 0401 01, 0403 203, 0405 39, 0407 23F (§9.3).
+func capsOf(i Interface) uint16 {
 	var m uint16
-	i := Interfaces(pid)
 	if i&OTP != 0 {
 		m |= capOTP
 	}
@@ -109,6 +114,28 @@ func enabled(pid uint16) uint16 {
 		m |= capApps
 	}
 	return m
+}
+
+// interfacesOf is what a mask of enabled applications needs.
+func interfacesOf(m uint16) Interface {
+	var i Interface
+	if m&capOTP != 0 {
+		i |= OTP
+	}
+	if m&capFIDO != 0 {
+		i |= FIDO
+	}
+	if m&^(capOTP|capFIDO) != 0 {
+		i |= CCID
+	}
+	return i
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // tlvs is a run of tag ‖ length ‖ value.

@@ -1,6 +1,7 @@
 package vkey
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/tokendesk/tokendesk/usbhid"
@@ -36,6 +37,40 @@ func Text(reports []usbhid.Report) string {
 		default:
 			b.WriteRune('\ufffd')
 		}
+	}
+	return b.String()
+}
+
+// mapped is the characters of the scan map, in its order (§3.7).
+const mapped = "cbdefghijklnrtuvCBDEFGHIJKLNRTUV0123456789!\t\n"
+
+// Text reads keyboard reports as a host shows them whose layout the key's scan map was made for: a code of the map is its
+// character there, any other is read as on a US keyboard.
+func (k *Key) Text(reports []usbhid.Report) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var codes []byte
+	for _, r := range reports {
+		if r[2] == 0 {
+			continue
+		}
+		c := r[2]
+		if r[0]&leftShift != 0 {
+			c |= shifted
+		}
+		codes = append(codes, c)
+	}
+	return k.text(codes)
+}
+
+func (k *Key) text(codes []byte) string {
+	var b strings.Builder
+	for _, c := range codes {
+		if i := bytes.IndexByte(k.scanMap[:], c); i >= 0 {
+			b.WriteByte(mapped[i])
+			continue
+		}
+		b.WriteString(Text([]usbhid.Report{stroke(c)}))
 	}
 	return b.String()
 }

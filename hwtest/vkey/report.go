@@ -57,6 +57,9 @@ func (k *Key) get() (usbhid.Report, error) {
 		return usbhid.Report{}, fmt.Errorf("get report: %w", ErrStall)
 	}
 	r := k.answer()
+	if r[dataLen] == 0 {
+		k.settle()
+	}
 	if fault.unplug {
 		k.unplug()
 	}
@@ -71,6 +74,9 @@ func (k *Key) set(r usbhid.Report) error {
 	fault := k.nextFault(true)
 	if fault.stall {
 		return fmt.Errorf("set report: %w", ErrStall)
+	}
+	if k.settle() {
+		return fmt.Errorf("set report: %w", usbhid.ErrGone)
 	}
 	if !fault.lose {
 		k.take(r)
@@ -140,24 +146,32 @@ func (k *Key) take(r usbhid.Report) {
 
 func (k *Key) busy() bool { return k.busyReads > 0 || k.opts.Now().Before(k.busyUntil) }
 
-// status is 00 ‖ version[3] ‖ ProgSeq ‖ touch level LE[2] ‖ flag 00.
+// status is 00 ‖ version[3] ‖ ProgSeq ‖ touch level LE[2] ‖ flag 00, as the OTP interface shows it.
 func (k *Key) status() usbhid.Report {
 	v := k.profile.Version
-	r := usbhid.Report{0, v.Major, v.Minor, v.Build, k.progSeq, 0, statusHigh, 0}
+	seq := k.progSeq
+	if k.profile.Quirks&StaleSequence != 0 {
+		seq = k.shownSeq
+	}
+	return usbhid.Report{0, v.Major, v.Minor, v.Build, seq, k.touchLevel(), statusHigh, 0}
+}
+
+// touchLevel is the low byte of the touch level.
+func (k *Key) touchLevel() byte {
+	var level byte
 	for i := range k.slots {
 		s := &k.slots[i]
 		if s.configured() {
-			r[5] |= statusValid << i
+			level |= statusValid << i
 		}
-		if s.needsTouch() && !v.Less(Version{3, 0, 0}) {
-			r[5] |= statusTouch << i
+		if s.needsTouch() && k.profile.Has(TouchBits) {
+			level |= statusTouch << i
 		}
 	}
-	ledVersion := !v.Less(Version{2, 4, 0}) && (v.Major != 3 || v.Minor != 0)
-	if k.extFlag(extLEDInverted) && ledVersion {
-		r[5] |= statusLED
+	if k.extFlag(extLEDInverted) {
+		level |= statusLED
 	}
-	return r
+	return level
 }
 
 // respond queues data ‖ complemented CRC LE in parts of 7 with the flags 40, 41 …, then the end marker 40 (§1.5).
@@ -172,18 +186,23 @@ func (k *Key) respond(data []byte) {
 	k.response = append(k.response, usbhid.Report{dataLen: flagResponse})
 }
 
-// written counts an accepted write: ProgSeq moves on, or is 0 when both slots are now empty (§1.5); the step after 255
-// is 1, because 0 means empty. before is the status of before the write, which a busy key goes on showing.
-func (k *Key) written(before usbhid.Report) {
-	k.before = before
+// counted counts an accepted write: ProgSeq moves on, or is 0 when both slots are now empty (§1.5); the step after 255
+// is 1, because 0 means empty. A write of device info moves it on an empty key, too: yubikit has no other way to see it.
+func (k *Key) counted(cmd byte) {
 	switch {
-	case !k.anyConfigured():
+	case !k.anyConfigured() && cmd != cmdWriteInfo:
 		k.progSeq = 0
 	case k.progSeq == 0xff:
 		k.progSeq = 1
 	default:
 		k.progSeq++
 	}
+}
+
+// pause keeps the OTP interface busy after a write; before is the status that it goes on showing.
+func (k *Key) pause(before usbhid.Report) {
+	k.shownSeq = k.progSeq
+	k.before = before
 	pace := k.opts.Pace
 	if k.faults.SlowWrite != (Pace{}) {
 		pace = k.faults.SlowWrite

@@ -46,7 +46,7 @@ func (k *Key) Touch(slot int) bool {
 		return true
 	}
 	s := &k.slots[slot-1]
-	if !s.awake() || s.challenge() {
+	if !k.awake(s) || s.challenge() {
 		return false
 	}
 	text := k.output(s)
@@ -58,13 +58,29 @@ func (k *Key) Touch(slot int) bool {
 
 // output is what the slot types now, as usage codes with bit 80 for Shift; empty when its counters are used up.
 func (k *Key) output(s *slot) []byte {
-	if s.kind == StaticCodes {
-		return k.frame(s, nil, s.codesTyped())
+	fixed, body := k.parts(s)
+	if body == nil {
+		return nil
 	}
-	fixed := k.modhex(s.cfg.fixed[:s.cfg.size])
+	return k.frame(s, fixed, body)
+}
+
+// plain is what the slot types, without the keys that its flags put around it, as a host shows it whose layout the scan map
+// was made for.
+func (k *Key) plain(s *slot) string {
+	fixed, body := k.parts(s)
+	return k.text(append(fixed, body...))
+}
+
+// parts is fixed part and body of what the slot types now; the body is nil when the counters are used up.
+func (k *Key) parts(s *slot) (fixed, body []byte) {
+	if s.kind == StaticCodes {
+		return nil, s.codesTyped()
+	}
+	fixed = k.modhex(s.cfg.fixed[:s.cfg.size])
 	switch s.kind {
 	case HOTP:
-		return k.frame(s, k.tokenID(s), k.hotp(s))
+		return k.tokenID(s), k.hotp(s)
 	case StaticTicket:
 		block := s.cfg.staticTicket()
 		body := k.modhex(block[:])
@@ -73,13 +89,13 @@ func (k *Key) output(s *slot) []byte {
 		}
 		text := append(fixed, body...)
 		k.strengthen(s, text)
-		return k.frame(s, text[:len(fixed)], text[len(fixed):])
+		return text[:len(fixed)], text[len(fixed):]
 	}
 	block, ok := k.ticket(s, s.cfg.uid)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	return k.frame(s, fixed, k.modhex(block[:]))
+	return fixed, k.modhex(block[:])
 }
 
 // frame puts the ticket flags' keys around the fixed part and the body: TAB, reference, fixed, TAB, body, TAB, CR.
@@ -117,7 +133,7 @@ func (k *Key) modhex(b []byte) []byte {
 
 // codesTyped is a static password's codes; 0 stands for no key (§3.3).
 func (s *slot) codesTyped() []byte {
-	var out []byte
+	out := []byte{}
 	for _, c := range s.cfg.codes() {
 		if c != 0 {
 			out = append(out, c)
@@ -183,7 +199,7 @@ func (k *Key) hotp(s *slot) []byte {
 
 // digit is a digit key, on the numeric keypad if 2.x is told so (§3.2).
 func (k *Key) digit(s *slot, d byte) byte {
-	if s.cfg.ext&extNumKeypad == 0 || k.profile.Version.Major > 2 {
+	if s.cfg.ext&k.profile.extKnown()&extNumKeypad == 0 {
 		return k.scanMap[mapDigits+int(d)]
 	}
 	if d == 0 {
@@ -194,11 +210,7 @@ func (k *Key) digit(s *slot, d byte) byte {
 
 // press types one key: a press report and a release report.
 func (k *Key) press(code byte) {
-	down := usbhid.Report{2: code &^ shifted}
-	if code&shifted != 0 {
-		down[0] = leftShift
-	}
-	for _, r := range [2]usbhid.Report{down, {}} {
+	for _, r := range [2]usbhid.Report{stroke(code), {}} {
 		switch {
 		case k.conn != nil:
 			k.conn.push(r)
@@ -208,6 +220,15 @@ func (k *Key) press(code byte) {
 			k.typed = append(k.typed, r)
 		}
 	}
+}
+
+// stroke is the press report of a usage code with bit 80 for Shift.
+func stroke(code byte) usbhid.Report {
+	r := usbhid.Report{2: code &^ shifted}
+	if code&shifted != 0 {
+		r[0] = leftShift
+	}
+	return r
 }
 
 // Subscribe sends keyboard reports to fn as long as no Conn is open, instead of collecting them for Typed. fn is called

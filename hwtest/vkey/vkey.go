@@ -46,6 +46,9 @@ type Options struct {
 	// Latch is how long the key needs to take in a part: one that comes sooner after the last is lost (§1.5: about
 	// 0.4 ms on real keys). Zero loses nothing.
 	Latch time.Duration
+	// Reclaim is how long the OTP interface ignores frames after the card was used over USB (§1.7: about 3 s on NEO, 4
+	// and 5). Zero is not at all.
+	Reclaim time.Duration
 }
 
 // Pace says how long a key is busy, in reads or in time, whichever ends later.
@@ -60,20 +63,26 @@ type Key struct {
 	opts Options
 
 	// What survives a power cycle.
-	profile Profile
-	nextPID uint16 // the PID after the next power-up, as set by command 11
-	slots   [2]slot
-	ndef    [2][]byte
-	scanMap [scanMapLen]byte
-	timeout time.Duration // how long a challenge waits for a touch
+	profile  Profile
+	slots    [2]slot
+	ndef     [2][]byte
+	ndefSlot int // whose record the radio shows
+	scanMap  [scanMapLen]byte
+	deviceConfig
 
 	// One power-up.
-	plugged bool
-	gone    chan struct{} // closed when this power-up ends
-	since   time.Time
-	stamp   uint32 // timestamp at power-up, 24 bits
-	progSeq byte
-	iSerial string
+	plugged   bool
+	gone      chan struct{} // closed when this power-up ends
+	since     time.Time
+	stamp     uint32 // timestamp at power-up, 24 bits
+	progSeq   byte
+	shownSeq  byte // as the OTP interface of a key with StaleSequence shows it
+	iSerial   string
+	cards     [2]cardState // by Transport
+	applets   []Applet
+	cardUsed  time.Time // over USB; zero: not in this power-up
+	cardWrote bool
+	rebooting bool // as soon as the host has seen that a write was accepted
 
 	// The report state machine (report.go).
 	rx        [frameLen]byte
@@ -102,7 +111,9 @@ func New(p Profile, o Options) *Key {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	k := &Key{opts: o, profile: p, nextPID: p.PID, scanMap: defaultScanMap, timeout: defaultTouchWait}
+	k := &Key{opts: o, profile: p, scanMap: defaultScanMap}
+	k.deviceConfig = newDeviceConfig(p)
+	k.applets = []Applet{&otpApplet{k}, &management{k}, &tag{k: k}}
 	k.powerUp()
 	return k
 }
@@ -196,11 +207,14 @@ func (k *Key) unplug() {
 func (k *Key) powerUp() {
 	k.plugged = true
 	k.gone = make(chan struct{})
-	k.profile.PID = k.nextPID
+	if k.nextUSB != k.usb {
+		k.usb = k.nextUSB
+		k.profile.PID = k.profile.pidOf(interfacesOf(k.usb))
+	}
 	k.since = k.opts.Now()
 	r := k.random(3)
 	k.stamp = uint32(r[0]) | uint32(r[1])<<8 | uint32(r[2])<<16
-	k.progSeq = 0
+	k.progSeq, k.shownSeq = 0, 0
 	if k.anyConfigured() {
 		k.progSeq = 1
 	}
@@ -214,6 +228,8 @@ func (k *Key) powerUp() {
 	k.rx, k.lastPart = [frameLen]byte{}, time.Time{}
 	k.response, k.wait = nil, nil
 	k.busyReads, k.busyUntil, k.stale = 0, time.Time{}, 0
+	k.cards = [2]cardState{}
+	k.cardUsed, k.cardWrote, k.rebooting = time.Time{}, false, false
 }
 
 // random draws n bytes; a reader that fails counts as zeros, so that a test's short script of bytes is enough.
@@ -229,5 +245,5 @@ func (k *Key) anyConfigured() bool { return k.slots[0].configured() || k.slots[1
 
 // extFlag says whether a configured slot has the flag: serial and LED flags of either slot apply to the key (§3.2).
 func (k *Key) extFlag(flag byte) bool {
-	return (k.slots[0].cfg.ext|k.slots[1].cfg.ext)&flag != 0
+	return (k.slots[0].cfg.ext|k.slots[1].cfg.ext)&k.profile.extKnown()&flag != 0
 }

@@ -2,12 +2,9 @@ package vkey
 
 import (
 	"bytes"
+	"encoding/binary"
 	"time"
 )
-
-// codeUpdateBroken is the firmware whose updates leave the access code as it was (§1.7): yubikit refuses to try. That
-// the key accepts the rest of such an update, rather than reject it, is a choice made here: it is the harder case.
-var codeUpdateBroken = [2]Version{{4, 3, 2}, {4, 3, 5}}
 
 // program is a write of slot i, which replaces everything in it, counters included; 52 zero bytes empty it (§3.1).
 func (k *Key) program(i int, p *payload) bool {
@@ -20,7 +17,7 @@ func (k *Key) program(i int, p *payload) bool {
 		return true
 	}
 	c, ok := decodeConfig(p)
-	if !ok || k.profile.Version.Less(c.kind().from()) {
+	if !ok || !k.profile.holds(c.kind()) {
 		return false
 	}
 	// PROTECT_CFG2 in slot 2 stops slot 1 from having the bit (§3.2).
@@ -28,7 +25,7 @@ func (k *Key) program(i int, p *payload) bool {
 		return false
 	}
 	*s = slot{kind: c.kind(), cfg: c}
-	if s.kind == HOTP {
+	if s.kind == HOTP && k.profile.Has(InitialFactor) {
 		s.moving = c.initialFactor()
 	}
 	return true
@@ -48,8 +45,8 @@ func (k *Key) update(i int, p *payload) bool {
 	if !s.admits(p[offCurrent:offCurrent+codeLen]) || k.slot2Protected(i) {
 		return false
 	}
-	v := k.profile.Version
-	if v.Less(codeUpdateBroken[0]) || codeUpdateBroken[1].Less(v) {
+	// With CodeStays, that the key accepts the rest of such an update rather than reject it is a choice: the harder case.
+	if k.profile.Quirks&CodeStays == 0 {
 		s.cfg.code = c.code
 	}
 	s.cfg.ext = c.ext
@@ -84,13 +81,14 @@ const (
 // when the right code is sent (.NET, §3.6).
 func (k *Key) writeNDEF(i int, p *payload) bool {
 	s := &k.slots[i]
-	if !k.profile.NFC || !s.configured() || s.challenge() || s.protected() {
+	if !s.configured() || s.challenge() || s.protected() {
 		return false
 	}
 	if p[0] > ndefMax || p[1] != ndefURI && p[1] != ndefText {
 		return false
 	}
 	k.ndef[i] = append([]byte(nil), p[1:2+p[0]]...)
+	k.ndefSlot = i
 	return true
 }
 
@@ -121,7 +119,7 @@ func (k *Key) writeScanMap(p *payload) bool {
 // Mode bytes of command 11, §2: the interfaces each stands for.
 var modes = [7]Interface{OTP, CCID, OTP | CCID, FIDO, OTP | FIDO, FIDO | CCID, OTP | FIDO | CCID}
 
-// touchEject is only valid with mode 1.
+// touchEject is only valid with mode 1. It is also the bit of device flags (§7.2).
 const touchEject = 0x80
 
 // writeMode sets the interfaces of the next power-up and the time a challenge waits for a touch. It is refused while a
@@ -134,7 +132,10 @@ func (k *Key) writeMode(p *payload) bool {
 	if k.slots[0].protected() || k.slots[1].protected() {
 		return false
 	}
-	k.nextPID = 0x0400 | uint16(modes[mode])
+	k.nextUSB = capsOf(modes[mode]) & k.usbSupported()
+	k.mode = p[0]
+	k.autoEject = binary.LittleEndian.Uint16(p[2:])
+	k.deviceFlags = k.deviceFlags&^flagEject | p[0]&touchEject
 	k.timeout = defaultTouchWait
 	if p[1] != 0 {
 		k.timeout = time.Duration(p[1]) * time.Second
