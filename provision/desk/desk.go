@@ -34,6 +34,7 @@ type Store interface {
 	Clients
 	RADIUS
 	Operators
+	Profiles
 	KeyFiles
 	Targets
 	Apps

@@ -27,11 +27,20 @@ type storedTable struct {
 func storedTables() []storedTable {
 	return []storedTable{
 		{"meta", false, ""}, {"person", true, ""}, {"person_group", false, ""}, {"token", true, ""}, {"client", true, ""}, {"radius", true, ""},
-		{"operator", true, ""}, {"session", false, ""}, {"credential", true, ""}, {"secret", false, ""}, {"counter", false, ""},
+		{"operator", true, ""}, {"profile", true, ""}, {"session", false, ""}, {"credential", true, ""}, {"secret", false, ""}, {"counter", false, ""},
 		{"ledger", true, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
 		{"notice", true, ""}, {"throttle", false, ""}, {"attempt", false, ""}, {"audit_head", false, ""},
 		{"audit", false, "CASE WHEN chain = '" + audit.Desk + "' THEN 0 ELSE 1 END, chain, seq"}, // as audit.Verify wants them
 	}
+}
+
+// since are the schemas with which tables came that the first one did not have.
+func since() map[string]int { return map[string]int{"profile": 16} }
+
+// tablesAt are those of a schema that is not newer than schema(): an older backup has no others.
+func tablesAt(schema int) []storedTable {
+	came := since()
+	return slices.DeleteFunc(storedTables(), func(t storedTable) bool { return came[t.name] > schema })
 }
 
 // numbered are the tables that number their rows.
@@ -114,14 +123,23 @@ func (p Progress) tell(rows, total int64) {
 }
 
 // dump writes the whole store, as it is in one transaction.
-func (s *Store) dump(ctx context.Context, w io.Writer, p Progress) (h backup.Header, err error) {
+func (s *Store) dump(ctx context.Context, w io.Writer, p Progress) (backup.Header, error) {
+	number, sum, err := schema()
+	if err != nil {
+		return backup.Header{}, err
+	}
+	return s.dumpAt(ctx, w, p, number, sum)
+}
+
+// dumpAt is dump for a database of that schema.
+func (s *Store) dumpAt(ctx context.Context, w io.Writer, p Progress, number int, sum string) (h backup.Header, err error) {
 	raw, err := s.backend.BeginRead(ctx)
 	if err != nil {
 		return h, err
 	}
 	defer func() { _ = raw.Rollback() }() // it only reads
 	q := transaction{raw, s.backend}
-	if h, err = s.header(ctx, raw); err != nil {
+	if h, err = s.header(ctx, raw, number, sum); err != nil {
 		return h, err
 	}
 	out, err := backup.NewWriter(w, h)
@@ -129,7 +147,7 @@ func (s *Store) dump(ctx context.Context, w io.Writer, p Progress) (h backup.Hea
 		return h, err
 	}
 	done := int64(0)
-	for _, t := range storedTables() {
+	for _, t := range tablesAt(h.Schema) {
 		columns, err := columnsOf(ctx, q, t.name)
 		if err == nil {
 			err = out.Begin(backup.Table{Name: t.name, Columns: columns})
@@ -152,14 +170,10 @@ func (s *Store) dump(ctx context.Context, w io.Writer, p Progress) (h backup.Hea
 	return h, out.Close(s.keys.Signing)
 }
 
-// header is what a backup says of itself, by a transaction.
-func (s *Store) header(ctx context.Context, raw *sql.Tx) (backup.Header, error) {
+// header is what a backup says of itself, by a transaction on a database of that schema.
+func (s *Store) header(ctx context.Context, raw *sql.Tx, number int, sum string) (backup.Header, error) {
 	q := transaction{raw, s.backend}
-	h := backup.Header{Store: hex.EncodeToString(s.id[:]), At: s.now().UTC(), Database: s.database()}
-	var err error
-	if h.Schema, h.Sum, err = schema(); err != nil {
-		return h, err
-	}
+	h := backup.Header{Store: hex.EncodeToString(s.id[:]), At: s.now().UTC(), Database: s.database(), Schema: number, Sum: sum}
 	if err := q.QueryRowContext(ctx, `SELECT epoch FROM meta WHERE id = 1`).Scan(&h.Epoch); err != nil {
 		return h, err
 	}
@@ -168,10 +182,11 @@ func (s *Store) header(ctx context.Context, raw *sql.Tx) (backup.Header, error) 
 		return h, err
 	}
 	copy(h.Desk.Hash[:], hash)
+	var err error
 	if h.Keys, err = keyVersions(ctx, q); err != nil {
 		return h, err
 	}
-	for _, t := range storedTables() {
+	for _, t := range tablesAt(h.Schema) {
 		var n int64
 		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM `+t.name).Scan(&n); err != nil {
 			return h, err

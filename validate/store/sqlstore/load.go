@@ -78,7 +78,7 @@ func (s *Store) load(ctx context.Context, from *backup.Reader, p Progress, finis
 
 // tables reads all tables, in the order of storedTables, up to the end of the backup.
 func (l *loading) tables(ctx context.Context) error {
-	for _, want := range storedTables() {
+	for _, want := range tablesAt(l.from.Header.Schema) {
 		t, err := l.from.Table()
 		if err == io.EOF {
 			return fmt.Errorf("%w: it has no table %s", backup.ErrFormat, want.name)

@@ -37,6 +37,8 @@ func RunOperators(t *testing.T, open func(t *testing.T, now func() time.Time) (h
 		{"RADIUS, revoked", testRevokedRADIUS},
 		{"groups", testGroups},
 		{"groups of a holder", testHolderGroups},
+		{"profiles", testProfiles},
+		{"profile race", testProfileRace},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -184,6 +184,16 @@ CREATE TABLE person_word (
   PRIMARY KEY (word, person)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX person_word_person ON person_word (person, word);
+CREATE TABLE profile (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  name    TEXT NOT NULL CHECK (name <> ''),
+  version INTEGER NOT NULL CHECK (version > 0),
+  content TEXT NOT NULL CHECK (content <> ''), -- as provision/profile writes it: no secrets
+  actor   TEXT NOT NULL,                       -- who added it
+  created INTEGER NOT NULL,
+  removed INTEGER NOT NULL DEFAULT 0,          -- when; 0: it is offered
+  UNIQUE (name, version)
+) STRICT;
 CREATE TABLE push (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   target     INTEGER NOT NULL REFERENCES target (id),
