@@ -10,6 +10,7 @@ package keyboard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,22 +21,16 @@ import (
 // Shift is the bit of a stroke for Shift. Source: reference yubikey-otp.md §3.7.
 const Shift = 0x80
 
-// Layout is one keyboard layout. Its methods may be called concurrently.
+// Layout is one keyboard layout. The zero value types nothing. Its methods may be called concurrently.
 type Layout struct {
 	Name  string // "de"
 	Title string // "German"
-	rows  []row
+	table *table
 }
 
-// row gives strokes to the characters of a text in order: consecutive usages from first on.
-type row struct {
-	first byte
-	text  string
-}
-
-// Lookup finds a layout by name.
+// Lookup finds a layout by its name.
 func Lookup(name string) (Layout, bool) {
-	for _, l := range layouts {
+	for _, l := range layouts() {
 		if l.Name == name {
 			return l, true
 		}
@@ -43,48 +38,35 @@ func Lookup(name string) (Layout, bool) {
 	return Layout{}, false
 }
 
-// Names are the names of all layouts: those with the fewest surprises first.
-func Names() []string {
-	var names []string
-	for _, l := range layouts {
-		names = append(names, l.Name)
-	}
-	return names
-}
+// All are all layouts: "modhex" first.
+func All() []Layout { return slices.Clone(layouts()) }
 
-// Stroke is the stroke for a character, or 0.
+// Stroke is the stroke for a character, or 0 if the layout has none.
 func (l Layout) Stroke(r rune) byte {
-	for _, row := range l.rows {
-		at := row.first
-		for _, c := range row.text {
-			if c == r && c != nothing {
-				return at
-			}
-			at++
-		}
+	if l.table == nil {
+		return 0
 	}
-	return 0
+	return l.table.strokes[r]
 }
 
 // Char is the character of a stroke; false if the layout has none for it.
 func (l Layout) Char(stroke byte) (rune, bool) {
-	for _, row := range l.rows {
-		i := int(stroke) - int(row.first)
-		if i < 0 || i >= utf8.RuneCountInString(row.text) {
-			continue
-		}
-		if c := []rune(row.text)[i]; c != nothing {
-			return c, true
-		}
+	if l.table == nil || l.table.chars[stroke] == 0 {
+		return 0, false
 	}
-	return 0, false
+	return l.table.chars[stroke], true
 }
 
-// Alphabet is every character of the layout but space, tab and Enter, in the order of the strokes.
+// Alphabet is the ASCII characters to draw a password from, in the order of the strokes: not space, tab and Enter, and none of
+// the keys that keyboards have in different places.
 func (l Layout) Alphabet() string {
 	var b strings.Builder
 	for s := range 0x100 {
-		if c, ok := l.Char(byte(s)); ok && c > ' ' {
+		c, ok := l.Char(byte(s))
+		if u := byte(s) &^ Shift; !ok || u == strokeISO || u == strokeBackslash || l.Stroke(c) != byte(s) {
+			continue
+		}
+		if c > ' ' && c <= unicode.MaxASCII {
 			b.WriteRune(c)
 		}
 	}
