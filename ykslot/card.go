@@ -31,6 +31,16 @@ func OpenCard(ctx context.Context, card apdu.Transmitter) (*Session, error) {
 	return &Session{c}, nil
 }
 
+// OpenManagement is OpenCard for the settings of a key whose OTP application may be switched off: its status tells the
+// firmware alone, and every method but DeviceInfo, SetMode and WriteDeviceConfig fails with ErrNoApplet.
+func OpenManagement(ctx context.Context, card apdu.Transmitter) (*Session, error) {
+	c := &cardCarrier{ch: apdu.Channel{Card: card}, managed: true}
+	if err := c.open(ctx); err != nil {
+		return nil, fmt.Errorf("open key: %w", err)
+	}
+	return &Session{c}, nil
+}
+
 // overNFC reports whether an ATR is that of a key held to an NFC reader: TA1 to TD1 are not all there, as on USB. Source:
 // reference yubikey-otp.md §1.2.
 func overNFC(atr []byte) bool { return len(atr) > 1 && atr[1]&0xF0 != 0xF0 }
@@ -71,7 +81,9 @@ type cardCarrier struct {
 	version  Version // of the key; what the status says may be garbage
 	selected applet
 	status   Status
+	raw      uint16 // Status.Touch as the key said it, without the overlay
 	overlay  overlay
+	managed  bool // only the Management application is used
 }
 
 func (c *cardCarrier) last() Status { return c.status }
@@ -88,6 +100,13 @@ func (c *cardCarrier) open(ctx context.Context) error {
 	case err == nil, errors.As(err, &sw):
 	default:
 		return err
+	}
+	if c.managed {
+		c.status = Status{Version: c.version}
+		if !told {
+			return fmt.Errorf("%w: the key has no Management application", ErrNoApplet)
+		}
+		return nil
 	}
 	if managed.Major == neoMajor {
 		if err := c.unselect(ctx); err != nil {
@@ -134,7 +153,10 @@ func (c *cardCarrier) unselect(ctx context.Context) error {
 
 // enter selects an applet, if it is not selected.
 func (c *cardCarrier) enter(ctx context.Context, a applet) error {
-	if c.selected == a {
+	switch {
+	case a == otpApplet && c.managed:
+		return ErrNoApplet
+	case c.selected == a:
 		return nil
 	}
 	if c.selected == managementApplet && c.version.Major == neoMajor {
@@ -175,13 +197,16 @@ func (c *cardCarrier) take(b []byte) bool {
 	var r Report
 	copy(r[1:offFlag], b[:statusLen])
 	st, ok := ParseStatus(r)
-	st.Version = c.version
+	st.Version, c.raw = c.version, st.Touch
 	c.status = c.overlay.on(st)
 	return ok
 }
 
 // refresh implements carrier. What SELECT answers is not used: over NFC it may be garbage.
 func (c *cardCarrier) refresh(ctx context.Context) (Status, error) {
+	if c.managed {
+		return c.status, nil
+	}
 	if err := c.enter(ctx, otpApplet); err != nil {
 		return c.status, err
 	}

@@ -9,13 +9,6 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot/apdu"
 )
 
-// cardPayload is the length of what a command has to say; the rest of a frame's payload is padding, which nobody sends to a
-// card. Source: reference yubikey-otp.md §2, §5.
-var cardPayload = map[Command]int{
-	CommandWrite1: 58, CommandWrite2: 58, CommandUpdate1: 58, CommandUpdate2: 58, CommandSwap: 6, CommandScanMap: 51,
-	0x08: 62, 0x09: 62, // NDEF
-}
-
 // Where firmware cannot do it by card. Source: reference yubikey-otp.md §5, §1.7, §1.6.
 var (
 	cardReadOnly = span{Version{4, 0, 0}, Version{5, 3, 0}} // on USB
@@ -35,19 +28,17 @@ func (c *cardCarrier) change(ctx context.Context, cmd Command, payload []byte) (
 	if err := c.writable(); err != nil {
 		return c.status, err
 	}
+	if cmd == CommandMode && c.version.Major != neoMajor || cmd == CommandSetDevice {
+		return c.status, c.manage(ctx, cmd, payload)
+	}
 	before, err := c.refresh(ctx)
 	if err != nil {
 		return before, err
 	}
-	if cmd == commandDeviceMode && c.version.Major != neoMajor || cmd == commandWriteInfo {
-		return before, c.manage(ctx, cmd, payload)
-	}
-	if n, ok := cardPayload[cmd]; ok && n < len(payload) {
-		payload = payload[:n]
-	}
 	if err := ctx.Err(); err != nil {
 		return before, err
 	}
+	raw := c.raw
 	ctx = context.WithoutCancel(ctx)
 	answer, err := c.ch.Send(ctx, apdu.Command{Instruction: insCommand, P1: byte(cmd), Data: payload, Expect: apdu.Any})
 	var sw apdu.Status
@@ -59,20 +50,23 @@ func (c *cardCarrier) change(ctx context.Context, cmd Command, payload []byte) (
 			return before, fmt.Errorf("%w: %w", ErrUnsettled, err)
 		}
 	}
-	return before, c.judge(before, cmd, payload, sw)
+	return before, c.judge(before, raw, cmd, payload, sw)
 }
 
 // judge says what became of a write, by the programming sequence: a warning or an error beside a sequence that moved is a
-// write nevertheless. sw is 0 without one.
-func (c *cardCarrier) judge(before Status, cmd Command, payload []byte, sw apdu.Status) error {
-	after := c.status
+// write nevertheless. sw is 0 without one. Where the status is stale, a sequence of 0 after another one is a write too; after
+// such a write, 0 and 0 says nothing, unless a slot was filled or emptied. raw is the touch bits before, as the key said them.
+func (c *cardCarrier) judge(before Status, raw uint16, cmd Command, payload []byte, sw apdu.Status) error {
+	after, stale := c.status, cardStale.has(c.version)
 	switch {
-	case Accepted(before, after), after.ProgSeq == 0 && before.ProgSeq > 0 && cardStale.has(c.version):
-		if cardStale.has(c.version) {
+	case Accepted(before, after), stale && after.ProgSeq == 0 && (before.ProgSeq > 0 || raw&touchAnySlot != c.raw&touchAnySlot):
+		if stale {
 			c.overlay.note(before, cmd, payload)
 			c.status = c.overlay.on(after)
 		}
 		return nil
+	case stale && after.ProgSeq == 0 && sw == 0:
+		return fmt.Errorf("%w: firmware %v does not tell by its smart-card interface", ErrUnsettled, c.version)
 	case after.ProgSeq != before.ProgSeq:
 		return fmt.Errorf("%w: %w", ErrUnsettled, errOtherWriter)
 	case sw == 0:
@@ -81,26 +75,16 @@ func (c *cardCarrier) judge(before Status, cmd Command, payload []byte, sw apdu.
 	return fmt.Errorf("%w: %w", errRefused, sw)
 }
 
-// The commands that the Management application takes over.
-const (
-	commandDeviceMode Command = 0x11
-	commandWriteInfo  Command = 0x15
-)
-
-// manage changes the device's settings: success is the status word's alone. A key that restarts at once may not come to
-// answer.
+// manage changes settings of the whole key, which the Management application takes over. Success is the status word's alone;
+// a key that restarts at once may not come to answer.
 func (c *cardCarrier) manage(ctx context.Context, cmd Command, payload []byte) error {
 	if err := c.enter(ctx, managementApplet); err != nil {
 		return err
 	}
-	a := apdu.Command{Instruction: insDeviceMode, P1: byte(cmd)}
-	const modeLen = 4
-	n := modeLen
-	if cmd == commandWriteInfo {
-		a.Instruction, a.P1 = insWriteInfo, 0
-		n = 1 + int(payload[0])
+	a, o := apdu.Command{Instruction: insWriteInfo, Data: payload}, opDevice
+	if cmd == CommandMode {
+		a.Instruction, a.P1, o = insDeviceMode, byte(cmd), opMode
 	}
-	a.Data = payload[:min(n, len(payload))]
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -108,7 +92,7 @@ func (c *cardCarrier) manage(ctx context.Context, cmd Command, payload []byte) e
 	var sw apdu.Status
 	switch {
 	case errors.As(err, &sw):
-		return fmt.Errorf("%w: %w", errRefused, sw)
+		return fmt.Errorf("%w (%w)", newRejected(o, 0, c.status, false), sw)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnsettled, err)
 	}
