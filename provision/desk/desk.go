@@ -29,6 +29,7 @@ type Store interface {
 	People
 	Tokens
 	Life
+	Handovers
 	Trust
 	Searcher
 	Clients

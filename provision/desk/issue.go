@@ -9,21 +9,19 @@ import (
 )
 
 // IDCheck is how the person was known when a token was handed over.
-type IDCheck string
+type IDCheck = token.IDCheck
 
-// The identity checks.
+// The identity checks: see package token.
 const (
-	ByStaffCard    IDCheck = "staff-card"
-	ByNationalID   IDCheck = "national-id"
-	ByPassport     IDCheck = "passport"
-	ByAcquaintance IDCheck = "known" // the operator knows the person
-	ByVideo        IDCheck = "video"
+	ByStaffCard    = token.ByStaffCard
+	ByNationalID   = token.ByNationalID
+	ByPassport     = token.ByPassport
+	ByAcquaintance = token.ByAcquaintance
+	ByVideo        = token.ByVideo
 )
 
 // IDChecks lists them.
-func IDChecks() []IDCheck {
-	return []IDCheck{ByStaffCard, ByNationalID, ByPassport, ByAcquaintance, ByVideo}
-}
+func IDChecks() []IDCheck { return token.IDChecks() }
 
 // Issue says to whom a token goes.
 type Issue struct {
@@ -49,7 +47,7 @@ func (d *Desk) Issue(ctx context.Context, query string, i Issue) (token.Token, P
 	if err != nil {
 		return token.Token{}, "", err
 	}
-	h, err := d.handing(ctx, t, i)
+	h, err := d.handing(ctx, "issue", token.Issue, t, i)
 	if err != nil {
 		return t, "", err
 	}
@@ -65,9 +63,9 @@ func (d *Desk) Issue(ctx context.Context, query string, i Issue) (token.Token, P
 }
 
 // handing checks what can be checked before the proof.
-func (d *Desk) handing(ctx context.Context, t token.Token, i Issue) (Handing, error) {
+func (d *Desk) handing(ctx context.Context, verb string, event token.Event, t token.Token, i Issue) (Handing, error) {
 	h := Handing{IDCheck: i.IDCheck, Note: i.Note}
-	if err := allowed("issue", t, token.Issue); err != nil {
+	if err := allowed(verb, t, event); err != nil {
 		return h, err
 	}
 	p, err := d.Store.Person(ctx, i.To)
@@ -76,7 +74,7 @@ func (d *Desk) handing(ctx context.Context, t token.Token, i Issue) (Handing, er
 	}
 	h.To = p.ID
 	if t.Holder != nil && t.Holder.ID != p.ID {
-		return h, fmt.Errorf("issue %s: %w", Name(t), ErrHeld)
+		return h, fmt.Errorf("%s %s: %w", verb, Name(t), ErrHeld)
 	}
 	if i.Replace == "" {
 		return h, nil

@@ -18,6 +18,7 @@ const (
 	NoticeBlocked       NoticeKind = "blocked"
 	NoticeRestored      NoticeKind = "restored"
 	NoticeIssued        NoticeKind = "issued"
+	NoticeShipped       NoticeKind = "shipped"
 	NoticeTempCode      NoticeKind = "temp-code"
 	NoticeRecoveryCodes NoticeKind = "recovery-codes"
 	NoticeLink          NoticeKind = "link"

@@ -93,6 +93,7 @@ type Token struct {
 	Until       time.Time // a suspension ends by itself then; zero: it does not
 	Name        string    // as its holder calls it: "my phone"
 	IssuedAt    time.Time // to its present holder; zero: unknown or nobody
+	Owed        time.Time // when it was replaced, while it did not come back; zero: it is not waited for
 	Created     time.Time
 }
 

@@ -33,7 +33,7 @@ func (s *Store) Issue(ctx context.Context, id token.ID, h desk.Handing, e desk.E
 		if err := tx.opened(id); err != nil {
 			return err
 		}
-		if err := tx.replace(ctx, h, k); err != nil {
+		if err := tx.replace(ctx, h, k.ID); err != nil {
 			return err
 		}
 		now, err := oneToken(ctx, tx, `WHERE t.id = ?`, id)
@@ -45,23 +45,16 @@ func (s *Store) Issue(ctx context.Context, id token.ID, h desk.Handing, e desk.E
 		}
 		detail := detailOf(now).proved(e)
 		detail.From, detail.To, detail.IDCheck, detail.Replaces, detail.Note = k.State, next, h.IDCheck, h.Replace, h.Note
-		return tx.desk("token.issue", tokenObject(id), detail)
+		r := handed{kind: token.Issued, token: id, credential: e.Credential, person: h.To, check: h.IDCheck, operator: tx.actor, at: micros(tx.now), replaces: h.Replace}
+		if r.number, err = tx.nextReceipt(""); err != nil {
+			return err
+		}
+		detail.Receipt = token.Receipt{Number: r.number}.Ref()
+		if err := tx.desk("token.issue", tokenObject(id), detail); err != nil {
+			return err
+		}
+		return tx.putReceipt(r)
 	})
-}
-
-// replace revokes the token that another one takes the place of, which its holder must be the same of.
-func (t *tx) replace(ctx context.Context, h desk.Handing, by token.Token) error {
-	if h.Replace == 0 {
-		return nil
-	}
-	old, err := oneToken(ctx, t, `WHERE t.id = ?`, h.Replace)
-	if err != nil {
-		return err
-	}
-	if old.ID == by.ID || old.Holder == nil || old.Holder.ID != h.To {
-		return token.ErrConflict
-	}
-	return t.revoke(ctx, old, "token.replaced", detailOf(old))
 }
 
 // revoke ends a token and all on it, and the open writes of its slots: whatever they left on the key is dead.

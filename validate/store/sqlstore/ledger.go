@@ -40,6 +40,9 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	if open {
 		return token.Entry{}, token.ErrUnsettled
 	}
+	if err := t.replaceable(ctx, r, id); err != nil {
+		return token.Entry{}, err
+	}
 	former, err := t.former(id, r)
 	if err != nil {
 		return token.Entry{}, err
@@ -51,9 +54,10 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	if err != nil {
 		return token.Entry{}, err
 	}
-	entry, err := t.insert(`INSERT INTO ledger (phase, token, slot, credential, former, holder, proof, firmware, overwrite, reason, created, updated)
-		VALUES ('reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, r.Slot, credential, orNull(former), orNull(r.Holder), string(r.Proof), r.Firmware, r.Overwrite, r.Reason, micros(t.now), micros(t.now))
+	entry, err := t.insert(`INSERT INTO ledger (phase, token, slot, credential, former, holder, proof, firmware, overwrite, reason, created, updated, id_check, replaces, note)
+		VALUES ('reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, r.Slot, credential, orNull(former), orNull(r.Holder), string(r.Proof), r.Firmware, r.Overwrite, r.Reason, micros(t.now), micros(t.now),
+		string(r.Handover.IDCheck), orNull(r.Handover.Replace), r.Handover.Note)
 	if err != nil {
 		return token.Entry{}, err
 	}
@@ -185,6 +189,10 @@ type ledgerDetail struct {
 	Overwrite string              `json:"overwrite,omitempty"`
 	Reason    string              `json:"reason,omitempty"`
 	State     token.State         `json:"state,omitempty"`
+	IDCheck   token.IDCheck       `json:"id_check,omitempty"`
+	Replaces  token.ID            `json:"replaces,omitempty"`
+	Note      string              `json:"note,omitempty"`
+	Receipt   string              `json:"receipt,omitempty"`
 }
 
 func serialObject(s token.Serial) string { return "serial " + s.String() }

@@ -32,6 +32,7 @@ type tokenDetail struct {
 	Browsers   int                `json:"browsers,omitempty"`
 	Links      int                `json:"links,omitempty"`
 	Codes      int                `json:"codes,omitempty"` // temporary and recovery codes
+	Receipt    string             `json:"receipt,omitempty"`
 }
 
 func detailOf(k token.Token) tokenDetail {
@@ -109,8 +110,8 @@ func (s *Store) Restore(ctx context.Context, id token.ID, e desk.Evidence) (bool
 		if err != nil {
 			return err
 		}
-		if k.BlockedFrom == token.InStock { // nobody was given it
-			next = token.InStock
+		if k.BlockedFrom == token.InStock || k.BlockedFrom == token.Shipped { // nobody was given it yet
+			next = k.BlockedFrom
 		}
 		if err := tx.spendProof(ctx, k, e); err != nil {
 			return err

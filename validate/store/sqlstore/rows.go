@@ -28,7 +28,7 @@ func scanPerson(row scanner) (token.Person, error) {
 
 const (
 	tokenColumns = `t.id, t.model, coalesce(t.serial, 0), t.label, t.stock_number, t.firmware, t.state, t.reason, t.blocked_at, t.created,
-		t.blocked_from, t.blocked_by, t.until, t.name, t.issued_at,
+		t.blocked_from, t.blocked_by, t.until, t.name, t.issued_at, t.owed,
 		coalesce(p.id, 0), coalesce(p.account, ''), coalesce(p.name, ''), coalesce(p.mail, ''), coalesce(p.created, 0), ` + groupsOfPerson
 	tokenFrom = ` FROM token t LEFT JOIN person p ON p.id = t.holder `
 )
@@ -36,12 +36,12 @@ const (
 func scanToken(row scanner) (token.Token, error) {
 	var t token.Token
 	var p token.Person
-	var blocked, created, until, issued, personCreated int64
+	var blocked, created, until, issued, owed, personCreated int64
 	var groups string
 	err := row.Scan(&t.ID, &t.Model, &t.Serial, &t.Label, &t.StockNumber, &t.Firmware, &t.State, &t.Reason, &blocked, &created,
-		&t.BlockedFrom, &t.BlockedBy, &until, &t.Name, &issued,
+		&t.BlockedFrom, &t.BlockedBy, &until, &t.Name, &issued, &owed,
 		&p.ID, &p.Account, &p.Name, &p.Mail, &personCreated, &groups)
-	t.BlockedAt, t.Created, t.Until, t.IssuedAt = fromMicros(blocked), fromMicros(created), fromMicros(until), fromMicros(issued)
+	t.BlockedAt, t.Created, t.Until, t.IssuedAt, t.Owed = fromMicros(blocked), fromMicros(created), fromMicros(until), fromMicros(issued), fromMicros(owed)
 	if p.ID != 0 {
 		p.Created, p.Groups = fromMicros(personCreated), splitGroups(groups)
 		t.Holder = &p

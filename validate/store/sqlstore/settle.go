@@ -2,8 +2,10 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -72,10 +74,46 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		}
 		detail.Holder, detail.Account = e.Holder.ID, e.Holder.Account
 	}
-	if err := t.advance(e, token.Committed, "ledger.commit", &detail); err != nil {
+	if err := t.handOver(ctx, e, &detail); err != nil {
 		return err
 	}
 	return t.enable(e.Token)
+}
+
+// handOver writes the event of a commit, and does what its handover asks for. A token that is to be replaced and went another way since the
+// reservation is left alone: the key is written, and its commit must not fail for that.
+func (t *tx) handOver(ctx context.Context, e token.Entry, detail *ledgerDetail) error {
+	h := e.Handover
+	if h.IDCheck == "" || e.Holder == nil {
+		return t.advance(e, token.Committed, "ledger.commit", detail)
+	}
+	r := handed{kind: token.Issued, token: e.Token, credential: e.Credential.ID, person: e.Holder.ID, check: h.IDCheck, operator: t.actor, at: micros(t.now)}
+	err := t.replaceable(ctx, token.Reservation{Holder: e.Holder.ID, Handover: h}, e.Token)
+	var moved *token.TransitionError
+	switch {
+	case err == nil:
+		r.replaces = h.Replace
+		if err := t.replace(ctx, desk.Handing{To: e.Holder.ID, Replace: h.Replace}, e.Token); err != nil {
+			return err
+		}
+	case !errors.Is(err, token.ErrConflict) && !errors.As(err, &moved):
+		return err
+	}
+	now, err := oneToken(ctx, t, `WHERE t.id = ?`, e.Token)
+	if err != nil {
+		return err
+	}
+	if err := t.notify(e.Holder.ID, desk.NoticeIssued, desk.Facts{Token: desk.Name(now)}); err != nil {
+		return err
+	}
+	if r.number, err = t.nextReceipt(""); err != nil {
+		return err
+	}
+	detail.IDCheck, detail.Replaces, detail.Note, detail.Receipt = h.IDCheck, r.replaces, h.Note, token.Receipt{Number: r.number}.Ref()
+	if err := t.advance(e, token.Committed, "ledger.commit", detail); err != nil {
+		return err
+	}
+	return t.putReceipt(r)
 }
 
 // tokenWritten moves the token, or what it will be after the block; "" is a block of before that was kept.
