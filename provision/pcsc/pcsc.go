@@ -1,0 +1,150 @@
+// Package pcsc reaches YubiKeys through the system's smart-card service: pcscd on Linux, what macOS and Windows bring
+// along. It lists readers, holds one card exclusively, and carries commands; what they mean is package ykslot's business.
+//
+//	s := pcsc.System()
+//	readers, err := s.Readers(ctx)
+//	card, err := s.Open(ctx, readers[0].Name)
+//	defer card.Close()
+//	session, err := ykslot.OpenCard(ctx, card)
+//
+// Built with cgo, or for Windows; elsewhere every call says that it is not part of this build. Nothing here starts, stops
+// or kills another program: one that holds the card is waited for, for three seconds, and then named as well as can be.
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokendesk/tokendesk/usbhid"
+)
+
+// What callers branch on, beside usbhid's ErrBusy (by a *HeldError), ErrGone, ErrTimeout and ErrNotBuiltIn.
+var (
+	// ErrNoService: there is no smart-card service, or it does not run.
+	ErrNoService = errors.New("the smart-card service is not running")
+	// ErrDenied: the service refuses this user; on Linux a rule of polkit's says who may.
+	ErrDenied = errors.New("the smart-card service does not let this user in")
+	// ErrNoCard: the reader is empty, or its card does not answer.
+	ErrNoCard = errors.New("there is no card in the reader, or it does not answer")
+)
+
+// HeldError: another program holds the card. It wraps usbhid.ErrBusy.
+type HeldError struct{ Reader string }
+
+// Error names the reader.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("another program holds the smart card in %q", e.Reader)
+}
+
+// Unwrap is usbhid.ErrBusy.
+func (e *HeldError) Unwrap() error { return usbhid.ErrBusy }
+
+// Reader is one reader, as the service lists it.
+type Reader struct {
+	Name string
+	ATR  []byte // of its card; nil without one
+	Held bool   // a program holds the card exclusively
+}
+
+// service is PC/SC, narrowed to what is used; a fake in tests.
+type service interface {
+	// readers lists them; none is no error.
+	readers() ([]Reader, error)
+	// connect holds the card in a reader exclusively. usbhid.ErrBusy: somebody else has it.
+	connect(reader string) (handle, error)
+	// release ends the use of the service, and with it what is still held.
+	release() error
+}
+
+// handle is a card that is held.
+type handle interface {
+	transmit(command []byte) ([]byte, error)
+	atr() ([]byte, error)
+	// port is where on USB the reader is, if the service tells.
+	port() (bus, address int, ok bool)
+	// disconnect resets the card and gives it back.
+	disconnect() error
+}
+
+// Service is the way to the smart-card service. It may be used by several goroutines.
+type Service struct {
+	establish func() (service, error)
+	pause     func(context.Context, time.Duration) error
+}
+
+// How long another program is waited for: as yubikit does, reference yubikey-otp.md §5.
+const (
+	heldTries = 6
+	heldPause = 500 * time.Millisecond
+)
+
+// System is the system's service. Nothing is opened before a method is called.
+func System() *Service { return &Service{establish: establish, pause: sleep} }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// Readers lists the readers, of all makers. It does not talk to their cards. Errors wrap ErrNoService, ErrDenied or
+// usbhid.ErrNotBuiltIn.
+func (s *Service) Readers(ctx context.Context) ([]Reader, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sc, err := s.establish()
+	if err != nil {
+		return nil, fmt.Errorf("smart cards: %w", err)
+	}
+	list, err := sc.readers()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("smart cards: list readers: %w", err), sc.release())
+	}
+	return list, sc.release()
+}
+
+// Open holds the card in a reader exclusively. While another program holds it, it is tried again, for three seconds.
+// Errors wrap those of Readers, usbhid.ErrBusy (a *HeldError), usbhid.ErrGone or ErrNoCard. The caller closes the card.
+func (s *Service) Open(ctx context.Context, reader string) (*Card, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sc, err := s.establish()
+	if err != nil {
+		return nil, fmt.Errorf("smart card: %w", err)
+	}
+	h, err := s.connect(ctx, sc, reader)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("smart card in %q: %w", reader, err), sc.release())
+	}
+	c := &Card{reader: reader, service: sc, handle: h}
+	if c.answer, err = h.atr(); err != nil {
+		return nil, errors.Join(fmt.Errorf("smart card in %q: %w", reader, err), c.Close())
+	}
+	return c, nil
+}
+
+func (s *Service) connect(ctx context.Context, sc service, reader string) (handle, error) {
+	for try := 1; ; try++ {
+		h, err := sc.connect(reader)
+		switch {
+		case err == nil:
+			return h, nil
+		case !errors.Is(err, usbhid.ErrBusy):
+			return nil, err
+		case try == heldTries:
+			return nil, &HeldError{reader}
+		}
+		if err := s.pause(ctx, heldPause); err != nil {
+			return nil, err
+		}
+	}
+}
