@@ -203,11 +203,21 @@ type State struct {
 	sought    string // what the search in flight asks
 	picking   bool   // Query was submitted: choose when its hits are there
 	lost      string // account to be loaded when the store answers again
-	typed     string // an OTP whose issue is in doubt
-	doubt     bool   // whether the store took the last issue is not known
+	suspect   *suspect
 	halting   bool
+	gone      bool // the key that is held was pulled out while it was worked with
+	otp       string // of Redeem, while it is under way
+	retry     string // the OTP of a Redeem that the store did not take
 	tries     int
 	seen      time.Time
+}
+
+// suspect is an issue of which is not known whether the store took it, because its answer was lost.
+type suspect struct {
+	account string
+	serial  token.Serial // 0: of a key whose OTP was typed
+	left    *Open        // nil: nothing was sent to the key
+	otp     string       // "": the key was held
 }
 
 // recent is how many receipts a screen remembers.
@@ -289,7 +299,7 @@ func (s State) Wants() Wants {
 
 // Ready reports whether all is known of the person that must be before a key is issued.
 func (s State) Ready() bool {
-	return s.Person != nil && s.Check != "" && (s.Chosen || !s.needsUse()) && (s.Agreed || !s.Person.grave())
+	return s.Person != nil && s.loading == 0 && s.lost == "" && s.Check != "" && (s.Chosen || !s.needsUse()) && (s.Agreed || !s.Person.grave())
 }
 
 // needsUse: the person has a key.

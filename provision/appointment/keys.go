@@ -27,10 +27,7 @@ func (e Removed) apply(t *turn) {
 	spent := t.Ports[i].Spent
 	t.Ports = slices.Delete(t.Ports, i, i+1)
 	t.tell(DidRemove, on(e.Port))
-	if t.Key != nil && t.Key.Port == e.Port && t.job == 0 { // otherwise its work ends by itself
-		t.free(e.Port)
-		t.Rewrite = false
-	}
+	t.gone = t.gone || t.Key != nil && t.Key.Port == e.Port
 	if t.tries > 0 && t.job == 0 {
 		t.waiting, t.tries = 0, 0
 	}
@@ -67,46 +64,50 @@ func (e Inspected) apply(t *turn) {
 	}
 	t.Key, t.Rewrite = &e.Key, t.Rewrite && t.Left != nil
 	t.tell(DidInspect)
-	t.settleDoubt()
+	t.settleSuspect()
 }
 
-// settleDoubt: an issue whose answer was lost with the store may have been taken by it.
-func (t *turn) settleDoubt() {
-	k := t.Key
-	doubt, left := t.doubt, t.Left
-	t.doubt = false
-	if k.Open != nil || t.Person == nil || !t.theirs() {
-		if left != nil && k.Open == nil && k.Have.Serial == left.Serial {
-			t.Left = nil // settled elsewhere, or given up before anything was sent
-		}
+// settleSuspect: the key that is held may be the one whose issue the store took before its answer was lost.
+func (t *turn) settleSuspect() {
+	k, s := t.Key, t.suspect
+	if k.Open != nil {
 		return
 	}
+	if t.Left != nil && k.Have.Serial == t.Left.Serial && t.lost == "" { // settled elsewhere, or given up before anything was sent
+		t.Left = nil
+	}
+	if s == nil || s.serial != k.Have.Serial {
+		return
+	}
+	holder := k.Have.Token.Holder
 	i := slices.IndexFunc(k.Have.Live, func(c token.Credential) bool {
-		return c.State == token.Active && c.Slot == t.Station.Spec.Slot && (left == nil || c.ID == left.Credential)
+		return c.State != token.Pending && (s.left == nil || c.ID == s.left.Credential)
 	})
-	if i < 0 || left == nil && !doubt {
-		if left != nil && k.Have.Serial == left.Serial {
-			t.Left = nil
-		}
+	if holder == nil || holder.Account != s.account || i < 0 {
 		return
 	}
 	c := k.Have.Live[i]
-	t.issued(Done{
-		Account: t.Person.Account, Name: t.Person.Name, Serial: k.Have.Serial, Slot: c.Slot, PublicID: c.PublicID.String(), Proof: &c.Counters, Recovered: true,
-	})
+	t.suspect, t.lost = nil, ""
+	t.issued(Done{Account: s.account, Name: holder.Name, Serial: k.Have.Serial, Slot: c.Slot, PublicID: c.PublicID.String(), Proof: &c.Counters, Recovered: true})
 }
 
-// settleTyped does the same for a key whose OTP was typed.
-func (t *turn) settleTyped(e Loaded) {
-	otp := t.typed
-	t.doubt, t.typed = false, ""
+// settleLoaded does the same by what the person holds now, whatever key is in.
+func (t *turn) settleLoaded(e Loaded) {
+	s := t.suspect
+	if s == nil || t.Person == nil || s.account != t.Person.Account {
+		return
+	}
+	t.suspect = nil
 	for _, k := range e.Tokens {
-		if t.Person != nil && !slices.ContainsFunc(t.Person.Holds, func(h token.Token) bool { return h.ID == k.ID }) {
+		fresh := !slices.ContainsFunc(t.Person.Holds, func(h token.Token) bool { return h.ID == k.ID })
+		written := s.left != nil && k.Serial == s.serial // one that they held before, written anew
+		open := slices.ContainsFunc(e.Open, func(o Open) bool { return o.Serial == k.Serial })
+		if !open && k.State != token.Pending && (fresh || written) {
 			t.issued(Done{Account: t.Person.Account, Name: t.Person.Name, Serial: k.Serial, Label: k.Label, Recovered: true})
 			return
 		}
 	}
-	t.redeem(otp)
+	t.retry = s.otp
 }
 
 func (e Again) apply(t *turn) {
@@ -168,7 +169,7 @@ func (e GaveUp) apply(t *turn) {
 
 func (e Touched) apply(t *turn) {
 	switch {
-	case t.Done != nil || t.Work == Giving || t.typed != "":
+	case t.Done != nil || t.Work == Giving || t.suspect != nil:
 	case t.Work != NoWork && t.Work != Inspecting:
 		t.Notice = "a touch came in as typing: it is of a key that this program does not hold"
 	case !t.Ready() || t.Left != nil:
@@ -184,6 +185,6 @@ func (e Touched) apply(t *turn) {
 // redeem issues the key that an OTP is of.
 func (t *turn) redeem(otp string) {
 	t.work(Taking)
-	t.typed = otp
+	t.otp = otp
 	t.do(Redeem{t.job, otp, t.order()})
 }

@@ -69,11 +69,24 @@ func (t *turn) goOn() {
 	if t.job != 0 || t.Over {
 		return
 	}
+	if t.gone && t.Key != nil {
+		t.free(t.Key.Port)
+		t.Rewrite = false
+	}
 	if t.Leaving {
 		t.end()
 		return
 	}
-	if t.Done != nil || t.waiting != 0 || t.Down != nil {
+	if t.Done != nil || t.waiting != 0 {
+		return
+	}
+	if t.Left != nil && !t.Left.Phase.Uncertain() { // nothing was sent: its key is not needed
+		t.resume(*t.Left)
+		return
+	}
+	if otp := t.retry; otp != "" && t.Ready() && t.Left == nil {
+		t.retry = ""
+		t.redeem(otp)
 		return
 	}
 	usable := t.usable()
@@ -90,7 +103,7 @@ func (t *turn) goOn() {
 		t.resume(*t.Key.Open)
 	case t.Left != nil: // that key must come back first
 	case t.refused():
-	case !t.Ready() || t.loading != 0:
+	case !t.Ready():
 	case t.fromStock():
 		t.work(Taking)
 		t.do(Bind{t.job, t.order()})
@@ -103,7 +116,7 @@ func (t *turn) goOn() {
 
 // work begins something with the key.
 func (t *turn) work(w Work) {
-	t.Work, t.job, t.Passed, t.Touching, t.Missed, t.halting = w, t.number(), "", false, "", false
+	t.Work, t.job, t.Passed, t.Touching, t.Missed, t.halting, t.otp = w, t.number(), "", false, "", false, ""
 }
 
 // rest ends it.
@@ -181,7 +194,7 @@ func (t *turn) aside(port, why string) {
 // free gives the key of a port back.
 func (t *turn) free(port string) {
 	if t.Key != nil && t.Key.Port == port {
-		t.Key = nil
+		t.Key, t.gone = nil, false
 	}
 	t.do(Free{port})
 }
@@ -191,7 +204,7 @@ func (t *turn) fresh() {
 	t.State = State{
 		Station: t.Station, Number: t.Number + 1, Next: t.Next, Ports: t.Ports, Key: t.Key, Recent: t.Recent, Count: t.Count, Began: t.Began,
 		Leaving: t.Leaving, Notice: t.Notice, Down: t.Down, Work: t.Work, Passed: t.Passed, Touching: t.Touching, Missed: t.Missed,
-		last: t.last, job: t.job, waiting: t.waiting, searching: t.searching, sought: t.sought, halting: t.halting, tries: t.tries, seen: t.seen,
+		gone: t.gone, last: t.last, job: t.job, waiting: t.waiting, searching: t.searching, sought: t.sought, halting: t.halting, tries: t.tries, seen: t.seen,
 	}
 }
 

@@ -178,12 +178,15 @@ func (e Loaded) apply(t *turn) {
 		t.tell(DidRefuse, because("there is no such person"))
 		return
 	}
-	if t.doubt && t.typed != "" { // was it issued before the store went away?
-		t.settleTyped(e)
-	}
 	again := t.Person != nil
+	if t.settleLoaded(e); t.Done != nil {
+		return
+	}
 	t.Person = &Person{Person: e.Person, Holds: e.Tokens, Open: e.Open, Warnings: warnings(e.Tokens, e.Open)}
 	t.Query, t.Hits, t.HitsOf, t.Cursor, t.Notice = "", nil, "", 0, ""
+	if t.Left == nil && len(e.Open) > 0 && t.Done == nil { // never a second key while one of theirs is half-written
+		t.Left = &e.Open[0]
+	}
 	if again {
 		return
 	}

@@ -48,7 +48,7 @@ func (e Ended) apply(t *turn) {
 	work := t.Work
 	t.rest()
 	t.up()
-	t.tries, t.doubt, t.typed = 0, false, ""
+	t.tries, t.suspect = 0, nil
 	switch {
 	case work == Giving:
 		t.tell(DidGiveUp, func(r *Record) { r.Serial = t.Left.Serial })
@@ -177,9 +177,6 @@ func (t *turn) interrupted(e Failed) {
 // failed says what follows when the work with a key failed.
 func (t *turn) failed(work Work, e Failed) {
 	port := t.port()
-	if e.Trouble != StoreAway {
-		t.typed = ""
-	}
 	switch e.Trouble {
 	case KeyGone:
 		t.drop()
@@ -187,10 +184,7 @@ func (t *turn) failed(work Work, e Failed) {
 			t.later(port, e.Why)
 		}
 	case StoreAway:
-		t.doubt = work == Taking
-		if t.typed != "" {
-			t.lost = t.Person.Account
-		}
+		t.suspicious(work, e.Left)
 		t.drop()
 		t.down(e.Why)
 	case NotTouched:
@@ -205,6 +199,27 @@ func (t *turn) failed(work Work, e Failed) {
 		t.tell(DidMiss, because(e.Why))
 	default:
 		t.fault(work, port, e.Why)
+	}
+}
+
+// suspicious notes that it is not known what the store took of what was being done.
+func (t *turn) suspicious(work Work, left *Open) {
+	if work == Inspecting || work == Giving {
+		return
+	}
+	s := suspect{left: left, otp: t.otp}
+	if t.Key != nil {
+		s.serial = t.Key.Have.Serial
+		if t.Key.Open != nil {
+			s.account, s.left = t.Key.Open.Account, t.Key.Open
+		}
+	}
+	if s.account == "" && t.Person != nil {
+		s.account = t.Person.Account
+	}
+	t.suspect = &s
+	if t.Person != nil && s.account == t.Person.Account {
+		t.lost = s.account
 	}
 }
 
@@ -249,7 +264,7 @@ func (t *turn) port() string {
 	if t.Key != nil {
 		return t.Key.Port
 	}
-	if u := t.usable(); len(u) > 0 && t.typed == "" {
+	if u := t.usable(); len(u) > 0 && t.otp == "" {
 		return u[0].Path
 	}
 	return ""

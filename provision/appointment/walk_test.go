@@ -1,0 +1,531 @@
+package appointment
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// world is a desk with its store, its box of keys, its people and an operator who does anything.
+type world struct {
+	t     *testing.T
+	r     *rand.Rand
+	s     State
+	now   time.Time
+	seen  map[Job]bool
+	keys  []*thing
+	ports map[string]*thing
+	held  *thing
+	jobs  []*running
+	away  bool // the store
+	next  token.ID
+	open  []*entry
+	issue []issued
+	log   []string
+}
+
+// thing is a key.
+type thing struct {
+	serial  token.Serial
+	otp     bool
+	foreign bool
+	locked  bool
+	slot    int64 // number of the secret; 0: empty
+	tok     token.Token
+	cred    token.CredentialID
+	spare   bool // never seen by the store
+}
+
+type entry struct {
+	Open
+	order  Order
+	secret int64
+	key    *thing
+}
+
+type issued struct {
+	number int
+	order  Order
+	key    *thing
+	proven bool
+}
+
+// running is an effect under way.
+type running struct {
+	e      Effect
+	job    Job
+	stage  int
+	halt   bool
+	entry  *entry
+	key    *thing // as it was held when it began
+	proven bool
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{
+		t: t, r: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0), seen: map[Job]bool{}, ports: map[string]*thing{},
+	}
+	for i := range 9 {
+		k := &thing{serial: token.Serial(100 + i), otp: i != 5, foreign: i == 6, locked: i == 7}
+		k.tok = token.Token{Serial: k.serial, Model: token.YubiKey}
+		if i == 8 { // from stock
+			w.next++
+			k.tok.ID, k.tok.State, k.cred, k.slot = w.next, token.InStock, 1000, 1000
+		}
+		w.keys = append(w.keys, k)
+	}
+	w.s = New(Station{Spec: provision.Spec{Slot: 2, PublicID: provision.FromSerial, AccessCode: provision.RandomCode, Verify: token.ByTouch}, Paper: seed%2 == 0}, nil, w.now)
+	return w
+}
+
+var people = []string{"ada", "bob", "eve"}
+
+// give puts an event in, and starts what comes out.
+func (w *world) give(e Event) {
+	w.log = append(w.log, fmt.Sprintf("%T%+v", e, e))
+	w.now = w.now.Add(time.Second)
+	before := w.s
+	shape := fmt.Sprintf("%+v", before)
+	s, out := Next(w.s, w.now, e)
+	if fmt.Sprintf("%+v", before) != shape {
+		w.fail("%T changed the former state", e)
+	}
+	w.s = s
+	if p := s.Prompt(); p.Text == "" || p.Step == "" {
+		w.fail("no prompt")
+	}
+	for _, e := range out {
+		w.begin(e)
+	}
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.t.Helper()
+	for _, l := range w.log[max(0, len(w.log)-40):] {
+		w.t.Log(l)
+	}
+	w.t.Logf("at %s: %q, wants %q, work %q, done %+v, left %+v, key %+v", w.s.Step(), w.s.Prompt().Text, w.s.Wants(), w.s.Work, w.s.Done, w.s.Left, w.s.Key)
+	w.t.Fatalf(format, args...)
+}
+
+func (w *world) begin(e Effect) {
+	run := &running{e: e}
+	work := false
+	switch e := e.(type) {
+	case Tell, Leave:
+		return
+	case Free:
+		if w.ports[e.Port] == w.held || w.held == nil {
+			w.held = nil
+		}
+		return
+	case Halt:
+		for _, j := range w.jobs {
+			j.halt = j.halt || j.job == e.Job
+		}
+		return
+	case Search:
+	case Load:
+		run.job = e.Job
+	case Inspect:
+		run.job, work = e.Job, true
+	case Write:
+		run.job, work = e.Job, true
+		w.mayIssue(e.Order)
+	case Bind:
+		run.job, work = e.Job, true
+		w.mayIssue(e.Order)
+	case Redeem:
+		run.job, work = e.Job, true
+		w.mayIssue(e.Order)
+	case Resume:
+		run.job, work = e.Job, true
+	case GiveUp:
+		run.job, work = e.Job, true
+	case Print:
+		run.job = e.Job
+	case Wait:
+		run.job = e.Job
+	}
+	w.log = append(w.log, fmt.Sprintf("  -> %T%+v", e, e))
+	if _, ok := e.(Search); !ok && (run.job == 0 || w.seen[run.job]) {
+		w.fail("%T is performed twice", e)
+	}
+	w.seen[run.job] = true
+	run.key = w.held
+	for _, j := range w.jobs {
+		if work && j.working() {
+			w.fail("%T while %T is under way", e, j.e)
+		}
+	}
+	w.jobs = append(w.jobs, run)
+}
+
+func (j *running) working() bool {
+	switch j.e.(type) {
+	case Inspect, Write, Bind, Redeem, Resume, GiveUp:
+		return true
+	}
+	return false
+}
+
+// mayIssue: an order names a person whose identity was checked, and who has no unfinished write.
+func (w *world) mayIssue(o Order) {
+	if o.Account == "" || o.Check == "" || w.s.Person == nil || w.s.Person.Account != o.Account {
+		w.fail("an issue without person or identity check: %+v", o)
+	}
+	for _, e := range w.open {
+		if e.Account == o.Account {
+			w.fail("a second write for %s while key %s is open", o.Account, e.Serial)
+		}
+	}
+}
+
+// step lets one effect go on by one step, and returns whether there was one.
+func (w *world) step(i int) {
+	j := w.jobs[i]
+	end := func(e Event) {
+		w.jobs = slices.DeleteFunc(w.jobs, func(o *running) bool { return o == j })
+		w.give(e)
+	}
+	away := func(left *entry) {
+		var o *Open
+		if left != nil {
+			o = &left.Open
+		}
+		end(Failed{Job: j.job, Trouble: StoreAway, Why: "away", Left: o})
+	}
+	switch e := j.e.(type) {
+	case Wait:
+		end(Again{e.Job})
+	case Print:
+		if w.r.IntN(8) == 0 {
+			end(Failed{Job: e.Job, Trouble: Fault, Why: "no paper"})
+			return
+		}
+		end(Printed{Job: e.Job, Number: "R-1"})
+	case Search:
+		if w.away {
+			end(Found{Query: e.Query, Down: "away"})
+			return
+		}
+		end(Found{Query: e.Query, Hits: w.hits(e.Query)})
+	case Load:
+		if w.away {
+			away(nil)
+			return
+		}
+		end(w.load(e))
+	case Inspect:
+		w.inspect(j, e, end, away)
+	case Write, Resume:
+		w.write(j, end, away)
+	case Bind:
+		w.bind(j, e, end, away)
+	case Redeem:
+		w.redeem(e, end, away)
+	case GiveUp:
+		if w.away {
+			away(nil)
+			return
+		}
+		w.open = slices.DeleteFunc(w.open, func(o *entry) bool { return o.Serial == e.Serial })
+		for _, k := range w.keys {
+			if k.serial == e.Serial {
+				k.tok.State, k.tok.Holder, k.cred = token.Revoked, nil, 0
+			}
+		}
+		end(Ended{Job: e.Job})
+	}
+}
+
+func (w *world) hits(q string) (out []desk.Hit) {
+	for _, p := range people {
+		if p[0] == q[0] {
+			out = append(out, desk.Hit{Person: &token.Person{ID: 1, Account: p, Name: p}})
+		}
+	}
+	return out
+}
+
+func (w *world) load(e Load) Loaded {
+	if !slices.Contains(people, e.Account) {
+		return Loaded{Job: e.Job}
+	}
+	l := Loaded{Job: e.Job, Person: person(e.Account)}
+	for _, k := range w.keys {
+		if k.tok.Holder != nil && k.tok.Holder.Account == e.Account && k.tok.State != token.Revoked {
+			l.Tokens = append(l.Tokens, k.tok)
+		}
+	}
+	for _, o := range w.open {
+		if o.Account == e.Account {
+			l.Open = append(l.Open, o.Open)
+		}
+	}
+	return l
+}
+
+func person(account string) token.Person {
+	return token.Person{ID: token.PersonID(slices.Index(people, account) + 1), Account: account, Name: account}
+}
+
+func (w *world) inspect(j *running, e Inspect, end func(Event), away func(*entry)) {
+	k := w.ports[e.Port]
+	switch {
+	case k == nil:
+		end(Failed{Job: e.Job, Trouble: KeyGone, Why: "gone"})
+	case w.r.IntN(6) == 0:
+		end(Failed{Job: e.Job, Trouble: KeyClosed, Why: "no permission yet"})
+	case w.away:
+		away(nil)
+	default:
+		w.held = k
+		key := Key{Port: e.Port, Have: provision.Have{Serial: k.serial, Version: ykslot.Version{Major: 5, Minor: 4, Patch: 3}, Token: k.tok}}
+		key.Class = provision.Empty
+		if k.slot != 0 || k.foreign || k.locked {
+			key.Have.InUse = [2]bool{true, true}
+			key.Class = provision.Foreign
+		}
+		if k.cred != 0 {
+			key.Class = provision.Ours
+			key.Have.Live = []token.Credential{{ID: k.cred, Slot: 2, State: token.Active, Kind: token.YubicoOTP}}
+		}
+		if k.locked { // looks like ours, and is not
+			key.Class, key.Have.Live = provision.Ours, []token.Credential{{ID: 5000, Slot: 2, State: token.Active, Kind: token.YubicoOTP}}
+		}
+		for _, o := range w.open {
+			if o.Serial == k.serial {
+				key.Open = &o.Open
+			}
+		}
+		end(Inspected{Job: j.job, Key: key})
+	}
+}
+
+// write goes through the runner's steps: reserve, seal, mark, write, touch, commit.
+func (w *world) write(j *running, end func(Event), away func(*entry)) {
+	if j.halt && j.stage != 3 {
+		w.stopped(j, end)
+		return
+	}
+	if j.stage == 0 {
+		w.reserve(j, end, away)
+		return
+	}
+	o := j.entry
+	gone := !w.plugged(o.key)
+	switch j.stage {
+	case 1: // seal and mark
+		if w.away {
+			if w.r.IntN(2) == 0 {
+				o.Phase = token.Writing // the answer was lost
+			}
+			away(o)
+			return
+		}
+		o.Phase, o.secret, j.stage = token.Writing, w.r.Int64()|1, 2
+		w.give(Passed{j.job, provision.StepSealed})
+	case 2: // the device
+		if gone {
+			if w.r.IntN(2) == 0 {
+				o.key.slot = o.secret
+			}
+			end(Failed{Job: j.job, Trouble: KeyGone, Why: "pulled", Left: &o.Open})
+			return
+		}
+		if o.key.locked {
+			w.abort(o)
+			end(Failed{Job: j.job, Trouble: KeyRefused, Why: "locked by an unknown access code"})
+			return
+		}
+		o.key.slot, o.key.foreign, j.stage = o.secret, false, 3
+	case 3:
+		if w.away {
+			away(o)
+			return
+		}
+		o.Phase, j.stage = token.Written, 4
+		w.give(Passed{j.job, provision.StepWritten})
+	case 4:
+		j.stage = 5
+		w.give(Passed{j.job, provision.StepTouch})
+	case 5: // the touch
+		switch n := w.r.IntN(6); {
+		case gone:
+			end(Failed{Job: j.job, Trouble: KeyGone, Why: "pulled", Left: &o.Open})
+		case n == 0:
+			w.give(Missed{j.job, provision.OtherOutput})
+		case n == 1:
+			end(Failed{Job: j.job, Trouble: NotTouched, Why: "nobody touched", Left: &o.Open})
+		default:
+			j.stage, j.proven = 6, true
+			w.give(Passed{j.job, provision.StepProven})
+		}
+	case 6:
+		w.commit(j, end, away)
+	}
+}
+
+func (w *world) stopped(j *running, end func(Event)) {
+	var left *Open
+	if j.entry != nil && j.entry.Phase.Uncertain() {
+		left = &j.entry.Open
+	} else if j.entry != nil {
+		w.abort(j.entry)
+	}
+	end(Failed{Job: j.job, Trouble: Halted, Why: "stopped", Left: left})
+}
+
+func (w *world) reserve(j *running, end func(Event), away func(*entry)) {
+	if e, ok := j.e.(Resume); ok {
+		i := slices.IndexFunc(w.open, func(o *entry) bool { return o.Entry == e.Entry })
+		if i < 0 {
+			w.fail("resume of an entry that is settled")
+		}
+		j.entry = w.open[i]
+		if w.away {
+			away(j.entry)
+			return
+		}
+		if !j.entry.Phase.Uncertain() {
+			w.abort(j.entry)
+			end(Ended{Job: j.job})
+			return
+		}
+		if j.entry.secret == 0 {
+			j.entry.secret = w.r.Int64() | 1
+		}
+		j.stage = 2 // the same sealed secret again
+		return
+	}
+	if w.away {
+		if w.r.IntN(2) == 0 { // the answer was lost
+			w.reserved(j)
+		}
+		away(nil)
+		return
+	}
+	if j.key == nil {
+		w.fail("a write without a key")
+	}
+	w.reserved(j)
+	j.stage = 1
+	w.give(Passed{j.job, provision.StepReserved})
+}
+
+func (w *world) reserved(j *running) {
+	order := j.e.(Write).Order
+	k := j.key
+	for _, o := range w.open {
+		if o.key == k {
+			w.fail("two open entries for one slot")
+		}
+	}
+	w.next++
+	if k.tok.ID == 0 {
+		k.tok.ID, k.tok.State = w.next, token.Pending
+	}
+	j.entry = &entry{Open: Open{Entry: token.EntryID(w.next), Credential: token.CredentialID(w.next), Serial: k.serial, Slot: 2, Phase: token.Reserved, Account: order.Account}, order: order, key: k}
+	w.open = append(w.open, j.entry)
+}
+
+func (w *world) abort(o *entry) {
+	w.open = slices.DeleteFunc(w.open, func(x *entry) bool { return x == o })
+}
+
+func (w *world) commit(j *running, end func(Event), away func(*entry)) {
+	o := j.entry
+	if w.away && w.r.IntN(2) == 0 {
+		away(o)
+		return
+	}
+	w.abort(o)
+	p := person(o.Account)
+	o.key.tok.State, o.key.tok.Holder, o.key.cred = token.Active, &p, o.Credential
+	if o.secret != o.key.slot {
+		w.fail("the slot holds another secret than what is committed")
+	}
+	w.issued(o.order, o.key, j.proven)
+	if w.away { // it was done, and the answer is lost
+		away(o)
+		return
+	}
+	end(Ended{Job: j.job, Done: &Done{Account: o.Account, Serial: o.Serial}})
+}
+
+func (w *world) issued(o Order, k *thing, proven bool) {
+	if !proven || o.Check == "" {
+		w.fail("issued without proof or identity check: %+v", o)
+	}
+	for _, i := range w.issue {
+		if i.order.Account == o.Account && i.number == w.s.Number && w.s.Person != nil && w.s.Person.Account == o.Account {
+			w.fail("appointment %d issued two keys to %s", w.s.Number, o.Account)
+		}
+	}
+	w.issue = append(w.issue, issued{w.s.Number, o, k, proven})
+	for _, old := range w.keys {
+		if o.Replace != 0 && old.tok.ID == o.Replace && old != k {
+			old.tok.State, old.tok.Holder, old.cred = token.Revoked, nil, 0
+		}
+	}
+}
+
+func (w *world) bind(j *running, e Bind, end func(Event), away func(*entry)) {
+	if j.halt {
+		end(Failed{Job: e.Job, Trouble: Halted, Why: "stopped"})
+		return
+	}
+	switch {
+	case j.stage == 0:
+		j.stage = 1
+		w.give(Passed{e.Job, provision.StepTouch})
+	case !w.plugged(j.key):
+		end(Failed{Job: e.Job, Trouble: KeyGone, Why: "pulled"})
+	case j.stage == 1:
+		j.stage = 2
+		w.give(Passed{e.Job, provision.StepProven})
+	default:
+		w.take(e.Job, j.key, e.Order, end, away)
+	}
+}
+
+func (w *world) redeem(e Redeem, end func(Event), away func(*entry)) {
+	k := w.keys[len(w.keys)-1]
+	if k.tok.State != token.InStock || e.OTP != "fresh" {
+		end(Failed{Job: e.Job, Trouble: WrongTouch, Why: "the code is not newer than what was seen"})
+		return
+	}
+	w.take(e.Job, k, e.Order, end, away)
+}
+
+func (w *world) take(job Job, k *thing, o Order, end func(Event), away func(*entry)) {
+	if w.away && w.r.IntN(2) == 0 {
+		away(nil)
+		return
+	}
+	p := person(o.Account)
+	k.tok.State, k.tok.Holder = token.Active, &p
+	w.issued(o, k, true)
+	if w.away {
+		away(nil)
+		return
+	}
+	end(Ended{Job: job, Done: &Done{Account: o.Account, Serial: k.serial}})
+}
+
+func (w *world) plugged(k *thing) bool {
+	for _, p := range w.ports {
+		if p == k {
+			return true
+		}
+	}
+	return false
+}
