@@ -90,23 +90,7 @@ func (s *Store) unsettled(ctx context.Context) (out []token.Entry, err error) {
 }
 
 func (s *Store) unsettledIn(ctx context.Context, t querier) ([]token.Entry, error) {
-	rows, err := collect(ctx, t, scanEntry, entryText+`WHERE l.phase NOT IN ('committed', 'aborted') ORDER BY l.id`)
-	if err != nil {
-		return nil, err
-	}
-	var out []token.Entry
-	for _, r := range rows {
-		e, err := fill(ctx, t, r)
-		if err == nil && e.Phase != token.Reserved {
-			err = s.fillSecrets(ctx, t, &e)
-		}
-		if err != nil {
-			destroyEntries(append(out, e))
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, nil
+	return s.entriesIn(ctx, t, entryText+`WHERE l.phase NOT IN ('committed', 'aborted') ORDER BY l.id`)
 }
 
 func (s *Store) fillSecrets(ctx context.Context, q querier, e *token.Entry) (err error) {

@@ -166,6 +166,9 @@ func (s *Store) Mark(ctx context.Context, id token.EntryID, p token.Phase) error
 // advance writes the phase and its event. The statement is guarded by the phase that was read.
 func (t *tx) advance(e token.Entry, to token.Phase, action string, detail *ledgerDetail) error {
 	err := t.one(token.ErrConflict, `UPDATE ledger SET phase = ?, updated = ? WHERE id = ? AND phase = ?`, string(to), micros(t.now), e.ID, string(e.Phase))
+	if err == nil {
+		err = t.itemSettled(e, to)
+	}
 	if err != nil {
 		return err
 	}

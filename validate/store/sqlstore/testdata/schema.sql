@@ -47,6 +47,40 @@ CREATE TABLE audit_head (
   at        INTEGER NOT NULL,
   signature BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE batch (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  profile      TEXT NOT NULL CHECK (profile <> ''),
+  profile_text TEXT NOT NULL,
+  slot         INTEGER NOT NULL CHECK (slot IN (1, 2)),
+  prefix       TEXT NOT NULL,                     -- of the stock numbers; '': none
+  wanted       INTEGER NOT NULL CHECK (wanted > 0),
+  touch        TEXT NOT NULL CHECK (touch <> ''), -- all, none, sample:N
+  sample       TEXT NOT NULL,                     -- the positions of the sample, separated by blanks
+  order_number TEXT NOT NULL,
+  place        TEXT NOT NULL,
+  budget       TEXT NOT NULL,
+  ticket       TEXT NOT NULL,
+  operator     TEXT NOT NULL,
+  started      INTEGER NOT NULL,
+  ended        INTEGER NOT NULL DEFAULT 0,
+  manifest     TEXT NOT NULL DEFAULT ''           -- signed, when it is closed
+) STRICT;
+CREATE TABLE batch_item (
+  entry        INTEGER PRIMARY KEY REFERENCES ledger (id),
+  batch        INTEGER NOT NULL REFERENCES batch (id),
+  position     INTEGER NOT NULL CHECK (position > 0),
+  token        INTEGER NOT NULL REFERENCES token (id),
+  prefix       TEXT NOT NULL,
+  number       INTEGER NOT NULL,                  -- of the stock number; 0: the token had one, or there are none
+  stock_number TEXT NOT NULL,
+  state        TEXT NOT NULL CHECK (state IN ('open', 'done', 'void')),
+  started      INTEGER NOT NULL,
+  ended        INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX batch_item_number ON batch_item (prefix, number) WHERE state <> 'void' AND number > 0;
+CREATE INDEX batch_item_of_token ON batch_item (token);
+CREATE UNIQUE INDEX batch_item_position ON batch_item (batch, position) WHERE state <> 'void';
+CREATE UNIQUE INDEX batch_item_token ON batch_item (batch, token) WHERE state <> 'void';
 CREATE TABLE browser (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
   person  INTEGER NOT NULL REFERENCES person (id),
@@ -97,7 +131,7 @@ CREATE TABLE credential (
   kind            TEXT NOT NULL CHECK (kind IN ('yubico-otp', 'hotp', 'totp', 'challenge-response', 'static', 'piv')),
   slot            INTEGER NOT NULL DEFAULT 0 CHECK (slot BETWEEN 0 AND 255),
   public_id       TEXT NOT NULL DEFAULT '',
-  state           TEXT NOT NULL CHECK (state IN ('pending', 'programmed', 'in_stock', 'active', 'suspended', 'lost', 'revoked')),
+  state           TEXT NOT NULL CHECK (state IN ('pending', 'programmed', 'in_stock', 'shipped', 'active', 'suspended', 'lost', 'revoked')),
   version         INTEGER NOT NULL DEFAULT 1, -- of its secrets
   digits          INTEGER NOT NULL DEFAULT 0,
   period          INTEGER NOT NULL DEFAULT 0, -- nanoseconds
@@ -117,6 +151,17 @@ CREATE INDEX credential_revoked ON credential (revoked_at) WHERE revoked_at > 0;
 CREATE UNIQUE INDEX credential_slot ON credential (token, slot)
   WHERE slot IN (1, 2) AND kind <> 'piv' AND state NOT IN ('pending', 'revoked');
 CREATE INDEX credential_token ON credential (token);
+CREATE TABLE journal_entry (
+  station  INTEGER NOT NULL REFERENCES station (id),
+  series   BLOB NOT NULL CHECK (length(series) = 16),
+  entry    INTEGER NOT NULL CHECK (entry > 0),
+  grant_no INTEGER NOT NULL,
+  outcome  TEXT NOT NULL CHECK (outcome IN ('issued', 'blocked', 'aborted', 'open')),
+  ledger   INTEGER REFERENCES ledger (id),           -- NULL: nothing was written
+  hash     BLOB NOT NULL CHECK (length(hash) = 32),  -- the chain's value at the record that settled it
+  at       INTEGER NOT NULL,
+  PRIMARY KEY (station, series, entry)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE ledger (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   phase      TEXT NOT NULL CHECK (phase IN ('reserved', 'sealed', 'writing', 'written', 'committed', 'aborted')),
@@ -131,7 +176,7 @@ CREATE TABLE ledger (
   reason     TEXT NOT NULL,
   created    INTEGER NOT NULL,
   updated    INTEGER NOT NULL
-) STRICT;
+, id_check TEXT NOT NULL DEFAULT '', replaces INTEGER REFERENCES token (id), note TEXT NOT NULL DEFAULT '') STRICT;
 CREATE UNIQUE INDEX ledger_open ON ledger (token, slot) WHERE phase NOT IN ('committed', 'aborted');
 CREATE TABLE meta (
   id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -215,6 +260,16 @@ CREATE TABLE push (
 ) STRICT;
 CREATE INDEX push_credential ON push (credential);
 CREATE INDEX push_pending ON push (id) WHERE done <> wanted;
+CREATE TABLE put_aside (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  batch  INTEGER NOT NULL REFERENCES batch (id),
+  serial INTEGER NOT NULL,
+  port   TEXT NOT NULL,
+  reason TEXT NOT NULL CHECK (reason <> ''),
+  detail TEXT NOT NULL,
+  at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX put_aside_batch ON put_aside (batch);
 CREATE TABLE radius (
   id              INTEGER PRIMARY KEY AUTOINCREMENT,
   name            TEXT NOT NULL UNIQUE CHECK (name <> ''),
@@ -234,6 +289,23 @@ CREATE TABLE radius (
   active          INTEGER NOT NULL CHECK (active IN (0, 1)),
   created         INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE receipt (
+  station    TEXT NOT NULL,                -- '': the store's own numbers
+  number     INTEGER NOT NULL CHECK (number > 0),
+  kind       TEXT NOT NULL CHECK (kind IN ('issued', 'shipped')),
+  token      INTEGER NOT NULL REFERENCES token (id),
+  credential INTEGER REFERENCES credential (id),
+  person     INTEGER NOT NULL REFERENCES person (id),
+  id_check   TEXT NOT NULL CHECK (id_check <> ''),
+  operator   TEXT NOT NULL,
+  at         INTEGER NOT NULL,
+  replaces   INTEGER REFERENCES token (id),
+  checkpoint INTEGER NOT NULL,             -- the number of the event in the desk chain, and its hash
+  hash       BLOB NOT NULL CHECK (length(hash) = 32),
+  PRIMARY KEY (station, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipt_person ON receipt (person);
+CREATE INDEX receipt_token ON receipt (token);
 CREATE TABLE secret (
   credential  INTEGER NOT NULL REFERENCES credential (id),
   what        TEXT NOT NULL CHECK (what IN ('aes-key', 'private-id', 'access-code')),
@@ -248,7 +320,36 @@ CREATE TABLE session (
   created  INTEGER NOT NULL,
   seen     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE shipment (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  token      INTEGER NOT NULL REFERENCES token (id),
+  person     INTEGER NOT NULL REFERENCES person (id),
+  number     BLOB NOT NULL CHECK (length(number) = 32), -- a keyed hash
+  tries_left INTEGER NOT NULL CHECK (tries_left >= 0),
+  expires    INTEGER NOT NULL,
+  created    INTEGER NOT NULL,
+  ended      INTEGER NOT NULL DEFAULT 0                 -- arrived, cancelled or replaced by another number
+) STRICT;
+CREATE UNIQUE INDEX shipment_open ON shipment (token) WHERE ended = 0;
 CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE station (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  name    TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  public  BLOB NOT NULL CHECK (length(public) = 32), -- Ed25519: by which its records are signed
+  active  INTEGER NOT NULL CHECK (active IN (0, 1)),
+  series  BLOB NOT NULL,                             -- of the journal that was imported last; empty: none was
+  seq     INTEGER NOT NULL DEFAULT 0,                -- its last record that was seen here, and the chain's value there
+  head    BLOB NOT NULL,
+  created INTEGER NOT NULL
+) STRICT;
+CREATE TABLE station_grant (
+  station INTEGER NOT NULL REFERENCES station (id),
+  number  INTEGER NOT NULL CHECK (number > 0),
+  most    INTEGER NOT NULL CHECK (most > 0), -- keys that may be issued by it
+  until   INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  PRIMARY KEY (station, number)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE target (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   name        TEXT NOT NULL UNIQUE CHECK (name <> ''),
@@ -277,14 +378,15 @@ CREATE TABLE token (
   label        TEXT NOT NULL DEFAULT '',
   stock_number TEXT NOT NULL DEFAULT '',
   firmware     TEXT NOT NULL DEFAULT '',
-  state        TEXT NOT NULL CHECK (state IN ('pending', 'programmed', 'in_stock', 'active', 'suspended', 'lost', 'revoked')),
+  state        TEXT NOT NULL CHECK (state IN ('pending', 'programmed', 'in_stock', 'shipped', 'active', 'suspended', 'lost', 'revoked')),
   holder       INTEGER REFERENCES person (id),
   reason       TEXT NOT NULL DEFAULT '',
   blocked_at   INTEGER NOT NULL DEFAULT 0,
   created      INTEGER NOT NULL
-, name TEXT NOT NULL DEFAULT '', until INTEGER NOT NULL DEFAULT 0, blocked_from TEXT NOT NULL DEFAULT '', blocked_by TEXT NOT NULL DEFAULT '', issued_at INTEGER NOT NULL DEFAULT 0) STRICT;
+, name TEXT NOT NULL DEFAULT '', until INTEGER NOT NULL DEFAULT 0, blocked_from TEXT NOT NULL DEFAULT '', blocked_by TEXT NOT NULL DEFAULT '', issued_at INTEGER NOT NULL DEFAULT 0, owed INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX token_holder ON token (holder) WHERE holder IS NOT NULL;
 CREATE UNIQUE INDEX token_label ON token (model, label) WHERE label <> '';
+CREATE INDEX token_owed ON token (owed) WHERE owed > 0;
 CREATE INDEX token_stock_number ON token (stock_number) WHERE stock_number <> '';
 CREATE INDEX token_until ON token (until) WHERE until > 0;
 CREATE TABLE token_word (
