@@ -3,6 +3,7 @@ package ykslot
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -39,6 +40,20 @@ type Config struct {
 	Key        secret.Bytes // 16 bytes or empty for zeros
 	AccessCode secret.Bytes // the new one: 6 bytes, or empty for none
 	Flags
+}
+
+// Format prints the flags and nothing else: of a scan-code password the fixed part is secret too.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.Flags.String()) }
+
+// Destroy clears the secrets, the fixed part of a scan-code password included. A builder's configuration shares some of them with
+// the builder; see there.
+func (c Config) Destroy() {
+	if c.Mode() == ModeScanCodes {
+		clear(c.Fixed)
+	}
+	c.UID.Destroy()
+	c.Key.Destroy()
+	c.AccessCode.Destroy()
 }
 
 // AppendMarshal appends the 52 bytes with their CRC. It is pure and checks lengths only: see Validate and Supported.
@@ -101,6 +116,9 @@ type InvalidError struct{ Rule string }
 
 func (e *InvalidError) Error() string { return "configuration: " + e.Rule }
 
+// errDormant is the mistake that no update can undo. Source: reference yubikey-otp.md §3.5.
+var errDormant = &InvalidError{"DORMANT without ALLOW_UPDATE could never be woken"}
+
 // Validate checks the rules that hold for every firmware: no flag without meaning in the mode, and nothing that makes the
 // slot useless. The error is an *InvalidError. Source: reference yubikey-otp.md §3.3.
 func (c Config) Validate() error {
@@ -124,8 +142,8 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
-	case c.Ext&Dormant != 0 && c.Ext&AllowUpdate == 0: // §3.5
-		return &InvalidError{"DORMANT without ALLOW_UPDATE could never be woken"}
+	case c.Ext&Dormant != 0 && c.Ext&AllowUpdate == 0:
+		return errDormant
 	case m == ModeScanCodes && len(c.Fixed) != FixedLen:
 		return &InvalidError{fmt.Sprintf("a scan-code password needs a fixed part of %d bytes", FixedLen)}
 	case m != ModeScanCodes && (c.UID.Len() != UIDLen || c.Key.Len() != KeyLen):

@@ -1,6 +1,7 @@
 package ykslot
 
 import (
+	"crypto/subtle"
 	"strings"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -10,7 +11,7 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
-// reference is what SendRef types: the ModHex letters, or with StrongPW2 one character. Source: reference yubikey-otp.md §3.2.
+// strongReference is what SendRef types beside StrongPW2, instead of the ModHex letters. Source: reference yubikey-otp.md §3.2.
 const strongReference = "!"
 
 // strongDigits is how many of the ModHex letters StrongPW2 turns into digits. Source: reference yubikey-otp.md §3.3.
@@ -22,7 +23,7 @@ const strongDigits = 8
 func (c Config) Press(movingFactor int64) (secret.Bytes, bool) {
 	switch c.Mode() {
 	case ModeScanCodes:
-		return c.frame("", c.typedStrokes()), true
+		return c.frame(nil, c.typedStrokes()), true
 	case ModeStatic:
 		fixed, body, ok := c.ticketText()
 		return c.frame(fixed, body), ok
@@ -36,7 +37,7 @@ func (c Config) Press(movingFactor int64) (secret.Bytes, bool) {
 		if err != nil {
 			return secret.Bytes{}, false
 		}
-		return c.frame(c.TokenID().String(), g.Code(movingFactor)), true
+		return c.frame([]byte(c.TokenID().String()), []byte(g.Code(movingFactor))), true
 	}
 	return secret.Bytes{}, false
 }
@@ -48,7 +49,7 @@ func (c Config) MatchPress(typed string, from int64, window int) (movingFactor i
 		if !ok {
 			return 0, false
 		}
-		same := text.Equal(secret.New([]byte(typed)))
+		same := subtle.ConstantTimeCompare(text.Reveal(), []byte(typed)) == 1
 		text.Destroy()
 		if same {
 			return m, true
@@ -58,8 +59,9 @@ func (c Config) MatchPress(typed string, from int64, window int) (movingFactor i
 }
 
 // frame puts the ticket flags' tabs and the reference around the two parts of a press. Source: reference yubikey-otp.md §3.2.
-func (c Config) frame(fixed, body string) secret.Bytes {
-	var out []byte
+func (c Config) frame(fixed, body []byte) secret.Bytes {
+	defer clear(body)
+	out := make([]byte, 0, 3+len(modhex.Alphabet)+len(fixed)+len(body))
 	tab := func(flag TicketFlag) {
 		if c.Ticket&flag != 0 {
 			out = append(out, '\t')
@@ -81,22 +83,20 @@ func (c Config) frame(fixed, body string) secret.Bytes {
 }
 
 // typedStrokes is a scan-code password by the US layout; 0 types nothing.
-func (c Config) typedStrokes() string {
+func (c Config) typedStrokes() []byte {
 	us, _ := keyboard.Lookup("us")
 	strokes := c.strokes()
 	defer strokes.Destroy()
-	text := us.Decode(strokes)
-	defer text.Destroy()
-	return string(text.Reveal())
+	return us.Decode(strokes).Reveal()
 }
 
 // ticketText is the fixed part and the encrypted block of a static ticket, with the strong-password flags applied to both as
 // one text: first the digits, then the upper case of the first two letters that are left. Source: reference yubikey-otp.md
 // §4.3; in which order the key does it is not documented.
-func (c Config) ticketText() (fixed, body string, ok bool) {
+func (c Config) ticketText() (fixed, body []byte, ok bool) {
 	cipher, err := yubiotp.NewCipher(c.Key, c.UID)
 	if err != nil {
-		return "", "", false
+		return nil, nil, false
 	}
 	defer cipher.Destroy()
 	// All ones in the 8 bytes between the private ID and the CRC.
@@ -118,5 +118,5 @@ func (c Config) ticketText() (fixed, body string, ok bool) {
 			upper++
 		}
 	}
-	return string(text[:n]), string(text[n:]), true
+	return text[:n:n], text[n:], true
 }

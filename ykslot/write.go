@@ -41,8 +41,11 @@ func (s *Session) Update(ctx context.Context, slot Slot, f Flags, code, current 
 	if err == nil && !sameCode(code, current) {
 		err = FeatureUpdateAccessCode.Supported(v)
 	}
-	if f.Ticket&^TicketUpdateMask != 0 || f.Config&^ConfigUpdateMask != 0 {
+	switch {
+	case f.Ticket&^TicketUpdateMask != 0 || f.Config&^ConfigUpdateMask != 0:
 		err = &InvalidError{"an update changes neither mode nor key, only what is typed around them"}
+	case f.Ext&Dormant != 0 && f.Ext&AllowUpdate == 0:
+		err = errDormant
 	}
 	if err != nil {
 		return opError(opUpdate, slot, err)
