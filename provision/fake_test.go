@@ -162,6 +162,7 @@ type bench struct {
 	mispress []Mispress
 	touch    []token.Slot // what to touch at each StepTouch; the slot of the run afterwards; 0: nothing
 	slot     token.Slot
+	opened   int // reports that opening the key sent
 }
 
 func newBench(t *testing.T, p vkey.Profile) *bench {
@@ -202,6 +203,7 @@ func (b *bench) with(f func(Key) error) error {
 	if err != nil {
 		return err
 	}
+	_, b.opened = b.key.Transfers()
 	return f(Key{s, conn})
 }
 

@@ -11,9 +11,14 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/oath"
 	"github.com/tokendesk/tokendesk/ykslot"
+	"github.com/tokendesk/tokendesk/ykslot/keyboard"
 )
 
 // PublicIDScheme says where a public ID comes from.
@@ -33,7 +38,8 @@ type AccessCodeMode string
 const (
 	RandomCode AccessCodeMode = "random" // six random bytes, escrowed
 	NoCode     AccessCodeMode = "none"
-	KeepCode   AccessCodeMode = "keep" // the escrowed one of the credential that is replaced
+	KeepCode   AccessCodeMode = "keep"  // the escrowed one of the credential that is replaced
+	GivenCode  AccessCodeMode = "given" // Spec.Own.AccessCode, escrowed
 )
 
 // Class says whose configuration a slot holds.
@@ -57,11 +63,17 @@ type Spec struct {
 	Given        token.PublicID
 	LongPublicID bool // allow more than token.ServerPublicID bytes
 	AccessCode   AccessCodeMode
-	Verify       token.ProofRequired
-	Overwrite    Class  // Factory or Foreign: what may be lost; "" otherwise
-	Reason       string // needed with Overwrite
-	Reassign     bool   // take a key from another person
+	Verify       token.ProofRequired // ByTouch is ByHost for challenge-response
+	Overwrite    Class               // Factory or Foreign: what may be lost; "" otherwise
+	Reason       string              // needed with Overwrite
+	Reassign     bool                // take a key from another person
 	Handover     token.Handover
+
+	// Own are secrets that the operator gives, to be written instead of drawn ones: key, for a password of scan codes its text, and
+	// private ID. The caller destroys them, after the run.
+	Own token.Secrets
+	// Current is the access code that guards a slot of which nothing is known; empty: none.
+	Current secret.Bytes
 }
 
 // Have is what the device and the store say. Token and Live are zero for a key that the store has never seen.
@@ -78,10 +90,16 @@ type Plan struct {
 	Class       Class
 	Reservation token.Reservation
 	RandomID    bool           // the public ID is drawn when the plan runs, again after a duplicate
-	NewCode     AccessCodeMode // RandomCode, NoCode, or KeepCode when there is one to keep
+	NewCode     AccessCodeMode // RandomCode, NoCode, GivenCode, or KeepCode when there is one to keep
 	Former      *token.Credential
 	Notes       []string // what the operator should know before
+
+	want    Spec // of which draw makes the secrets
+	version ykslot.Version
 }
+
+// Flags are those that the slot will have.
+func (p Plan) Flags() ykslot.Flags { return FlagsOf(p.Reservation.Settings) }
 
 // The reasons to refuse a plan, beside ykslot's version errors.
 var (
@@ -93,6 +111,7 @@ var (
 	ErrSerialInUse   = errors.New("the public ID made of the serial is in use by the other slot of this key")
 	ErrHeld          = errors.New("the key is held by another person")
 	ErrBlocked       = errors.New("the token is blocked")
+	ErrHidden        = errors.New("the key would hide its serial number and could not be found again")
 	ErrBadSpec       = errors.New("impossible request")
 )
 
@@ -119,23 +138,28 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // BuildPlan decides. It reads no device and no clock, and draws nothing. The error is a *RefusedError.
 func BuildPlan(want Spec, have Have) (Plan, error) {
 	class := classOf(want.Slot, have)
+	refused := func(detail string, err error) (Plan, error) {
+		return Plan{}, &RefusedError{Serial: have.Serial, Slot: want.Slot, Class: class, Detail: detail, Err: err}
+	}
+	want.Kind, want.Verify = want.kind(), want.proof()
 	detail, err := mayWrite(want, have, class)
 	if err != nil {
-		return Plan{}, &RefusedError{Serial: have.Serial, Slot: want.Slot, Class: class, Detail: detail, Err: err}
+		return refused(detail, err)
 	}
 	id, err := choosePublicID(want, have)
 	if err != nil {
-		return Plan{}, &RefusedError{Serial: have.Serial, Slot: want.Slot, Class: class, Err: err}
+		return refused("", err)
 	}
 	p := Plan{
 		Class:    class,
 		Former:   live(have, want.Slot),
-		RandomID: want.PublicID == Random,
+		RandomID: want.Kind == token.YubicoOTP && want.PublicID == Random,
 		NewCode:  want.AccessCode,
 		Reservation: token.Reservation{
-			Serial: have.Serial, Firmware: have.Version.String(), Slot: want.Slot, Kind: token.YubicoOTP, PublicID: id,
+			Serial: have.Serial, Firmware: have.Version.String(), Slot: want.Slot, Kind: want.Kind, PublicID: id,
 			Holder: holderID(want, have), Proof: want.Verify, Reason: want.Reason, Handover: want.Handover,
 		},
+		want: want, version: have.Version,
 	}
 	if class == Factory || class == Foreign {
 		p.Reservation.Overwrite = string(class)
@@ -144,23 +168,111 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 		p.NewCode = NoCode
 		p.Notes = append(p.Notes, "no access code of this slot is known, so none is set")
 	}
-	p.Reservation.Settings = slotSettings(p.NewCode != NoCode, have.Version)
+	if err := p.settings(have); err != nil {
+		if detail, err, ok := strip(err); ok {
+			return refused(detail, err)
+		}
+		return refused("", err)
+	}
 	if p.NewCode != NoCode {
 		p.Notes = append(p.Notes, "an access code will guard the slot: swapping slots, NDEF and mode changes fail while it is set")
 	}
 	return p, nil
 }
 
+// settings makes the configuration with zeros' places taken by ones, to see whether it is possible, and keeps what is no secret.
+func (p *Plan) settings(have Have) error {
+	c, record, err := p.want.draft(ones{}, have.Version, have.Serial, p.Reservation.PublicID)
+	defer DestroyConfig(c)
+	defer record.Destroy()
+	if err == nil {
+		err = c.Supported(have.Version)
+	}
+	if err == nil && p.want.Slot == 2 {
+		err = ykslot.FeatureSlot2.Supported(have.Version)
+	}
+	if err != nil {
+		return err
+	}
+	s := &p.Reservation.Settings
+	setFlags(s, c.Flags)
+	s.HasAccessCode = p.NewCode != NoCode
+	if p.want.Kind == token.HOTP {
+		s.Digits, s.Hash, s.FirstMoving = c.Digits(), string(oath.SHA1), c.MovingFactor()
+		if p.Reservation.PublicID, err = token.NewPublicID(c.Fixed); err != nil {
+			return err
+		}
+	}
+	return p.visible(have)
+}
+
+// visible refuses a configuration after which the key could not be found, or a proof that it could not give.
+func (p *Plan) visible(have Have) error {
+	f := p.Flags()
+	other := live(have, 3-p.want.Slot)
+	if f.Ext&ykslot.SerialAPIVisible == 0 && (other == nil || FlagsOf(other.Settings).Ext&ykslot.SerialAPIVisible == 0) {
+		return ErrHidden
+	}
+	if f.Ext&ykslot.Dormant != 0 && p.want.Verify != token.NoProof {
+		return fmt.Errorf("%w: a dormant slot proves nothing: it is verified by the first use", ErrBadSpec)
+	}
+	if f.Ext&ykslot.AllowUpdate == 0 {
+		p.Notes = append(p.Notes, "without ALLOW_UPDATE nothing can change the slot but writing it anew, and slots cannot be swapped")
+	}
+	if p.want.Kind == token.YubicoOTP && f.Config&ykslot.SendRef != 0 {
+		p.Notes = append(p.Notes, "servers do not take one-time passwords behind the reference text")
+	}
+	return nil
+}
+
+// strip takes one of our own reasons out of an error, the rest is its detail.
+func strip(err error) (detail string, reason error, ok bool) {
+	var invalid *ykslot.InvalidError
+	var char *keyboard.CharError
+	switch {
+	case errors.As(err, &invalid):
+		return invalid.Rule, ErrBadSpec, true
+	case errors.As(err, &char):
+		return char.Error(), ErrBadSpec, true
+	case errors.Is(err, ErrBadSpec):
+		return strings.TrimPrefix(err.Error(), ErrBadSpec.Error()+": "), ErrBadSpec, true
+	}
+	return "", nil, false
+}
+
+// ones is randomness for a draft that is never written.
+type ones struct{}
+
+func (ones) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 1
+	}
+	return len(b), nil
+}
+
+// proof is what the commit waits for.
+func (s Spec) proof() token.ProofRequired {
+	if s.Verify == token.ByTouch && s.kind() == token.ChallengeResponse {
+		return token.ByHost
+	}
+	return s.Verify
+}
+
 // mayWrite holds what is wanted against what is there, the public ID apart.
 func mayWrite(want Spec, have Have, class Class) (detail string, err error) {
+	if err := want.stray(); err != nil {
+		return err.Error(), ErrBadSpec
+	}
 	switch {
-	case want.Kind != "" && want.Kind != token.YubicoOTP || want.Options != Options{}:
-		return "only Yubico OTP without options is known yet", ErrBadSpec
 	case want.Slot != 1 && want.Slot != 2:
 		return "a key has slot 1 and slot 2", ErrBadSpec
-	case want.AccessCode != RandomCode && want.AccessCode != NoCode && want.AccessCode != KeepCode:
-		return "the access code is random, none or keep", ErrBadSpec
-	case want.Verify != token.ByTouch && want.Verify != token.NoProof:
+	case !slices.Contains([]AccessCodeMode{RandomCode, NoCode, KeepCode, GivenCode}, want.AccessCode):
+		return "the access code is random, none, keep or given", ErrBadSpec
+	case want.AccessCode == GivenCode && (want.Own.AccessCode.Len() != ykslot.AccessCodeLen || want.Own.AccessCode.IsZero()):
+		return "an access code has 6 bytes, not all of them zero", ErrBadSpec
+	case want.Kind == token.ChallengeResponse && want.Verify != token.ByHost && want.Verify != token.NoProof:
+		return "challenge-response is verified by the host or not", ErrBadSpec
+	case want.Kind != token.ChallengeResponse && want.Verify != token.ByTouch && want.Verify != token.NoProof:
 		return "a write is verified by touch or not", ErrBadSpec
 	case have.Serial == 0:
 		return "", ErrNoSerial
@@ -205,6 +317,12 @@ func mayOverwrite(want Spec, class Class) error {
 
 // choosePublicID is empty for Random, which is drawn when the plan runs.
 func choosePublicID(want Spec, have Have) (token.PublicID, error) {
+	if want.Kind == token.Static && want.PublicID == Given {
+		return want.Given, nil
+	}
+	if want.Kind != token.YubicoOTP { // HOTP has its token identifier
+		return token.PublicID{}, nil
+	}
 	switch want.PublicID {
 	case Random:
 		return token.PublicID{}, nil

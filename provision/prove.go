@@ -4,75 +4,155 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
+	"github.com/tokendesk/tokendesk/ykslot/modhex"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
+
+// hotpWindow is how many codes ahead of the expected one a press may be: somebody may have touched the key unseen.
+const hotpWindow = 20
 
 // candidate is a credential that a touch may turn out to be of.
 type candidate struct {
 	credential *token.Credential
-	cipher     yubiotp.Cipher
+	config     ykslot.Config
+	cipher     yubiotp.Cipher // of a Yubico OTP
 }
 
-// candidates makes the ciphers of credentials that have secrets; others and nil are left out.
+// candidates are those of the credentials that type something and have secrets; others and nil are left out.
 func candidates(cs ...*token.Credential) ([]candidate, error) {
 	var out []candidate
 	for _, c := range cs {
-		if c == nil || c.Kind != token.YubicoOTP || c.Secrets.Key.Len() == 0 {
+		if c == nil || c.Kind == token.ChallengeResponse || c.Secrets.Key.Len() == 0 {
 			continue
 		}
-		cipher, err := yubiotp.NewCipher(c.Secrets.Key, c.Secrets.PrivateID)
+		one := candidate{credential: c}
+		var err error
+		if c.Kind == token.YubicoOTP {
+			one.cipher, err = yubiotp.NewCipher(c.Secrets.Key, c.Secrets.PrivateID)
+		} else {
+			one.config, err = SlotConfig(*c)
+		}
 		if err != nil {
+			destroy(out)
 			return nil, fmt.Errorf("credential %d: %w", c.ID, err)
 		}
-		out = append(out, candidate{c, cipher})
+		out = append(out, one)
 	}
 	return out, nil
 }
 
-// identify says whose OTP was typed: nil if it is none of the candidates'.
-func identify(typed string, cs []candidate) (*token.Credential, yubiotp.Token, Mispress) {
-	id, block, err := yubiotp.Split(typed)
-	if err != nil {
-		return nil, yubiotp.Token{}, OtherOutput
-	}
-	why := OtherKey
+// due is how many characters a press has at least; 0: of a Yubico OTP.
+func due(cs []candidate) int {
+	least := 0
 	for _, c := range cs {
-		if string(c.credential.PublicID.Bytes()) != string(id) {
-			continue
+		if text, ok := c.config.Press(0); ok && c.credential.Kind != token.YubicoOTP {
+			if n := text.Len(); least == 0 || n < least {
+				least = n
+			}
+			text.Destroy()
 		}
-		t, verdict := c.cipher.Open(block)
-		if verdict == yubiotp.OK {
-			return c.credential, t, ""
-		}
-		why = NotDecrypting
 	}
-	return nil, yubiotp.Token{}, why
+	return least
 }
 
-// prove waits for an OTP of the entry's new credential and returns its counters.
+// identify says whose output was typed, and the counters that it shows: nil if it is none of the candidates'.
+func (r *Runner) identify(typed string, cs []candidate) (*token.Credential, token.Counters, Mispress) {
+	why := OtherOutput
+	for _, c := range cs {
+		n := token.Fresh()
+		n.At = r.Now()
+		switch c.credential.Kind {
+		case token.YubicoOTP:
+			t, how := c.open(typed)
+			if how == "" {
+				return c.credential, r.counters(t), ""
+			}
+			if why == OtherOutput || how == NotDecrypting {
+				why = how
+			}
+		case token.HOTP:
+			var ok bool
+			if n.Moving, ok = c.config.MatchPress(typed, c.credential.Counters.Moving+1, hotpWindow); ok {
+				return c.credential, n, ""
+			}
+		default:
+			if c.static(typed) {
+				return c.credential, n, ""
+			}
+		}
+	}
+	return nil, token.Counters{}, why
+}
+
+// open takes a Yubico OTP out of what was typed around it.
+func (c candidate) open(typed string) (yubiotp.Token, Mispress) {
+	f := FlagsOf(c.credential.Settings)
+	text := strings.ReplaceAll(typed, "\t", "")
+	if f.Config&ykslot.SendRef != 0 {
+		text = strings.TrimPrefix(text, modhex.Alphabet)
+	}
+	id, block, err := yubiotp.Split(text)
+	switch {
+	case err != nil:
+		return yubiotp.Token{}, OtherOutput
+	case string(c.credential.PublicID.Bytes()) != string(id):
+		return yubiotp.Token{}, OtherKey
+	}
+	t, verdict := c.cipher.Open(block)
+	if verdict != yubiotp.OK {
+		return t, NotDecrypting
+	}
+	return t, ""
+}
+
+// static compares a password with the predicted one. Neither is shown.
+func (c candidate) static(typed string) bool {
+	want, ok := c.config.Press(0)
+	if !ok {
+		return false
+	}
+	got := secret.New([]byte(typed))
+	defer want.Destroy()
+	defer got.Destroy()
+	return want.Equal(got)
+}
+
+// prove waits for the output of the entry's new credential, or asks it a challenge, and returns the counters.
 func (r *Runner) prove(ctx context.Context, dev Device, e token.Entry) (token.Counters, error) {
+	if e.Credential.Kind == token.ChallengeResponse {
+		n := token.Fresh()
+		n.At = r.Now()
+		ok, err := r.answers(ctx, dev, e.Credential)
+		if err == nil && !ok {
+			err = ErrWrongAnswer
+		}
+		return n, err
+	}
 	cs, err := candidates(&e.Credential)
 	if err != nil {
 		return token.Counters{}, err
 	}
+	defer destroy(cs)
 	var counters token.Counters
-	err = r.eachPress(ctx, dev, func(typed string) bool {
-		c, t, why := identify(typed, cs)
+	err = r.eachPress(ctx, dev, due(cs), func(typed string) bool {
+		c, n, why := r.identify(typed, cs)
 		if c == nil {
 			r.mispressed(why)
 			return false
 		}
-		counters = r.counters(t)
+		counters = n
 		return true
 	})
-	destroy(cs)
 	return counters, err
 }
 
 // eachPress calls yield with what each touch types until it returns true. ErrNoTouch: TouchWait passed.
-func (r *Runner) eachPress(ctx context.Context, dev Device, yield func(string) bool) error {
+func (r *Runner) eachPress(ctx context.Context, dev Device, chars int, yield func(string) bool) error {
 	wait := ctx
 	if r.TouchWait > 0 {
 		var cancel context.CancelFunc
@@ -81,7 +161,7 @@ func (r *Runner) eachPress(ctx context.Context, dev Device, yield func(string) b
 	}
 	r.passed(StepTouch)
 	for {
-		typed, err := dev.Press(wait)
+		typed, err := dev.Press(wait, chars)
 		switch {
 		case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 			return ErrNoTouch
@@ -107,6 +187,10 @@ func (r *Runner) counters(t yubiotp.Token) token.Counters {
 
 func destroy(cs []candidate) {
 	for _, c := range cs {
-		c.cipher.Destroy()
+		if c.credential.Kind == token.YubicoOTP {
+			c.cipher.Destroy()
+			continue
+		}
+		DestroyConfig(c.config)
 	}
 }

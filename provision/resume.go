@@ -7,7 +7,6 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/ykslot"
-	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
 // NeedsDevice reports whether an open entry can be settled only with its key at hand.
@@ -32,10 +31,11 @@ func (r *Runner) Settle(ctx context.Context, e token.Entry) (Result, error) {
 	return Result{Entry: e, Outcome: Undone}, nil
 }
 
-// Resume settles an entry with its key, which dev must be. It asks for a touch and lets the key say what the slot holds:
+// Resume settles an entry with its key, which dev must be. It asks for a touch, or for challenge-response a challenge, and lets the
+// key say what the slot holds:
 //
-//	an OTP of the new credential     commit with its counters; no touch is needed if a server has seen one
-//	an OTP of the former credential  undo: nothing was written
+//	output of the new credential     commit with its counters; no touch is needed if a server has seen one
+//	output of the former credential  undo: nothing was written
 //	anything else, or no touch       write the same sealed secret again (new, then former access code), then prove
 //
 // A second secret is never drawn. If the key refuses that write as well and never confirmed the first one, the slot is
@@ -68,19 +68,35 @@ func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result,
 	return res, err
 }
 
-// ask lets a touch tell which credential the slot holds. Not settled: the first touch was of neither, or none came.
+// ask lets the slot tell which credential it holds, first by challenges, then by a touch. Not settled: it was neither, or no touch came.
 func (r *Runner) ask(ctx context.Context, dev Device, e token.Entry) (res Result, settled bool, err error) {
+	for _, c := range []*token.Credential{&e.Credential, e.Former} {
+		if c == nil || c.Kind != token.ChallengeResponse || c.Secrets.Key.Len() == 0 {
+			continue
+		}
+		ok, err := r.answers(ctx, dev, *c)
+		switch {
+		case errors.Is(err, ErrNoTouch): // it waits for one, so it is of this kind
+			return Result{}, false, nil
+		case err != nil:
+			return Result{}, false, &UncertainError{Entry: e, Err: err}
+		case ok:
+			n := token.Fresh()
+			n.At = r.Now()
+			return r.told(ctx, e, c, n)
+		}
+	}
 	cs, err := candidates(&e.Credential, e.Former)
-	if err != nil {
+	if err != nil || len(cs) == 0 {
 		return Result{}, false, err
 	}
 	defer destroy(cs)
 	var who *token.Credential
-	var seen yubiotp.Token
+	var counters token.Counters
 	tries := 0
-	err = r.eachPress(ctx, dev, func(typed string) bool {
+	err = r.eachPress(ctx, dev, due(cs), func(typed string) bool {
 		var why Mispress
-		if who, seen, why = identify(typed, cs); who == nil {
+		if who, counters, why = r.identify(typed, cs); who == nil {
 			r.mispressed(why)
 		}
 		tries++
@@ -94,11 +110,15 @@ func (r *Runner) ask(ctx context.Context, dev Device, e token.Entry) (res Result
 	case who == nil:
 		return Result{}, false, nil
 	}
-	c := r.counters(seen)
+	return r.told(ctx, e, who, counters)
+}
+
+// told settles an entry whose slot told what it holds.
+func (r *Runner) told(ctx context.Context, e token.Entry, who *token.Credential, c token.Counters) (Result, bool, error) {
 	lctx := context.WithoutCancel(ctx)
 	if who.ID == e.Credential.ID {
 		r.passed(StepProven)
-		res, err = r.commit(lctx, e, &c)
+		res, err := r.commit(lctx, e, &c)
 		return res, true, err
 	}
 	if err := r.Ledger.Abort(lctx, e.ID, e.Phase, "the slot still holds its former credential", &c); err != nil {

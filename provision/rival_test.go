@@ -204,8 +204,8 @@ func (i *intruder) intrude(ctx context.Context) {
 	if i.n--; i.n != 0 {
 		return
 	}
-	theirs := token.Credential{Secrets: token.Secrets{Key: secret.Copy(bytes.Repeat([]byte{7}, 16)), PrivateID: secret.Copy(make([]byte, 6))}}
-	cfg, err := slotConfig(theirs)
+	theirs := token.Credential{Kind: token.YubicoOTP, Secrets: token.Secrets{Key: secret.Copy(bytes.Repeat([]byte{7}, 16)), PrivateID: secret.Copy(make([]byte, 6))}}
+	cfg, err := SlotConfig(theirs)
 	if err == nil {
 		var s *ykslot.Session
 		if s, err = ykslot.Open(ctx, i.Conn, noPause); err == nil {

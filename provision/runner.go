@@ -11,7 +11,6 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/ykslot"
-	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
 // Ledger is the write-ahead record. Every method is durable before it returns, and writes its audit event in the same
@@ -42,10 +41,13 @@ type Device interface {
 	// Write programs a slot. After an error that wraps ykslot.ErrUnsettled the slot may hold either configuration; after any
 	// other it holds what it held before.
 	Write(ctx context.Context, slot ykslot.Slot, c ykslot.Config, current secret.Bytes) error
-	// Press waits for one touch and returns what the key typed.
-	Press(ctx context.Context) (string, error)
+	// Press waits for one touch and returns what the key typed, of which chars characters are due; 0: a Yubico OTP.
+	Press(ctx context.Context, chars int) (string, error)
 	// DropTyped forgets what was typed until now and not read.
 	DropTyped(ctx context.Context) error
+	// ChallengeHMAC and ChallengeYubico are as those of ykslot.Session.
+	ChallengeHMAC(ctx context.Context, slot ykslot.Slot, challenge []byte, p ykslot.Padding, touch ykslot.TouchFunc) (secret.Bytes, error)
+	ChallengeYubico(ctx context.Context, slot ykslot.Slot, challenge [ykslot.YubicoChallengeLen]byte, touch ykslot.TouchFunc) (secret.Bytes, error)
 }
 
 // Key is a Device: a session on a held key and its keyboard reports.
@@ -55,7 +57,12 @@ type Key struct {
 }
 
 // Press implements Device.
-func (k Key) Press(ctx context.Context) (string, error) { return ykslot.ReadPress(ctx, k.Input) }
+func (k Key) Press(ctx context.Context, chars int) (string, error) {
+	if chars == 0 {
+		return ykslot.ReadPress(ctx, k.Input)
+	}
+	return ykslot.ReadPressOf(ctx, k.Input, chars)
+}
 
 // DropTyped implements Device.
 func (k Key) DropTyped(ctx context.Context) error { return ykslot.DropTyped(ctx, k.Input) }
@@ -88,7 +95,7 @@ type Mispress string
 
 // The mispresses.
 const (
-	OtherOutput   Mispress = "that was not an OTP of this slot: the touch was too short or too long"
+	OtherOutput   Mispress = "that is not what this slot types: the touch was too short or too long"
 	OtherKey      Mispress = "that was an OTP of another credential"
 	NotDecrypting Mispress = "the OTP does not decrypt with the key that was written"
 )
@@ -150,7 +157,7 @@ func (r *Runner) Run(ctx context.Context, dev Device, p Plan) (Result, error) {
 		return Result{}, r.abort(ctx, entry, err)
 	}
 	entry.Phase = token.Writing
-	if err := r.write(ctx, dev, entry, formerCode(p.Former), entry.Credential.Secrets.AccessCode); err != nil {
+	if err := r.write(ctx, dev, entry, p.guard(), entry.Credential.Secrets.AccessCode); err != nil {
 		return Result{}, r.failedWrite(ctx, entry, err)
 	}
 	return r.finish(ctx, dev, entry)
@@ -184,11 +191,10 @@ func (r *Runner) randomPublicID() (token.PublicID, error) {
 }
 
 // draw makes the secrets of the new credential.
-func (r *Runner) draw(p Plan) (s token.Secrets, err error) {
-	if s.Key, err = secret.Random(r.Rand, yubiotp.KeyLen); err != nil {
-		return s, err
-	}
-	if s.PrivateID, err = secret.Random(r.Rand, yubiotp.PrivateIDLen); err != nil {
+func (r *Runner) draw(p Plan) (token.Secrets, error) {
+	c, s, err := p.want.draft(r.Rand, p.version, p.Reservation.Serial, p.Reservation.PublicID)
+	DestroyConfig(c)
+	if err != nil {
 		return s, err
 	}
 	switch p.NewCode {
@@ -196,6 +202,8 @@ func (r *Runner) draw(p Plan) (s token.Secrets, err error) {
 		s.AccessCode, err = secret.Random(r.Rand, ykslot.AccessCodeLen)
 	case KeepCode:
 		s.AccessCode = p.Former.Secrets.AccessCode.Clone()
+	case GivenCode:
+		s.AccessCode = p.want.Own.AccessCode.Clone()
 	}
 	return s, err
 }
@@ -204,10 +212,11 @@ func (r *Runner) draw(p Plan) (s token.Secrets, err error) {
 // refusal is believed when every code was refused twice and the programming sequence stood still: a report may have been
 // lost, or a write that looked refused may have gone through, and then the new code opens the slot.
 func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, codes ...secret.Bytes) error {
-	c, err := slotConfig(e.Credential)
+	c, err := SlotConfig(e.Credential)
 	if err != nil {
 		return err
 	}
+	defer DestroyConfig(c)
 	slot := ykslot.Slot(e.Slot)
 	var first error // of all refusals it says most
 	for _, code := range slices.Concat(codes, codes) {
@@ -241,28 +250,20 @@ func sameSequence(err, other error) bool {
 	return errors.As(err, &a) && errors.As(other, &b) && a.Before.ProgSeq == b.Before.ProgSeq
 }
 
+// guard is the access code that guards the slot now.
+func (p Plan) guard() secret.Bytes {
+	if c := formerCode(p.Former); c.Len() > 0 {
+		return c
+	}
+	return p.want.Current
+}
+
 // formerCode is the access code of the credential that is replaced; empty without one.
 func formerCode(former *token.Credential) secret.Bytes {
 	if former == nil {
 		return secret.Bytes{}
 	}
 	return former.Secrets.AccessCode
-}
-
-// slotConfig is what the credential's record says the slot holds. The secrets are shared with it.
-func slotConfig(c token.Credential) (ykslot.Config, error) {
-	return ykslot.YubicoOTP{
-		PublicID: c.PublicID.Bytes(), PrivateID: c.Secrets.PrivateID, Key: c.Secrets.Key, AccessCode: c.Secrets.AccessCode,
-		Flags: ykslot.Flags{
-			Ext: ykslot.ExtFlag(c.Settings.ExtFlags), Ticket: ykslot.TicketFlag(c.Settings.TicketFlags), Config: ykslot.ConfigFlag(c.Settings.ConfigFlags),
-		},
-	}.Config()
-}
-
-// slotSettings is the record of the baseline flags.
-func slotSettings(hasCode bool, v ykslot.Version) token.Settings {
-	f := ykslot.TypingFlags(v)
-	return token.Settings{ExtFlags: uint8(f.Ext), TicketFlags: uint8(f.Ticket), ConfigFlags: uint8(f.Config), HasAccessCode: hasCode}
 }
 
 // failedWrite keeps the entry open only if the outcome of the write was not seen.
@@ -282,7 +283,7 @@ func (r *Runner) finish(ctx context.Context, dev Device, e token.Entry) (Result,
 	e.Phase = token.Written
 	r.passed(StepWritten)
 	var proof *token.Counters
-	if e.Proof == token.ByTouch {
+	if e.Proof != token.NoProof {
 		c, err := r.prove(ctx, dev, e)
 		if err != nil {
 			return Result{}, &UncertainError{Entry: e, Err: err}

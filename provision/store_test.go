@@ -169,7 +169,7 @@ func (s *station) agree() {
 			return errors.New("the slot has another access code")
 		}
 		s.key.Touch(slot)
-		typed, err := k.Press(s.t.Context())
+		typed, err := k.Press(s.t.Context(), 0)
 		if err != nil {
 			return err
 		}

@@ -55,7 +55,7 @@ func (v *visit) stay() {
 
 // swallow reads away one touch; false when the key types no more, or ctx ended.
 func swallow(ctx context.Context, k Key) bool {
-	_, err := k.Press(ctx)
+	_, err := k.Press(ctx, 0)
 	return err == nil || errors.Is(err, ykslot.ErrPressTooLong)
 }
 
@@ -165,9 +165,9 @@ type drive struct {
 }
 
 // Press implements provision.Device.
-func (d drive) Press(ctx context.Context) (string, error) {
+func (d drive) Press(ctx context.Context, chars int) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.here, cancel)()
-	return d.Key.Press(ctx)
+	return d.Key.Press(ctx, chars)
 }
