@@ -81,16 +81,21 @@ func (f *fire) block(k lostToken) {
 func (f *fire) restore(k lostToken, r *weak.Rand) bool {
 	f.clock.advance(25 * time.Hour)
 	op := chaos.Op{Verb: chaos.Restore, Key: k.key, Order: k.fresh(k.key, r)}
-	var is bool
+	var code exitCode
 	k.history.Run(op, func() (chaos.Answer, bool) {
-		code, said := f.command(k.text(k.key, op.Order)+"\n", "token", "restore", k.query(k.key))
-		is = code == exitDone || code == exitRefused // it was restored before, and nobody heard of it
+		var said string
+		code, said = f.command(k.text(k.key, op.Order)+"\n", "token", "restore", k.query(k.key))
 		return f.happened(code, said), true
 	})
-	if is {
+	switch code {
+	case exitDone:
 		k.back(k.key, op.Order)
+	case exitRefused: // it was restored before, by a code of before, and nobody heard of it
+		k.back(k.key, 0)
+	default:
+		return false
 	}
-	return is
+	return true
 }
 
 // happened is what became of a command.
