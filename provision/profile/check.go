@@ -12,7 +12,7 @@ import (
 // CheckError is a profile that makes no sense: which key, and what to do.
 type CheckError struct{ Key, Problem string }
 
-func (e *CheckError) Error() string { return fmt.Sprintf("profile: %s: %s", e.Key, e.Problem) }
+func (e *CheckError) Error() string { return fmt.Sprintf("%s: %s", e.Key, e.Problem) }
 
 // Kinds are those that a profile can have.
 func Kinds() []token.Kind {

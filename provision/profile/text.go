@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -122,7 +123,7 @@ func number(s string, most int) (int, error) {
 	return n, nil
 }
 
-// SyntaxError is a text that is no profile: where, and what to do. It never quotes the value.
+// SyntaxError is a text that is not of this form: where, and what to do. It never quotes a value.
 type SyntaxError struct {
 	Line, Column int    // from 1; columns count characters
 	Key          string // "" when the line has none
@@ -131,21 +132,39 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string {
 	if e.Key == "" {
-		return fmt.Sprintf("profile: line %d, column %d: %s", e.Line, e.Column, e.Problem)
+		return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Problem)
 	}
-	return fmt.Sprintf("profile: line %d, column %d: %s: %s", e.Line, e.Column, e.Key, e.Problem)
+	return fmt.Sprintf("line %d, column %d: %s: %s", e.Line, e.Column, e.Key, e.Problem)
 }
 
-// line is a key with its value and where they stand.
-type line struct {
-	at, keyCol, valueCol int
-	key, value           string
+// Line is a key with its value and where they stand, from 1.
+type Line struct {
+	At, KeyColumn, ValueColumn int
+	Key, Value                 string
+}
+
+// Refuse is the SyntaxError of a value that makes no sense.
+func (l Line) Refuse(problem string) *SyntaxError {
+	return &SyntaxError{l.At, l.ValueColumn, l.Key, problem}
+}
+
+// RefuseKey is the SyntaxError of a key that nobody knows or that comes again.
+func (l Line) RefuseKey(problem string) *SyntaxError {
+	return &SyntaxError{l.At, l.KeyColumn, l.Key, problem}
 }
 
 // Parse reads a profile: the keys in any order, each once; what is left out is as in New; Check is included. The error is a
-// *SyntaxError, or a *CheckError when the text is well formed and makes no sense.
+// *SyntaxError, or a *CheckError for a key that the text does not have.
 func Parse(s string) (Profile, error) {
-	lines, err := split(s)
+	p, err := parse(s)
+	if err != nil {
+		return Profile{}, fmt.Errorf("profile: %w", err)
+	}
+	return p, nil
+}
+
+func parse(s string) (Profile, error) {
+	lines, err := Lines(s)
 	if err != nil {
 		return Profile{}, err
 	}
@@ -155,8 +174,8 @@ func Parse(s string) (Profile, error) {
 	}
 	var p Profile
 	for _, l := range lines {
-		if l.key == "kind" {
-			p = New("", token.Kind(l.value))
+		if l.Key == "kind" {
+			p = New("", token.Kind(l.Value))
 		}
 	}
 	if p.Kind == "" {
@@ -164,25 +183,42 @@ func Parse(s string) (Profile, error) {
 	}
 	seen := map[string]int{}
 	for _, l := range lines {
-		k, ok := known[l.key]
+		k, ok := known[l.Key]
 		switch {
 		case !ok:
-			return Profile{}, &SyntaxError{l.at, l.keyCol, "", "unknown key; the keys are " + names()}
-		case seen[l.key] > 0:
-			return Profile{}, &SyntaxError{l.at, l.keyCol, l.key, fmt.Sprintf("is in line %d already", seen[l.key])}
+			return Profile{}, &SyntaxError{l.At, l.KeyColumn, "", "unknown key; the keys are " + names()}
+		case seen[l.Key] > 0:
+			return Profile{}, l.RefuseKey(fmt.Sprintf("is in line %d already", seen[l.Key]))
 		case kindKnown(p.Kind) && !k.on(p.Kind):
-			return Profile{}, &SyntaxError{l.at, l.keyCol, l.key, "does not go with kind " + string(p.Kind)}
+			return Profile{}, l.RefuseKey("does not go with kind " + string(p.Kind))
 		}
-		seen[l.key] = l.at
-		if err := k.set(&p, l.value); err != nil {
-			return Profile{}, &SyntaxError{l.at, l.valueCol, l.key, err.Error()}
+		seen[l.Key] = l.At
+		if err := k.set(&p, l.Value); err != nil {
+			return Profile{}, l.Refuse(err.Error())
 		}
 	}
-	if err := p.Check(); err != nil {
-		return Profile{}, err
+	if p.Password == "ticket" && seen["length"] == 0 {
+		p.Length = ticketLength
 	}
-	return p, nil
+	return p, at(lines, p.Check())
 }
+
+// at says where the key is that Check found, if the text has it.
+func at(lines []Line, err error) error {
+	var c *CheckError
+	if !errors.As(err, &c) {
+		return err
+	}
+	for _, l := range lines {
+		if l.Key == c.Key {
+			return l.Refuse(c.Problem)
+		}
+	}
+	return c
+}
+
+// ticketLength is what a static ticket types. Source: reference yubikey-otp.md §3.3 (16 bytes in ModHex).
+const ticketLength = 32
 
 func names() string {
 	var all []string
@@ -192,13 +228,14 @@ func names() string {
 	return strings.Join(all, ", ")
 }
 
-// split takes comments and empty lines away. A line ends with LF or CRLF.
-func split(s string) ([]line, error) {
+// Lines are those of a text of this form, without comments and empty lines; the sites' files of package paper have it too. A line ends
+// with LF or CRLF. The error is a *SyntaxError.
+func Lines(s string) ([]Line, error) {
 	if len(s) > MaxFile {
 		return nil, &SyntaxError{1, 1, "", fmt.Sprintf("is longer than %d bytes", MaxFile)}
 	}
 	s = strings.TrimPrefix(s, "\ufeff")
-	var out []line
+	var out []Line
 	n := 0
 	for raw := range strings.Lines(s) {
 		n++
@@ -219,7 +256,7 @@ func split(s string) ([]line, error) {
 			return nil, &SyntaxError{n, keyCol, "", `a line is "key = value", empty, or a comment that begins with #`}
 		}
 		valueCol := column(l, len(l)-len(strings.TrimLeftFunc(value, unicode.IsSpace)))
-		out = append(out, line{n, keyCol, valueCol, strings.TrimSpace(name), strings.TrimSpace(value)})
+		out = append(out, Line{n, keyCol, valueCol, strings.TrimSpace(name), strings.TrimSpace(value)})
 	}
 	return out, nil
 }

@@ -1,0 +1,146 @@
+package profile_test
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/provision/profile"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// full are profiles with every key set to something that is not its default.
+func full() []profile.Profile {
+	otp := profile.New("staff-slot1", token.YubicoOTP)
+	otp.Description, otp.Language, otp.Slot, otp.PublicID, otp.AccessCode = "für die Lehrenden", "de", 1, "random", "none"
+	otp.Verify, otp.Overwrite, otp.Reason = token.NoProof, "factory", "new from the box = unused"
+	otp.Enter, otp.FastTrigger, otp.Pacing, otp.Updatable = false, false, 60, false
+	otp.Touch, otp.StockPrefix, otp.Exports, otp.Label, otp.Receipt = profile.Touch{Sample: 13}, "A-", []string{"ksm", "pskc"}, "small", "lab"
+	hotp := profile.New("hotp", token.HOTP)
+	hotp.Digits, hotp.MovingFactor = 8, 1048560
+	chal := profile.New("login", token.ChallengeResponse)
+	chal.FixedLength, chal.Button = true, true
+	static := profile.New("static", token.Static)
+	static.Length, static.Layout = 12, "de"
+	return []profile.Profile{otp, hotp, chal, static}
+}
+
+// TestRoundTrip: what is printed is read again, and tells the same.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	all := full()
+	for _, k := range profile.Kinds() {
+		all = append(all, profile.New("plain", k))
+	}
+	for _, p := range all {
+		if err := p.Check(); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+		got, err := profile.Parse(p.String())
+		if err != nil || !reflect.DeepEqual(got, p) {
+			t.Errorf("got %+v, %v\nwant %+v\nof\n%s", got, err, p, p)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	p, err := profile.Parse("\ufeff# a comment\r\n\r\n  name=staff # trailing\r\nslot = 1")
+	want := profile.New("staff", token.YubicoOTP)
+	want.Slot = 1
+	if err != nil || !reflect.DeepEqual(p, want) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	p, err = profile.Parse("name = pw\nkind = static\npassword = ticket\n")
+	if err != nil || p.Length != 32 || p.Layout != "modhex" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// TestPrinted is the form that people sign.
+func TestPrinted(t *testing.T) {
+	t.Parallel()
+	const want = `name          = staff
+kind          = yubico-otp
+language      = en
+slot          = 2
+public-id     = serial
+access-code   = random
+verify        = touch
+enter         = yes
+fast-trigger  = yes
+pacing        = 0
+updatable     = yes
+touch         = all
+`
+	p := profile.New("staff", token.YubicoOTP)
+	if got := p.String(); got != want {
+		t.Errorf("got\n%s", got)
+	}
+	if got := p.Fingerprint(); len(got) != 19 || got != profile.New("staff", token.YubicoOTP).Fingerprint() {
+		t.Errorf("fingerprint %q", got)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                                    "profile: name: give it a name",
+		"name = a\ncolour = red":                              "line 2, column 1: unknown key; the keys are name, kind",
+		"name = a\n  slot = 3":                                "line 2, column 10: slot: a key has slot 1",
+		"name = a\nslot = 02":                                 "line 2, column 8: slot: a number",
+		"name = a\nslot = 1\nslot = 2":                        "line 3, column 1: slot: is in line 2 already",
+		"name = a\nslot":                                      `line 2, column 1: a line is "key = value"`,
+		"name = A":                                            "line 1, column 8: name: give it a name",
+		"name = a\nkind = piv":                                "line 2, column 8: kind: yubico-otp, hotp",
+		"name = a\ndigits = 6":                                "line 2, column 1: digits: does not go with kind yubico-otp",
+		"kind = hotp\nname = a\ndigits = 7":                   "line 3, column 10: digits: 6 and 8",
+		"name = a\npublic-id = ff0001":                        "public-id: serial and random",
+		"name = a\naccess-code = 010203040506":                "the code itself is never in a profile",
+		"name = a\ntouch = sample:0":                          "touch: all, none and sample:N",
+		"name = a\nenter = true":                              "enter: yes and no",
+		"name = a\noverwrite = foreign":                       "profile: reason: say why",
+		"name = a\nreason = because":                          "reason: leave it out",
+		"name = a\npacing = 30":                               "pacing: 0, 20, 40 and 60",
+		"name = a\ndescription = a\x1b[31mb":                  "line 2, column 16: has a control character",
+		"name = a\ndescription = a\u202eb":                    "line 2, column 16: has a control character",
+		"name = a\ndescription = \xff":                        "line 2, column 1: is not UTF-8",
+		"name = a\nstock-prefix = ä":                          "stock-prefix: letters, digits",
+		"name = a\nexports = ksm, ksm":                        "exports: names of key-file formats, each once",
+		"name = a\nlabel = ../x":                              "label: names a template",
+		"kind = challenge-response\nname = a\nverify = touch": "verify: none: only yubico-otp and hotp",
+		strings.Repeat("#", profile.MaxFile+1):                "line 1, column 1: is longer than",
+	} {
+		p, err := profile.Parse(text)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "profile: ") || !reflect.DeepEqual(p, profile.Profile{}) {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+		var syntax *profile.SyntaxError
+		var check *profile.CheckError
+		if !errors.As(err, &syntax) && !errors.As(err, &check) {
+			t.Errorf("%q: %T", text, err)
+		}
+	}
+}
+
+// FuzzParse: whatever is read is printed and read as the same.
+func FuzzParse(f *testing.F) {
+	for _, p := range full() {
+		f.Add(p.String())
+	}
+	f.Add("name = a # b\r\nkind=hotp")
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := profile.Parse(text)
+		if err != nil {
+			if !reflect.DeepEqual(p, profile.Profile{}) {
+				t.Fatalf("%+v beside %v", p, err)
+			}
+			return
+		}
+		again, err := profile.Parse(p.String())
+		if err != nil || !reflect.DeepEqual(again, p) {
+			t.Fatalf("%+v, %v\nis not %+v", again, err, p)
+		}
+	})
+}
