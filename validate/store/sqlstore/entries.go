@@ -37,6 +37,9 @@ func fill(ctx context.Context, q querier, r entryRow) (token.Entry, error) {
 	if e.Credential, err = oneCredential(ctx, q, `WHERE c.id = ?`, r.credential); err != nil {
 		return e, err
 	}
+	if e.Proof == token.ByTouch && e.Credential.Kind == token.ChallengeResponse { // the column knows proof or none
+		e.Proof = token.ByHost
+	}
 	if r.former != 0 {
 		c, err := oneCredential(ctx, q, `WHERE c.id = ?`, r.former)
 		if err != nil {

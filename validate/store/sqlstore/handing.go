@@ -76,6 +76,9 @@ func (t *tx) revoke(ctx context.Context, k token.Token, action string, detail to
 			return err
 		}
 	}
+	if err := t.dropChanges(ctx, k.ID); err != nil {
+		return err
+	}
 	if err := t.unblock(k, next); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (s *Store) Reserve(ctx context.Context, r token.Reservation) (token.Entry, 
 }
 
 func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, error) {
-	if r.Serial == 0 || r.Slot != 1 && r.Slot != 2 || !r.Kind.Valid() || r.Proof != token.ByTouch && r.Proof != token.NoProof {
+	if r.Serial == 0 || r.Slot != 1 && r.Slot != 2 || !r.Kind.Valid() || r.Proof != token.ByTouch && r.Proof != token.ByHost && r.Proof != token.NoProof {
 		return token.Entry{}, errors.New("a reservation names serial, slot 1 or 2, kind and proof")
 	}
 	id, err := t.reserveToken(ctx, r)
@@ -34,7 +34,8 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 		return token.Entry{}, err
 	}
 	var open bool
-	if err := t.QueryRow(`SELECT EXISTS (SELECT 1 FROM ledger WHERE token = ? AND slot = ? AND phase NOT IN ('committed', 'aborted'))`, id, r.Slot).Scan(&open); err != nil {
+	if err := t.QueryRow(`SELECT EXISTS (SELECT 1 FROM ledger WHERE token = ?1 AND slot = ?2 AND phase NOT IN ('committed', 'aborted'))
+		OR EXISTS (SELECT 1 FROM slot_change WHERE token = ?1 AND phase = 'writing')`, id, r.Slot).Scan(&open); err != nil {
 		return token.Entry{}, err
 	}
 	if open {
@@ -56,7 +57,7 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	}
 	entry, err := t.insert(`INSERT INTO ledger (phase, token, slot, credential, former, holder, proof, firmware, overwrite, reason, created, updated, id_check, replaces, note)
 		VALUES ('reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, r.Slot, credential, orNull(former), orNull(r.Holder), string(r.Proof), r.Firmware, r.Overwrite, r.Reason, micros(t.now), micros(t.now),
+		id, r.Slot, credential, orNull(former), orNull(r.Holder), provenColumn(r.Proof), r.Firmware, r.Overwrite, r.Reason, micros(t.now), micros(t.now),
 		string(r.Handover.IDCheck), orNull(r.Handover.Replace), r.Handover.Note)
 	if err != nil {
 		return token.Entry{}, err
@@ -67,6 +68,14 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 		return token.Entry{}, err
 	}
 	return t.s.entry(ctx, t, token.EntryID(entry))
+}
+
+// provenColumn is a proof in the ledger: of challenge-response touch stands for the host's.
+func provenColumn(p token.ProofRequired) string {
+	if p == token.ByHost {
+		p = token.ByTouch
+	}
+	return string(p)
 }
 
 // reserveToken finds the token of a serial or makes it. What may not be written is refused.

@@ -93,10 +93,11 @@ func (t *tx) opened(id token.ID) error {
 	return t.wantAgain(id)
 }
 
-// settled is token.ErrUnsettled while a write of a slot is open.
+// settled is token.ErrUnsettled while a write or a change of a slot is open.
 func (t *tx) settled(id token.ID) error {
 	var open bool
-	err := t.QueryRow(`SELECT EXISTS (SELECT 1 FROM ledger WHERE token = ? AND phase NOT IN ('committed', 'aborted'))`, id).Scan(&open)
+	err := t.QueryRow(`SELECT EXISTS (SELECT 1 FROM ledger WHERE token = ?1 AND phase NOT IN ('committed', 'aborted'))
+		OR EXISTS (SELECT 1 FROM slot_change WHERE token = ?1 AND phase = 'writing')`, id).Scan(&open)
 	if err == nil && open {
 		err = token.ErrUnsettled
 	}

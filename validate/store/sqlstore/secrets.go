@@ -24,17 +24,35 @@ func (t *tx) putSecrets(id token.CredentialID, secrets token.Secrets) error {
 		if part.s.Len() == 0 {
 			continue
 		}
-		row, version, err := t.seal(t.s.credentialPlace(id, part.what), part.s)
-		if err != nil {
-			return err
-		}
-		_, err = t.Exec(`INSERT INTO secret (credential, what, key_version, sealed) VALUES (?, ?, ?, ?)`,
-			id, string(part.what), version, row)
-		if err != nil {
+		if err := t.putSecret(id, part.what, part.s); err != nil {
 			return err
 		}
 	}
 	return t.putMark(id, secrets)
+}
+
+// putSecret seals one.
+func (t *tx) putSecret(id token.CredentialID, what seal.What, plain secret.Bytes) error {
+	row, version, err := t.seal(t.s.credentialPlace(id, what), plain)
+	if err != nil {
+		return err
+	}
+	_, err = t.Exec(`INSERT INTO secret (credential, what, key_version, sealed) VALUES (?, ?, ?, ?)`, id, string(what), version, row)
+	return err
+}
+
+// nextCode is the access code that is on its way to the key; empty: none is. The caller destroys it.
+func (s *Store) nextCode(ctx context.Context, q querier, id token.CredentialID) (secret.Bytes, error) {
+	var version uint32
+	var sealed []byte
+	err := q.QueryRowContext(ctx, `SELECT key_version, sealed FROM secret WHERE credential = ? AND what = 'next-code'`, id).Scan(&version, &sealed)
+	if isNotFound(err) {
+		return secret.Bytes{}, nil
+	}
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	return s.unseal(s.credentialPlace(id, seal.NextCode), version, sealed)
 }
 
 // secrets opens all rows of a credential. The caller destroys them. No rows: empty secrets.

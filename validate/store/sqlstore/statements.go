@@ -42,7 +42,7 @@ const (
 		ON CONFLICT (chain) DO UPDATE SET seq = ?2, hash = ?3, at = ?4, signature = ?5`
 	putEventText = `INSERT INTO audit (chain, seq, at, actor, action, object, detail, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	manyEvents   = 8 // that putEvents inserts
-	secretsText  = `SELECT what, key_version, sealed FROM secret WHERE credential = ?`
+	secretsText  = `SELECT what, key_version, sealed FROM secret WHERE credential = ? AND what <> 'next-code'`
 	clientText   = `SELECT id, name, active, must_sign, decrypt, networks, groups, key_version, key_number, sealed, former_sealed, former_until, (SELECT generation FROM meta)
 		FROM client WHERE id = ?`
 	standingText = `SELECT closed, generation FROM meta`

@@ -142,7 +142,7 @@ CREATE TABLE credential (
   has_access_code INTEGER NOT NULL DEFAULT 0 CHECK (has_access_code IN (0, 1)),
   created         INTEGER NOT NULL,
   proven_at       INTEGER NOT NULL DEFAULT 0
-, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32)), revoked_at INTEGER NOT NULL DEFAULT 0) STRICT;
+, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32)), revoked_at INTEGER NOT NULL DEFAULT 0, first_moving INTEGER NOT NULL DEFAULT 0 CHECK (first_moving BETWEEN 0 AND 1048560)) STRICT;
 CREATE INDEX credential_any_public_id ON credential (public_id);
 CREATE INDEX credential_mark ON credential (mark);
 CREATE UNIQUE INDEX credential_public_id ON credential (public_id)
@@ -306,9 +306,9 @@ CREATE TABLE receipt (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX receipt_person ON receipt (person);
 CREATE INDEX receipt_token ON receipt (token);
-CREATE TABLE secret (
+CREATE TABLE "secret" (
   credential  INTEGER NOT NULL REFERENCES credential (id),
-  what        TEXT NOT NULL CHECK (what IN ('aes-key', 'private-id', 'access-code')),
+  what        TEXT NOT NULL CHECK (what IN ('aes-key', 'private-id', 'access-code', 'next-code')),
   key_version INTEGER NOT NULL,
   sealed      BLOB NOT NULL,
   PRIMARY KEY (credential, what)
@@ -331,6 +331,24 @@ CREATE TABLE shipment (
   ended      INTEGER NOT NULL DEFAULT 0                 -- arrived, cancelled or replaced by another number
 ) STRICT;
 CREATE UNIQUE INDEX shipment_open ON shipment (token) WHERE ended = 0;
+CREATE TABLE slot_change (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  phase        TEXT NOT NULL CHECK (phase IN ('writing', 'committed', 'aborted')),
+  work         TEXT NOT NULL CHECK (work IN ('update', 'swap', 'erase')),
+  token        INTEGER NOT NULL REFERENCES token (id),
+  slot         INTEGER NOT NULL CHECK (slot IN (0, 1, 2)), -- 0: both
+  credential   INTEGER REFERENCES credential (id),         -- in the slot, of both in slot 1; NULL: nothing of ours
+  other        INTEGER REFERENCES credential (id),         -- of both, in slot 2
+  ext_flags    INTEGER NOT NULL DEFAULT 0,                 -- after an update
+  ticket_flags INTEGER NOT NULL DEFAULT 0,
+  config_flags INTEGER NOT NULL DEFAULT 0,
+  has_code     INTEGER NOT NULL DEFAULT 0 CHECK (has_code IN (0, 1)),
+  firmware     TEXT NOT NULL,
+  reason       TEXT NOT NULL,
+  created      INTEGER NOT NULL,
+  updated      INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX slot_change_open ON slot_change (token) WHERE phase = 'writing';
 CREATE TABLE sqlite_sequence(name,seq);
 CREATE TABLE station (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,

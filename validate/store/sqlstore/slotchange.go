@@ -1,0 +1,319 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// BeginChange makes the record of a work durable, with the new access code sealed, before the key is asked. The slot's credential, and
+// for a swap those of both slots, are read here: the caller's are not believed. While an erasure is open its credential does not
+// validate. The errors are token.ErrUnsettled while a write or a work of the key is open, token.ErrNotFound for an unknown serial, and
+// token.ErrConflict if the slot no longer holds the credential that the caller saw.
+func (s *Store) BeginChange(ctx context.Context, c token.SlotChange) (token.SlotChange, error) {
+	out := c
+	err := s.change(ctx, func(tx *tx) (err error) {
+		out, err = tx.beginChange(ctx, c)
+		return err
+	})
+	if err != nil {
+		return token.SlotChange{}, fmt.Errorf("begin to %s slots of %s: %w", c.Work, c.Serial, translate(err))
+	}
+	return out, nil
+}
+
+func (t *tx) beginChange(ctx context.Context, c token.SlotChange) (token.SlotChange, error) {
+	k, err := oneToken(ctx, t, `WHERE t.serial = ?`, c.Serial)
+	if err != nil {
+		return c, err
+	}
+	if err := t.settled(k.ID); err != nil {
+		return c, err
+	}
+	inSlot := func(slot token.Slot) (token.CredentialID, error) {
+		return t.former(k.ID, token.Reservation{Slot: slot})
+	}
+	one, other := c.Slot, token.Slot(0)
+	if c.Work == token.Swap {
+		one, other = 1, 2
+	}
+	var held [2]token.CredentialID
+	for i, slot := range []token.Slot{one, other} {
+		if slot == 0 {
+			continue
+		}
+		if held[i], err = inSlot(slot); err != nil {
+			return c, err
+		}
+	}
+	if held != [2]token.CredentialID{idOf(c.Credential), idOf(c.Other)} {
+		return c, token.ErrConflict
+	}
+	id, err := t.insert(`INSERT INTO slot_change (phase, work, token, slot, credential, other, ext_flags, ticket_flags, config_flags, has_code, firmware, reason, created, updated)
+		VALUES ('writing', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.Work), k.ID, c.Slot, orNull(held[0]), orNull(held[1]),
+		c.After.ExtFlags, c.After.TicketFlags, c.After.ConfigFlags, c.After.HasAccessCode, c.Firmware, c.Reason, micros(t.now), micros(t.now))
+	if err != nil {
+		return c, err
+	}
+	if held[0] != 0 && c.Work == token.Update && c.Code.Len() > 0 {
+		if err := t.putSecret(held[0], seal.NextCode, c.Code); err != nil {
+			return c, err
+		}
+	}
+	c.ID, c.Phase, c.Token, c.Created, c.Updated = token.ChangeID(id), token.Writing, k.ID, t.now, t.now
+	if err := t.desk("slot."+string(c.Work), serialObject(c.Serial), changeDetailOf(c)); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+func idOf(c *token.Credential) token.CredentialID {
+	if c == nil {
+		return 0
+	}
+	return c.ID
+}
+
+// changeDetail is the detail of the events of works.
+type changeDetail struct {
+	Change     token.ChangeID     `json:"change"`
+	Slot       token.Slot         `json:"slot,omitempty"`
+	Credential token.CredentialID `json:"credential,omitempty"`
+	Other      token.CredentialID `json:"other,omitempty"`
+	Flags      string             `json:"flags,omitempty"` // ext/ticket/config after an update
+	AccessCode *bool              `json:"access_code,omitempty"`
+	Reason     string             `json:"reason,omitempty"`
+}
+
+func changeDetailOf(c token.SlotChange) changeDetail {
+	d := changeDetail{Change: c.ID, Slot: c.Slot, Credential: idOf(c.Credential), Other: idOf(c.Other), Reason: c.Reason}
+	if c.Work == token.Update {
+		d.Flags = fmt.Sprintf("%02x/%02x/%02x", c.After.ExtFlags, c.After.TicketFlags, c.After.ConfigFlags)
+		d.AccessCode = &c.After.HasAccessCode
+	}
+	return d
+}
+
+// EndChange says that the key did it: the record of the slots follows. token.ErrConflict: it is settled already.
+func (s *Store) EndChange(ctx context.Context, id token.ChangeID) error {
+	err := s.change(ctx, func(tx *tx) error {
+		c, err := s.openChange(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tx.endChange(ctx, c)
+	})
+	if err != nil {
+		return fmt.Errorf("end slot change %d: %w", id, translate(err))
+	}
+	return nil
+}
+
+func (t *tx) endChange(ctx context.Context, c token.SlotChange) error {
+	var err error
+	switch c.Work {
+	case token.Update:
+		err = t.updated(ctx, c)
+	case token.Swap:
+		err = t.swapped(c)
+	case token.Erase:
+		err = t.erased(c)
+	}
+	if err != nil {
+		return err
+	}
+	return t.settleChange(c, token.Committed, "slot."+string(c.Work)+".done", changeDetailOf(c))
+}
+
+// updated takes over the flags and the access code.
+func (t *tx) updated(ctx context.Context, c token.SlotChange) error {
+	if c.Credential == nil {
+		return nil
+	}
+	id, a := c.Credential.ID, c.After
+	if _, err := t.Exec(`UPDATE credential SET ext_flags = ?, ticket_flags = ?, config_flags = ?, has_access_code = ? WHERE id = ?`,
+		a.ExtFlags, a.TicketFlags, a.ConfigFlags, a.HasAccessCode, id); err != nil {
+		return err
+	}
+	next, err := t.s.nextCode(ctx, t, id)
+	if err != nil {
+		return err
+	}
+	defer next.Destroy()
+	if _, err := t.Exec(`DELETE FROM secret WHERE credential = ? AND what IN ('access-code', 'next-code')`, id); err != nil {
+		return err
+	}
+	if next.Len() == 0 {
+		return nil
+	}
+	return t.putSecret(id, seal.AccessCode, next)
+}
+
+// swapped moves what is in slot 1 to slot 2 and the other way. In between one has no slot, as the index of slots wants it.
+func (t *tx) swapped(c token.SlotChange) error {
+	for _, move := range []struct {
+		of   *token.Credential
+		slot token.Slot
+	}{{c.Credential, 0}, {c.Other, 1}, {c.Credential, 2}} {
+		if move.of == nil {
+			continue
+		}
+		if _, err := t.Exec(`UPDATE credential SET slot = ? WHERE id = ?`, move.slot, move.of.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erased revokes what was in the slot.
+func (t *tx) erased(c token.SlotChange) error {
+	if c.Credential == nil || c.Credential.State == token.Revoked {
+		return nil
+	}
+	next, err := c.Credential.State.Next(token.Revoke)
+	if err != nil {
+		return err
+	}
+	if err := t.setCredentialState(c.Credential.ID, next); err != nil {
+		return err
+	}
+	_, err = t.unwant(c.Token, c.Credential.ID)
+	return err
+}
+
+// DropChange says that the slots are as before. token.ErrConflict: it is settled already.
+func (s *Store) DropChange(ctx context.Context, id token.ChangeID, reason string) error {
+	err := s.change(ctx, func(tx *tx) error {
+		c, err := s.openChange(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if c.Credential != nil {
+			if _, err := tx.Exec(`DELETE FROM secret WHERE credential = ? AND what = 'next-code'`, c.Credential.ID); err != nil {
+				return err
+			}
+		}
+		d := changeDetailOf(c)
+		d.Reason = reason
+		return tx.settleChange(c, token.Aborted, "slot."+string(c.Work)+".undone", d)
+	})
+	if err != nil {
+		return fmt.Errorf("give up slot change %d: %w", id, translate(err))
+	}
+	return nil
+}
+
+// dropChanges gives up what is open on a token that is given up.
+func (t *tx) dropChanges(ctx context.Context, id token.ID) error {
+	open, err := collect(ctx, t, scanChange, changeText+`WHERE x.token = ? AND x.phase = 'writing'`, id)
+	for _, r := range open {
+		if err == nil {
+			d := changeDetail{Change: r.ID, Slot: r.Slot, Reason: "its token was given up"}
+			err = t.settleChange(r.SlotChange, token.Aborted, "slot."+string(r.Work)+".undone", d)
+		}
+	}
+	return err
+}
+
+func (t *tx) settleChange(c token.SlotChange, to token.Phase, action string, d changeDetail) error {
+	err := t.one(token.ErrConflict, `UPDATE slot_change SET phase = ?, updated = ? WHERE id = ? AND phase = 'writing'`, string(to), micros(t.now), c.ID)
+	if err != nil {
+		return err
+	}
+	if err := t.desk(action, serialObject(c.Serial), d); err != nil {
+		return err
+	}
+	return t.enable(c.Token)
+}
+
+// openChange is a work that is not settled, without secrets; token.ErrConflict if it is.
+func (s *Store) openChange(ctx context.Context, q querier, id token.ChangeID) (token.SlotChange, error) {
+	r, err := scanChange(q.QueryRowContext(ctx, changeText+`WHERE x.id = ?`, id))
+	if err == nil && r.Phase != token.Writing {
+		err = fmt.Errorf("%w: it is %s", token.ErrConflict, r.Phase)
+	}
+	if err != nil {
+		return r.SlotChange, err
+	}
+	return fillChange(ctx, q, r)
+}
+
+// OpenChanges lists the works that wait to be settled, oldest first, with their secrets, which the caller destroys.
+func (s *Store) OpenChanges(ctx context.Context) ([]token.SlotChange, error) {
+	var out []token.SlotChange
+	err := s.readState(ctx, func(q querier) (err error) {
+		out, err = s.openChangesIn(ctx, q)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read slot changes: %w", translate(err))
+	}
+	return out, nil
+}
+
+func (s *Store) openChangesIn(ctx context.Context, q querier) ([]token.SlotChange, error) {
+	rows, err := collect(ctx, q, scanChange, changeText+`WHERE x.phase = 'writing' ORDER BY x.id`)
+	if err != nil {
+		return nil, err
+	}
+	var out []token.SlotChange
+	for _, r := range rows {
+		c, err := fillChange(ctx, q, r)
+		for _, in := range []*token.Credential{c.Credential, c.Other} {
+			if err == nil && in != nil {
+				in.Secrets, err = s.secrets(ctx, q, in.ID)
+			}
+		}
+		if err == nil && c.Credential != nil && c.After.HasAccessCode {
+			c.Code, err = s.nextCode(ctx, q, c.Credential.ID)
+		}
+		out = append(out, c)
+		if err != nil {
+			for _, c := range out {
+				c.Destroy()
+			}
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+const changeText = `SELECT x.id, x.phase, x.work, coalesce(t.serial, 0), x.token, x.slot, coalesce(x.credential, 0), coalesce(x.other, 0),
+	x.ext_flags, x.ticket_flags, x.config_flags, x.has_code, x.firmware, x.reason, x.created, x.updated
+	FROM slot_change x JOIN token t ON t.id = x.token `
+
+// changeRow is a work before its credentials are read.
+type changeRow struct {
+	token.SlotChange
+	credential, other token.CredentialID
+}
+
+func scanChange(row scanner) (changeRow, error) {
+	var c changeRow
+	var created, updated int64
+	a := &c.After
+	err := row.Scan(&c.ID, &c.Phase, &c.Work, &c.Serial, &c.Token, &c.Slot, &c.credential, &c.other,
+		&a.ExtFlags, &a.TicketFlags, &a.ConfigFlags, &a.HasAccessCode, &c.Firmware, &c.Reason, &created, &updated)
+	c.Created, c.Updated = fromMicros(created), fromMicros(updated)
+	return c, err
+}
+
+func fillChange(ctx context.Context, q querier, r changeRow) (token.SlotChange, error) {
+	c := r.SlotChange
+	for _, in := range []struct {
+		id   token.CredentialID
+		into **token.Credential
+	}{{r.credential, &c.Credential}, {r.other, &c.Other}} {
+		if in.id == 0 {
+			continue
+		}
+		found, err := oneCredential(ctx, q, `WHERE c.id = ?`, in.id)
+		if err != nil {
+			return c, err
+		}
+		*in.into = &found
+	}
+	return c, nil
+}
