@@ -41,6 +41,9 @@ type Attached struct {
 	HIDRaw string
 	// Input are the event nodes of interface 0, such as "/dev/input/event5", sorted.
 	Input []string
+	// Reader is the name of the smart-card reader that the key was found as, where the system does not show it on USB. Find
+	// never sets it.
+	Reader string
 }
 
 // Find lists the attached devices with Yubico's vendor ID, in order of bus and port. It reads only attribute files below

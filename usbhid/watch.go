@@ -23,10 +23,15 @@ type Event struct {
 // A key with an OTP product ID is announced when its keyboard driver is bound, or else at the second sight, so that a
 // key just plugged in is complete. Its nodes may still get their permissions some milliseconds later, from udev.
 func Watch(ctx context.Context, sys fs.FS, tick <-chan time.Time) iter.Seq2[Event, error] {
+	return WatchList(ctx, func() ([]Attached, error) { return Find(sys) }, tick)
+}
+
+// WatchList is Watch with another way to list what is attached.
+func WatchList(ctx context.Context, find func() ([]Attached, error), tick <-chan time.Time) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		w := watcher{known: map[sighting]Attached{}, waiting: map[sighting]bool{}}
 		for ctx.Err() == nil {
-			list, err := Find(sys)
+			list, err := find()
 			if err != nil && !errors.Is(err, ErrNoUSB) {
 				yield(Event{}, err)
 				return
@@ -69,7 +74,7 @@ func (w *watcher) changes(list []Attached) []Event {
 		if _, ok := w.known[s]; ok {
 			continue
 		}
-		if a.Model.Interfaces.Has(OTP) && a.HIDRaw == "" && !w.waiting[s] {
+		if a.Model.Interfaces.Has(OTP) && a.HIDRaw == "" && a.Reader == "" && !w.waiting[s] {
 			w.waiting[s] = true
 			continue
 		}

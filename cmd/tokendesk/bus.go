@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokendesk/tokendesk/provision/pcsc"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/usbhid/hidraw"
 	"github.com/tokendesk/tokendesk/usbhid/libusb"
@@ -34,17 +35,21 @@ type transport string
 
 // The values of --transport.
 const (
-	auto      transport = "auto" // libusb where it is built in, else hidraw
+	auto      transport = "auto" // libusb where it is built in, else hidraw; ccid where neither can be used
 	viaLibusb transport = "libusb"
 	viaHidraw transport = "hidraw"
+	viaCCID   transport = "ccid" // as a smart card
 )
+
+// transports are the values of --transport, in words.
+const transports = "auto, libusb, hidraw or ccid"
 
 func (t transport) check() error {
 	switch t {
-	case auto, viaLibusb, viaHidraw:
+	case auto, viaLibusb, viaHidraw, viaCCID:
 		return nil
 	}
-	return usagef("--transport %s is unknown", string(t)).hint("it is auto, libusb or hidraw")
+	return usagef("--transport %s is unknown", string(t)).hint("it is %s", transports)
 }
 
 // builtIn are the transports of this build.
@@ -56,18 +61,36 @@ func builtIn() []string {
 	if runtime.GOOS == "linux" {
 		ts = append(ts, string(viaHidraw))
 	}
+	if pcsc.Available {
+		ts = append(ts, string(viaCCID))
+	}
 	return ts
 }
 
 // usbBus is the real one. sys is the root of sysfs.
 type usbBus struct {
 	sys, etc, lib fs.FS // /sys, /etc and /lib
+	readers       *pcsc.Service
 }
 
-func (b usbBus) find() ([]usbhid.Attached, error) { return usbhid.Find(b.sys) }
+// find lists the keys on USB; where the system does not show that, those in smart-card readers.
+func (b usbBus) find() ([]usbhid.Attached, error) {
+	keys, err := usbhid.Find(b.sys)
+	if !errors.Is(err, usbhid.ErrNoUSB) {
+		return keys, err
+	}
+	cards, cardErr := b.cards(context.Background())
+	switch {
+	case cardErr == nil && (len(cards) > 0 || runtime.GOOS != "linux"):
+		return cards, nil
+	case runtime.GOOS != "linux":
+		return nil, cardErr
+	}
+	return nil, err
+}
 
 func (b usbBus) watch(ctx context.Context, tick <-chan time.Time) iter.Seq2[usbhid.Event, error] {
-	return usbhid.Watch(ctx, b.sys, tick)
+	return usbhid.WatchList(ctx, b.find, tick)
 }
 
 // open with auto prefers libusb, because a touch then types nowhere else. Where only the usb node is closed to this

@@ -21,8 +21,8 @@ type choice struct {
 func (c *choice) flags(cmd *cobra.Command, a *app) {
 	f := cmd.Flags()
 	f.Uint32Var(&c.serial, "serial", 0, "serial number of the key, when several are attached")
-	f.StringVar(&c.transport, "transport", string(auto), "way to the key: auto, libusb or hidraw")
-	complete(cmd, "transport", string(auto), string(viaLibusb), string(viaHidraw))
+	f.StringVar(&c.transport, "transport", string(auto), "way to the key: "+transports)
+	completeTransport(cmd)
 	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -50,13 +50,13 @@ func (c *choice) open(ctx context.Context, a *app) (*key, error) {
 		return nil, err
 	}
 	a.giveBack()
-	all, err := a.bus.find()
+	all, err := a.attached(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	var usable []usbhid.Attached
 	for _, k := range all {
-		if k.OTP {
+		if a.reaches(t, k) {
 			usable = append(usable, k)
 		}
 	}
@@ -68,7 +68,21 @@ func (c *choice) open(ctx context.Context, a *app) (*key, error) {
 	case len(usable) > 1:
 		return nil, severalKeys(a.survey(ctx, usable, t))
 	}
-	return openKey(ctx, a, usable[0], t)
+	return a.openSaid(ctx, usable[0], t)
+}
+
+// openSaid is openKey, and says when a key is reached otherwise than one would think.
+func (a *app) openSaid(ctx context.Context, at usbhid.Attached, t transport) (*key, error) {
+	k, err := openKey(ctx, a, at, t)
+	if err == nil && k.denied != nil {
+		a.say("note: %s; the key is used as a smart card instead", explain(k.denied).line)
+	}
+	return k, err
+}
+
+// completeTransport offers the values of --transport.
+func completeTransport(cmd *cobra.Command) {
+	complete(cmd, "transport", string(auto), string(viaLibusb), string(viaHidraw), string(viaCCID))
 }
 
 // find opens one key after the other until the serial fits. A key that cannot be opened is passed over, and reported
@@ -78,7 +92,7 @@ func (c *choice) find(ctx context.Context, a *app, usable []usbhid.Attached, t t
 	var failed error
 	var hidden []string // ports of keys that do not tell
 	for _, u := range usable {
-		k, err := openKey(ctx, a, u, t)
+		k, err := a.openSaid(ctx, u, t)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -118,7 +132,7 @@ func nothingUsable(all []usbhid.Attached) error {
 		p.line = fmt.Sprintf("the attached key has no OTP interface (%s: %s)", all[0].Path, all[0].Model.Family)
 		return p.hint("a FIDO-only Security Key cannot hold one-time passwords: use a YubiKey with OTP")
 	}
-	return p.hint("switch it on: ykman config usb --enable OTP; a Security Key has none")
+	return p.hint("switch it on: tokendesk device config --enable otp; a Security Key has none")
 }
 
 func severalKeys(seen []surveyed) error {

@@ -33,7 +33,7 @@ func (a *app) survey(ctx context.Context, list []usbhid.Attached, t transport) [
 	seen := make([]surveyed, len(list))
 	for i, k := range list {
 		seen[i] = surveyed{Path: k.Path, Product: productName(k), Firmware: k.Firmware, OTP: k.OTP}
-		if !k.OTP {
+		if !a.reaches(t, k) {
 			seen[i].Note = "no OTP interface"
 			continue
 		}
@@ -69,7 +69,7 @@ func newDeviceListCmd(a *app) *cobra.Command {
 				return err
 			}
 			a.giveBack()
-			list1, err := a.bus.find()
+			list1, err := a.attached(cmd.Context(), t)
 			if err != nil {
 				return err
 			}
@@ -83,8 +83,8 @@ func newDeviceListCmd(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&c.transport, "transport", string(auto), "way to the key: auto, libusb or hidraw")
-	complete(cmd, "transport", string(auto), string(viaLibusb), string(viaHidraw))
+	cmd.Flags().StringVar(&c.transport, "transport", string(auto), "way to the key: "+transports)
+	completeTransport(cmd)
 	return cmd
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tokendesk/tokendesk/keyfile/push"
+	"github.com/tokendesk/tokendesk/provision/pcsc"
 	"github.com/tokendesk/tokendesk/validate/front"
 )
 
@@ -74,7 +75,7 @@ func systemEnv() *env {
 		touchWait:  time.Minute,
 		pause:      push.Sleep,
 		dataDir:    dataDir(runtime.GOOS, os.Getenv),
-		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc"), lib: os.DirFS("/lib")},
+		bus:        usbBus{sys: os.DirFS("/sys"), etc: os.DirFS("/etc"), lib: os.DirFS("/lib"), readers: pcsc.System()},
 		tick: func() (<-chan time.Time, func()) {
 			t := time.NewTicker(250 * time.Millisecond)
 			return t.C, t.Stop

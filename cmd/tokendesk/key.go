@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -15,28 +16,69 @@ import (
 // desktop's keyboard may hang on it.
 type key struct {
 	attached usbhid.Attached
-	dev      usbhid.Device
+	dev      usbhid.Device // nil: opened as a smart card
+	held     io.Closer
 	session  *ykslot.Session
-	serial   token.Serial // 0: hidden, or firmware before 2.2
+	presses  *typedPresses // of a smart card
+	serial   token.Serial  // 0: hidden, or firmware before 2.2
+	denied   error         // why the keyboard interface was not taken, when auto turned to the smart card
 }
 
+// openKey opens a key by a transport. With auto that is its keyboard interface, if it has one that this user may open, and otherwise
+// its smart card.
 func openKey(ctx context.Context, a *app, at usbhid.Attached, t transport) (*key, error) {
+	if t == viaCCID || t == auto && !at.OTP && a.reaches(t, at) {
+		return openCardKey(ctx, a, at, nil)
+	}
 	dev, err := a.bus.open(ctx, at, t)
+	if t == auto && errors.Is(err, usbhid.ErrPermission) && a.reaches(viaCCID, at) {
+		if k, cardErr := openCardKey(ctx, a, at, err); cardErr == nil {
+			return k, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	k := &key{attached: at, dev: dev}
-	if err := k.start(ctx); err != nil {
+	k := &key{attached: at, dev: dev, held: dev}
+	if k.session, err = ykslot.Open(ctx, dev, nil); err == nil {
+		err = k.learn(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}
 	return k, nil
 }
 
-func (k *key) start(ctx context.Context) (err error) {
-	if k.session, err = ykslot.Open(ctx, k.dev, nil); err != nil {
-		return err
+// openCardKey opens a key as a smart card.
+func openCardKey(ctx context.Context, a *app, at usbhid.Attached, denied error) (*key, error) {
+	b, ok := a.bus.(cardBus)
+	if !ok {
+		return nil, fmt.Errorf("smart cards: %w", usbhid.ErrNotBuiltIn)
 	}
+	card, err := b.openCard(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	k := &key{attached: at, held: card, presses: &typedPresses{a: a}, denied: denied}
+	if k.session, err = ykslot.OpenCard(ctx, card); err == nil {
+		err = k.learn(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, card.Close())
+	}
+	return k, nil
+}
+
+// learn reads the serial number. A key that hides it from its slots' side tells it in its device information, which is asked for only
+// on a smart card: there is nothing else to know the key by.
+func (k *key) learn(ctx context.Context) error {
 	n, err := k.session.Serial(ctx)
+	if err != nil && k.dev == nil {
+		var info ykslot.DeviceInfo
+		if info, err = k.session.DeviceInfo(ctx); err == nil {
+			n = info.Serial
+		}
+	}
 	var old *ykslot.UnsupportedError
 	if err != nil && !errors.Is(err, ykslot.ErrSerialHidden) && !errors.As(err, &old) {
 		return err
@@ -46,7 +88,7 @@ func (k *key) start(ctx context.Context) (err error) {
 }
 
 // close gives the key back. That it fails is no reason to fail the command: the next start re-attaches.
-func (k *key) close() { _ = k.dev.Close() }
+func (k *key) close() { _ = k.held.Close() }
 
 func (k *key) version() ykslot.Version { return k.session.Status().Version }
 
@@ -126,4 +168,9 @@ func (k *key) slotState(s ykslot.Slot) string {
 }
 
 // device is the key as provision drives it.
-func (k *key) device() provision.Key { return provision.Key{Session: k.session, Input: k.dev} }
+func (k *key) device() provision.Device {
+	if k.dev == nil {
+		return typedKey{k.session, k.presses}
+	}
+	return provision.Key{Session: k.session, Input: k.dev}
+}
