@@ -50,6 +50,12 @@ func (p PublicID) String() string { return p.modhex }
 // MarshalText is the ModHex text, for JSON.
 func (p PublicID) MarshalText() ([]byte, error) { return []byte(p.modhex), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (p *PublicID) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePublicID(string(text))
+	return err
+}
+
 // Len is the number of bytes.
 func (p PublicID) Len() int { return len(p.modhex) / 2 }
 

@@ -1,0 +1,22 @@
+//go:build unix && !solaris && !aix
+
+package journal
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// lock takes the lock on f, which ends when f is closed, or its process; ErrBusy if somebody else has it.
+func lock(f *os.File) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return ErrBusy
+		case !errors.Is(err, syscall.EINTR):
+			return err
+		}
+	}
+}
