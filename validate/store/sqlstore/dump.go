@@ -28,7 +28,7 @@ func storedTables() []storedTable {
 	return []storedTable{
 		{"meta", false, ""}, {"person", true, ""}, {"person_group", false, ""}, {"token", true, ""}, {"client", true, ""}, {"radius", true, ""},
 		{"operator", true, ""}, {"profile", true, ""}, {"session", false, ""}, {"credential", true, ""}, {"secret", false, ""}, {"counter", false, ""},
-		{"ledger", true, ""}, {"slot_change", true, ""}, {"batch", true, ""}, {"batch_item", false, ""}, {"put_aside", true, ""}, {"receipt", false, ""}, {"shipment", true, ""}, {"station", true, ""}, {"station_grant", false, ""}, {"journal_entry", false, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
+		{"ledger", true, ""}, {"slot_change", true, ""}, {"batch", true, ""}, {"batch_item", false, ""}, {"put_aside", true, ""}, {"receipt", false, ""}, {"shipment", true, ""}, {"station", true, ""}, {"station_grant", false, ""}, {"journal_entry", false, ""}, {"lockcode", true, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
 		{"notice", true, ""}, {"throttle", false, ""}, {"attempt", false, ""}, {"audit_head", false, ""},
 		{"audit", false, "CASE WHEN chain = '" + audit.Desk + "' THEN 0 ELSE 1 END, chain, seq"}, // as audit.Verify wants them
 	}
@@ -36,7 +36,7 @@ func storedTables() []storedTable {
 
 // since are the schemas with which tables came that the first one did not have.
 func since() map[string]int {
-	return map[string]int{"profile": 16, "batch": 17, "batch_item": 17, "put_aside": 17, "receipt": 18, "shipment": 18, "station": 18, "station_grant": 18, "journal_entry": 18, "slot_change": 19}
+	return map[string]int{"profile": 16, "batch": 17, "batch_item": 17, "put_aside": 17, "receipt": 18, "shipment": 18, "station": 18, "station_grant": 18, "journal_entry": 18, "slot_change": 19, "lockcode": 20}
 }
 
 // tablesAt are those of a schema that is not newer than schema(): an older backup has no others.
@@ -57,7 +57,7 @@ func numbered() []string {
 }
 
 // sealedColumns are the columns with sealed rows, by table; key_version says of all of a row what sealed them.
-func sealedTables() []string { return []string{"secret", "client", "radius", "target"} }
+func sealedTables() []string { return []string{"secret", "client", "radius", "target", "lockcode"} }
 
 // schema is the number of the schema that all kinds of database have, and a checksum of what it is: SQLite's migrations.
 func schema() (number int, sum string, err error) {
@@ -185,7 +185,7 @@ func (s *Store) header(ctx context.Context, raw *sql.Tx, number int, sum string)
 	}
 	copy(h.Desk.Hash[:], hash)
 	var err error
-	if h.Keys, err = keyVersions(ctx, q); err != nil {
+	if h.Keys, err = keyVersions(ctx, q, h.Schema); err != nil {
 		return h, err
 	}
 	for _, t := range tablesAt(h.Schema) {
@@ -199,10 +199,14 @@ func (s *Store) header(ctx context.Context, raw *sql.Tx, number int, sum string)
 	return h, err
 }
 
-// keyVersions are those of the sealing key that rows are sealed with, in order.
-func keyVersions(ctx context.Context, q querier) ([]uint32, error) {
+// keyVersions are those of the sealing key that rows are sealed with, in order, in a database of that schema.
+func keyVersions(ctx context.Context, q querier, schema int) ([]uint32, error) {
 	var parts []string
+	came := since()
 	for _, t := range sealedTables() {
+		if came[t] > schema {
+			continue
+		}
 		parts = append(parts, `SELECT key_version FROM `+t)
 	}
 	return collect(ctx, q, func(row scanner) (v uint32, err error) { return v, row.Scan(&v) },

@@ -235,5 +235,8 @@ func (s *Store) sealedParts(table string, r rowKey, n int64) []sealedPart {
 	case "radius":
 		return []sealedPart{{"sealed", s.devicePlace(r.id, n)}, {"former_sealed", s.devicePlace(r.id, n-1)}, {"upstream_sealed", s.devicePlace(r.id, upstreamNumber)}}
 	}
+	if table == "lockcode" {
+		return []sealedPart{{"sealed", s.lockCodePlace(r.id)}}
+	}
 	return []sealedPart{{"sealed", s.targetPlace(r.id)}}
 }

@@ -257,6 +257,12 @@ func TestPush(t *testing.T) {
 	})
 }
 
+func TestLockCodes(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunLockCodes(t, func(t *testing.T) storetest.LockCodes { return open(t).s })
+	})
+}
+
 func TestSearch(t *testing.T) {
 	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
 		storetest.RunSearch(t, func(t *testing.T) (one, another storetest.Full) {
