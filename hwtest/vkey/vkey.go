@@ -73,6 +73,7 @@ type Key struct {
 	// One power-up.
 	plugged   bool
 	gone      chan struct{} // closed when this power-up ends
+	back      chan struct{} // closed when the next one starts; nil while nobody asked
 	since     time.Time
 	stamp     uint32 // timestamp at power-up, 24 bits
 	progSeq   byte
@@ -180,6 +181,16 @@ func (k *Key) Gone() <-chan struct{} {
 	return k.gone
 }
 
+// Back returns a channel that is closed when the next power-up starts.
+func (k *Key) Back() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.back == nil {
+		k.back = make(chan struct{})
+	}
+	return k.back
+}
+
 // Transfers returns how many reports were read and written since New or ResetTransfers, stalled and lost ones included.
 func (k *Key) Transfers() (gets, sets int) {
 	k.mu.Lock()
@@ -207,6 +218,10 @@ func (k *Key) unplug() {
 func (k *Key) powerUp() {
 	k.plugged = true
 	k.gone = make(chan struct{})
+	if k.back != nil {
+		close(k.back)
+		k.back = nil
+	}
 	if k.nextUSB != k.usb {
 		k.usb = k.nextUSB
 		k.profile.PID = k.profile.pidOf(interfacesOf(k.usb))
