@@ -105,7 +105,7 @@ func write(w io.Writer, b []byte) error {
 
 // quiet is nil for the ways in which a connection ends.
 func quiet(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
 		return nil
 	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
