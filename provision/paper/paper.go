@@ -28,18 +28,19 @@ const (
 type Receipt struct {
 	Number   string // "R-000123"
 	Copy     bool   // printed again: marked as a copy
-	Language string // "de" or "en"; "": the press's
+	Language string // "de" or "en"; "": the site's
+	Template string // its name, as profile.Profile.Receipt; "": the site's own, or the built-in one
 
 	Name, Account string
 	Token         Subject
 	Replaces      string // the token that this one replaces, as staff name it
 
-	Issued  time.Time // printed in its own zone
-	By      string    // operator
-	Place   string    // station or room
-	IDCheck string    // desk.IDCheck: the kind, never a number
-	Witness string    // second operator, when the person is known
-	Way     Way       // "": Handed
+	Issued  time.Time     // printed in its own zone
+	By      string        // operator
+	Place   string        // station or room
+	IDCheck token.IDCheck // the kind, never a number
+	Witness string        // second operator, when the person is known
+	Way     Way           // "": Handed
 	Note    string
 
 	Steps      []Step
@@ -71,10 +72,17 @@ type Checkpoint struct {
 	Hash string // hexadecimal
 }
 
-// Label is one sticker.
+// Label is one sticker. What its barcode says is the stock number, or the serial, or the label.
 type Label struct {
 	Subject
 	Batch string // name or number of the batch; may be empty
+}
+
+// Stickers says how labels are printed.
+type Stickers struct {
+	Layout   string // its name: see Press.Layouts
+	Template string // its name, as profile.Profile.Label; "": the site's own, or the built-in one
+	Skip     int    // places of the first sheet that are used up
 }
 
 // Size is a page of a receipt.
