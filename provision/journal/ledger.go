@@ -9,11 +9,8 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
-	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
-
-var _ provision.Ledger = (*Station)(nil)
 
 // Left is how many more keys may be written, and until when.
 func (s *Station) Left() (keys int, until time.Time) {

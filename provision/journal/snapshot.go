@@ -46,9 +46,12 @@ type Known struct {
 	Serial token.Serial `json:"serial,omitempty"`
 	Label  string       `json:"label,omitempty"`
 	State  token.State  `json:"state"`
-	Holder string       `json:"holder,omitempty"` // account
+	Holder string       `json:"holder,omitempty"` // account; Elsewhere for one that is not in the snapshot
 	Slots  []KnownSlot  `json:"slots,omitempty"`
 }
+
+// Elsewhere holds what persons hold of whom the station is not told. No account has a comma.
+const Elsewhere = ","
 
 // KnownSlot is a live credential, without anything secret.
 type KnownSlot struct {

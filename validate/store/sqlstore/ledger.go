@@ -205,6 +205,10 @@ type ledgerDetail struct {
 	Replaces  token.ID            `json:"replaces,omitempty"`
 	Note      string              `json:"note,omitempty"`
 	Receipt   string              `json:"receipt,omitempty"`
+	Station   string              `json:"station,omitempty"` // that wrote it without a network, with what number, who and when
+	Write     int64               `json:"write,omitempty"`
+	Operator  string              `json:"operator,omitempty"`
+	At        string              `json:"at,omitempty"`
 }
 
 func serialObject(s token.Serial) string { return "serial " + s.String() }

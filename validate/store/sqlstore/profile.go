@@ -77,10 +77,13 @@ func (s *Store) AddProfile(ctx context.Context, p profile.Profile, change bool) 
 	return out, nil
 }
 
+// offeredText are the newest versions of those that are offered.
+const offeredText = `SELECT ` + profileColumns + ` FROM profile f
+	WHERE f.removed = 0 AND f.version = (SELECT max(g.version) FROM profile g WHERE g.name = f.name) ORDER BY f.name`
+
 // ListProfiles implements desk.Profiles.
 func (s *Store) ListProfiles(ctx context.Context) ([]desk.StoredProfile, error) {
-	list, err := collect(ctx, s.read, scanProfile, `SELECT `+profileColumns+` FROM profile f
-		WHERE f.removed = 0 AND f.version = (SELECT max(g.version) FROM profile g WHERE g.name = f.name) ORDER BY f.name`)
+	list, err := collect(ctx, s.read, scanProfile, offeredText)
 	if err != nil {
 		return nil, fmt.Errorf("list profiles: %w", translate(err))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -22,7 +23,7 @@ func (s *Store) Commit(ctx context.Context, id token.EntryID, counters *token.Co
 		if !e.Phase.Uncertain() || counters == nil && (e.Proof != token.NoProof || e.Phase != token.Written) {
 			return token.ErrConflict
 		}
-		return tx.commit(ctx, e, counters)
+		return tx.commit(ctx, e, counters, act{operator: tx.actor, at: tx.now})
 	})
 	if err != nil {
 		return fmt.Errorf("commit entry %d: %w", id, translate(err))
@@ -30,7 +31,19 @@ func (s *Store) Commit(ctx context.Context, id token.EntryID, counters *token.Co
 	return nil
 }
 
-func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters) error {
+// act is who committed where and when: here and now, or at a station without a network.
+type act struct {
+	station  string // "": here
+	entry    int64  // in the station's journal
+	receipt  int64  // its number there; 0: the next one here
+	operator string
+	at       time.Time
+}
+
+// stamp is a time in the detail of an event.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters, by act) error {
 	detail := ledgerDetail{Proof: e.Proof}
 	if e.Former != nil { // first, so that its public ID is free
 		next, err := e.Former.State.Next(token.Revoke)
@@ -57,7 +70,7 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		if err := t.raise(e.Credential, *counters); err != nil {
 			return err
 		}
-		if _, err := t.Exec(`UPDATE credential SET proven_at = ? WHERE id = ?`, micros(t.now), e.Credential.ID); err != nil {
+		if _, err := t.Exec(`UPDATE credential SET proven_at = ? WHERE id = ?`, micros(by.at), e.Credential.ID); err != nil {
 			return err
 		}
 	}
@@ -69,12 +82,12 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		return err
 	}
 	if e.Holder != nil {
-		if _, err := t.Exec(`UPDATE token SET holder = ?, issued_at = ? WHERE id = ?`, e.Holder.ID, micros(t.now), e.Token); err != nil {
+		if _, err := t.Exec(`UPDATE token SET holder = ?, issued_at = ? WHERE id = ?`, e.Holder.ID, micros(by.at), e.Token); err != nil {
 			return err
 		}
 		detail.Holder, detail.Account = e.Holder.ID, e.Holder.Account
 	}
-	if err := t.handOver(ctx, e, &detail); err != nil {
+	if err := t.handOver(ctx, e, &detail, by); err != nil {
 		return err
 	}
 	return t.enable(e.Token)
@@ -82,12 +95,17 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 
 // handOver writes the event of a commit, and does what its handover asks for. A token that is to be replaced and went another way since the
 // reservation is left alone: the key is written, and its commit must not fail for that.
-func (t *tx) handOver(ctx context.Context, e token.Entry, detail *ledgerDetail) error {
-	h := e.Handover
-	if h.IDCheck == "" || e.Holder == nil {
-		return t.advance(e, token.Committed, "ledger.commit", detail)
+func (t *tx) handOver(ctx context.Context, e token.Entry, detail *ledgerDetail, by act) error {
+	h, action := e.Handover, "ledger.commit"
+	if by.station != "" {
+		action, detail.Kind = "journal.commit", e.Credential.Kind
+		detail.Station, detail.Write, detail.Operator, detail.At = by.station, by.entry, by.operator, stamp(by.at)
 	}
-	r := handed{kind: token.Issued, token: e.Token, credential: e.Credential.ID, person: e.Holder.ID, check: h.IDCheck, operator: t.actor, at: micros(t.now)}
+	if h.IDCheck == "" || e.Holder == nil {
+		return t.advance(e, token.Committed, action, detail)
+	}
+	r := handed{kind: token.Issued, token: e.Token, credential: e.Credential.ID, person: e.Holder.ID, check: h.IDCheck,
+		station: by.station, number: by.receipt, operator: by.operator, at: micros(by.at)}
 	err := t.replaceable(ctx, token.Reservation{Holder: e.Holder.ID, Handover: h}, e.Token)
 	var moved *token.TransitionError
 	switch {
@@ -106,11 +124,13 @@ func (t *tx) handOver(ctx context.Context, e token.Entry, detail *ledgerDetail) 
 	if err := t.notify(e.Holder.ID, desk.NoticeIssued, desk.Facts{Token: desk.Name(now)}); err != nil {
 		return err
 	}
-	if r.number, err = t.nextReceipt(""); err != nil {
-		return err
+	if r.number == 0 {
+		if r.number, err = t.nextReceipt(""); err != nil {
+			return err
+		}
 	}
-	detail.IDCheck, detail.Replaces, detail.Note, detail.Receipt = h.IDCheck, r.replaces, h.Note, token.Receipt{Number: r.number}.Ref()
-	if err := t.advance(e, token.Committed, "ledger.commit", detail); err != nil {
+	detail.IDCheck, detail.Replaces, detail.Note, detail.Receipt = h.IDCheck, r.replaces, h.Note, token.Receipt{Station: r.station, Number: r.number}.Ref()
+	if err := t.advance(e, token.Committed, action, detail); err != nil {
 		return err
 	}
 	return t.putReceipt(r)
