@@ -42,6 +42,9 @@ type env struct {
 	// transport carries requests to targets; nil: http.DefaultTransport. pause waits between tries.
 	transport http.RoundTripper
 	pause     func(context.Context, time.Duration) error
+	// deskStore stands between a desk and its store; nil: nothing does. typingPause is the screen's; 0: typingPause.
+	deskStore   func(enroller) enroller
+	typingPause time.Duration
 	// tick gives the pace of device watch.
 	tick func() (<-chan time.Time, func())
 	// pace is that of serve's sweeping.

@@ -27,6 +27,8 @@ type keyring struct {
 	work   sync.WaitGroup
 	keys   map[string]*vkey.Key
 	held   map[string]*vkey.Conn
+	found  map[string]plugged
+	last   int // address
 }
 
 const keyringName = "keyring"
@@ -39,6 +41,7 @@ type plugged struct {
 	Denied  string // a node that the user may not open
 	Driver  string
 	Stray   bool // a touch types into the desktop, too
+	Address int  // on its bus: another one after each insertion
 }
 
 func newKeyring() (*keyring, error) {
@@ -47,7 +50,7 @@ func newKeyring() (*keyring, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &keyring{dir: dir, ctx: ctx, cancel: cancel, keys: map[string]*vkey.Key{}, held: map[string]*vkey.Conn{}}, nil
+	return &keyring{dir: dir, ctx: ctx, cancel: cancel, keys: map[string]*vkey.Key{}, held: map[string]*vkey.Conn{}, found: map[string]plugged{}}, nil
 }
 
 func (r *keyring) close() {
@@ -61,10 +64,6 @@ func (r *keyring) plug(name string, k *vkey.Key, p plugged) error {
 	r.keys[name] = k
 	u := k.USB()
 	p.Path, p.PID, p.Product = name, u.PID, u.Product
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
 	device, err := net.Listen("unix", filepath.Join(r.dir, name+".key"))
 	if err != nil {
 		return err
@@ -76,7 +75,31 @@ func (r *keyring) plug(name string, k *vkey.Key, p plugged) error {
 	r.work.Go(func() { _ = socket.Serve(r.ctx, device, k) }) // ends with ctx
 	context.AfterFunc(r.ctx, func() { _ = touches.Close() })
 	r.work.Go(func() { serveTouches(touches, k) })
-	return os.WriteFile(filepath.Join(r.dir, name+".json"), text, 0o600)
+	r.found[name] = p
+	return r.insert(name)
+}
+
+// insert shows a key to programs, under a new address; one that was pulled is powered again.
+func (r *keyring) insert(name string) error {
+	r.keys[name].Plug()
+	p := r.found[name]
+	r.last++
+	p.Address = r.last
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(r.dir, name+".json")
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path) // whole, for who looks at this moment
+}
+
+// pull unplugs a key; insert brings it back.
+func (r *keyring) pull(name string) error {
+	r.keys[name].Unplug()
+	return os.Remove(filepath.Join(r.dir, name+".json"))
 }
 
 // serveTouches reads slot numbers, one a connection, touches and hangs up.

@@ -64,7 +64,7 @@ A slot that holds something which this store did not write needs --overwrite and
 		panic(err)
 	}
 	o.choice.flags(cmd, a)
-	cmd.AddCommand(newProvisionResumeCmd(a))
+	cmd.AddCommand(newProvisionResumeCmd(a), newProvisionDeskCmd(a))
 	return cmd
 }
 

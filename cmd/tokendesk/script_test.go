@@ -36,6 +36,13 @@ func scriptEnv() *env {
 	stopAt(e)
 	e.pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	e.touchWait = 700 * time.Millisecond
+	if d, err := time.ParseDuration(os.Getenv("TICK")); err == nil {
+		e.tick = func() (<-chan time.Time, func()) {
+			t := time.NewTicker(d)
+			return t.C, t.Stop
+		}
+	}
+	plugDesk(e)
 	if d, err := time.ParseDuration(os.Getenv("TOUCH_WAIT")); err == nil {
 		e.touchWait = d
 	}

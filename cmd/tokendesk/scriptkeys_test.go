@@ -46,7 +46,7 @@ func (b scriptBus) find() ([]usbhid.Attached, error) {
 			return nil, err
 		}
 		m, _ := usbhid.ModelOf(p.PID)
-		all = append(all, usbhid.Attached{Path: p.Path, Model: m, Product: p.Product, OTP: m.Interfaces.Has(usbhid.OTP), Driver: p.Driver, HIDRaw: p.Denied})
+		all = append(all, usbhid.Attached{Address: p.Address, Path: p.Path, Model: m, Product: p.Product, OTP: m.Interfaces.Has(usbhid.OTP), Driver: p.Driver, HIDRaw: p.Denied})
 		if p.Stray {
 			all[len(all)-1].Input = []string{"/dev/input/event7"}
 		}
@@ -56,14 +56,41 @@ func (b scriptBus) find() ([]usbhid.Attached, error) {
 
 func (b scriptBus) watch(ctx context.Context, tick <-chan time.Time) iter.Seq2[usbhid.Event, error] {
 	return func(yield func(usbhid.Event, error) bool) {
-		all, err := b.find()
-		for _, k := range all {
-			if !yield(usbhid.Event{Arrived: true, Key: k}, err) {
+		known := map[string]usbhid.Attached{}
+		for ctx.Err() == nil {
+			all, err := b.find()
+			if err != nil {
+				yield(usbhid.Event{}, err)
 				return
 			}
+			for _, e := range cameAndWent(known, all) {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			select {
+			case <-ctx.Done():
+			case <-tick:
+			}
 		}
-		<-ctx.Done()
 	}
+}
+
+// cameAndWent are the removals and then the arrivals since the last look.
+func cameAndWent(known map[string]usbhid.Attached, all []usbhid.Attached) (events []usbhid.Event) {
+	for path, was := range known {
+		if !slices.ContainsFunc(all, func(k usbhid.Attached) bool { return k.Path == path && k.Address == was.Address }) {
+			delete(known, path)
+			events = append(events, usbhid.Event{Key: was})
+		}
+	}
+	for _, k := range all {
+		if _, ok := known[k.Path]; !ok {
+			known[k.Path] = k
+			events = append(events, usbhid.Event{Arrived: true, Key: k})
+		}
+	}
+	return events
 }
 
 func (b scriptBus) open(ctx context.Context, k usbhid.Attached, _ transport) (usbhid.Device, error) {
@@ -132,7 +159,8 @@ func (c *scriptConn) askTouch(ctx context.Context) error {
 // scriptKey is the script command `key`:
 //
 //	key plug NAME [serial=N] [hidden] [firmware=V] [pid=HEX] [denied=NODE] [driver=NAME] [stray]
-//	key pull NAME               unplug for good
+//	key pull NAME               unplug
+//	key insert NAME             plug it in again
 //	key cycle NAME              unplug and plug in again
 //	key foreign NAME SLOT       write what no store knows
 //	key lock NAME SLOT          put an unknown access code on the slot
@@ -164,8 +192,9 @@ func (r *keyring) do(verb, name string, rest []string) error {
 	}
 	switch verb {
 	case "pull":
-		k.Unplug()
-		return os.Remove(filepath.Join(r.dir, name+".json"))
+		return r.pull(name)
+	case "insert":
+		return r.insert(name)
 	case "cycle":
 		k.PowerCycle()
 	case "foreign":

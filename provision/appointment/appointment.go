@@ -129,6 +129,7 @@ type Key struct {
 // Done is a key that was issued.
 type Done struct {
 	Number    int
+	Token     token.ID
 	Account   string
 	Name      string
 	Serial    token.Serial
@@ -138,6 +139,7 @@ type Done struct {
 	Check     desk.IDCheck
 	Replaced  string // name of the token that was revoked with it
 	Proof     *token.Counters
+	Stocked   bool // it was written before
 	Shipped   bool
 	Call      string // the number that is told in the call, with a key that is shipped
 	Pending   bool   // until the journal is imported
@@ -146,6 +148,13 @@ type Done struct {
 	At        time.Time
 	Machine   time.Duration // how long person and operator waited for the machine
 	Papers    []string      // where the receipt went
+	Steps     []Passing
+}
+
+// Passing is when a step was done.
+type Passing struct {
+	Step Step
+	At   time.Time
 }
 
 // Down says that the store does not answer.
@@ -193,6 +202,7 @@ type State struct {
 	Machine time.Duration // of this appointment
 	Leaving bool
 	Over    bool
+	Steps   []Passing // that were done
 
 	last      Job // the last number
 	job       Job // of Work
@@ -205,7 +215,7 @@ type State struct {
 	lost      string // account to be loaded when the store answers again
 	suspect   *suspect
 	halting   bool
-	gone      bool // the key that is held was pulled out while it was worked with
+	gone      bool   // the key that is held was pulled out while it was worked with
 	otp       string // of Redeem, while it is under way
 	retry     string // the OTP of a Redeem that the store did not take
 	tries     int
@@ -276,6 +286,8 @@ const (
 func (s State) Wants() Wants {
 	switch {
 	case s.Over || s.Leaving:
+		return Nothing
+	case s.Done != nil && s.printing != 0:
 		return Nothing
 	case s.Done != nil:
 		return WantPull

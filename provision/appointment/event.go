@@ -11,12 +11,18 @@ type Event interface{ apply(*turn) }
 
 // What the operator does, or a scanner, which types and presses Enter.
 type (
+	// Opened begins the session; Open is how many keys are half-written.
+	Opened struct{ Open int }
 	// Typed is what the search field holds now.
 	Typed struct{ Text string }
 	// Move moves the selection.
 	Move struct{ By int }
-	// Submit is Enter, with what the search field holds. At H-1 it chooses a person, at H-8 it begins the next appointment.
-	Submit struct{ Text string }
+	// Submit is Enter, with what the search field holds. At H-1 it chooses a person, at H-8 it begins the next appointment. Whole text came
+	// from a script or a scanner: it must be an account as it is.
+	Submit struct {
+		Text  string
+		Whole bool
+	}
 	// Checked says how the person was known.
 	Checked struct{ Check desk.IDCheck }
 	// Chosen says what the key is to somebody who has one, and which token it replaces.

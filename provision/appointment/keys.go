@@ -88,7 +88,7 @@ func (t *turn) settleSuspect() {
 	}
 	c := k.Have.Live[i]
 	t.suspect, t.lost = nil, ""
-	t.issued(Done{Account: s.account, Name: holder.Name, Serial: k.Have.Serial, Slot: c.Slot, PublicID: c.PublicID.String(), Proof: &c.Counters, Recovered: true})
+	t.issued(Done{Token: k.Have.Token.ID, Account: s.account, Name: holder.Name, Serial: k.Have.Serial, Slot: c.Slot, PublicID: c.PublicID.String(), Proof: &c.Counters, Recovered: true})
 }
 
 // settleLoaded does the same by what the person holds now, whatever key is in.
@@ -103,7 +103,7 @@ func (t *turn) settleLoaded(e Loaded) {
 		written := s.left != nil && k.Serial == s.serial // one that they held before, written anew
 		open := slices.ContainsFunc(e.Open, func(o Open) bool { return o.Serial == k.Serial })
 		if !open && k.State != token.Pending && (fresh || written) {
-			t.issued(Done{Account: t.Person.Account, Name: t.Person.Name, Serial: k.Serial, Label: k.Label, Recovered: true})
+			t.issued(Done{Token: k.ID, Account: t.Person.Account, Name: t.Person.Name, Serial: k.Serial, Label: k.Label, Recovered: true})
 			return
 		}
 	}

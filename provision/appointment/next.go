@@ -54,6 +54,10 @@ func (t *turn) tell(what Happening, more ...func(*Record)) {
 	if t.Key != nil {
 		r.Serial, r.Port = t.Key.Have.Serial, t.Key.Port
 	}
+	if step, ok := done[what]; ok {
+		r.Step = step
+		t.Steps = append(slices.DeleteFunc(slices.Clone(t.Steps), func(p Passing) bool { return p.Step == step }), Passing{step, t.now})
+	}
 	for _, m := range more {
 		m(&r)
 	}
@@ -74,7 +78,9 @@ func (t *turn) goOn() {
 		t.Rewrite = false
 	}
 	if t.Leaving {
-		t.end()
+		if t.printing == 0 {
+			t.end()
+		}
 		return
 	}
 	if t.Done != nil || t.waiting != 0 {

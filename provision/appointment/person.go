@@ -56,6 +56,15 @@ func keyName(k token.Token) string {
 	return strings.Replace(desk.Name(k), "serial", "key", 1)
 }
 
+func (e Opened) apply(t *turn) {
+	why := ""
+	if e.Open > 0 {
+		why = fmt.Sprintf("%d keys are half-written: plug them in and they are finished", e.Open)
+		t.Notice = why
+	}
+	t.tell(DidOpen, because(why))
+}
+
 func (e Typed) apply(t *turn) {
 	if t.Person != nil || t.Query == e.Text {
 		return
@@ -132,6 +141,10 @@ func (e Submit) apply(t *turn) {
 	default:
 		seen := t.HitsOf == e.Text && !t.searching
 		t.Query, t.Unknown = e.Text, ""
+		if e.Whole {
+			t.load(text)
+			return
+		}
 		if seen {
 			t.pick(true)
 			return
@@ -252,7 +265,7 @@ func (e Agreed) apply(t *turn) {
 
 func (e Escaped) apply(t *turn) {
 	switch {
-	case t.Done != nil:
+	case t.Done != nil || t.Work == Giving:
 	case t.Work == Programing || t.Work == Resuming || t.Work == Taking:
 		t.halt()
 	case t.Person != nil || t.loading != 0:

@@ -50,7 +50,7 @@ func (w *world) anything() {
 	case 4:
 		w.give(Typed{string(rune('a' + w.r.IntN(6)))})
 	case 5:
-		w.give(Submit{people[w.r.IntN(len(people))]})
+		w.give(Submit{Text: people[w.r.IntN(len(people))], Whole: w.r.IntN(2) == 0})
 	case 6, 7:
 		w.give(Checked{desk.IDChecks()[w.r.IntN(5)]})
 	case 8:
@@ -64,7 +64,7 @@ func (w *world) anything() {
 			w.give(GaveUp{})
 		}
 	case 12:
-		w.give(Submit{""})
+		w.give(Submit{})
 	case 13:
 		if w.r.IntN(3) == 0 {
 			w.give(Escaped{})

@@ -34,6 +34,11 @@ type Record struct {
 	Recovered   bool         `json:"recovered,omitempty"`
 }
 
+// done are the steps that are done by what happened.
+var done = map[Happening]Step{
+	DidSelect: Who, DidIdentify: Identity, DidInspect: Insert, DidWrite: Writing, DidProve: Touch, DidIssue: Binding, DidPrint: Receipt, DidNext: Removal,
+}
+
 // Happening names an event in JSON.
 type Happening string
 

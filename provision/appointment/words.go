@@ -130,6 +130,8 @@ func touchOf(s token.Slot) string {
 // missed says what was wrong with a touch, to the person.
 func missed(why provision.Mispress, slot token.Slot) string {
 	switch {
+	case why != provision.OtherOutput && why != provision.OtherKey && why != provision.NotDecrypting:
+		return string(why) + ": once more, " + touchOf(slot)
 	case why == provision.NotDecrypting:
 		return "that does not decrypt with the key that was written: once more, " + touchOf(slot)
 	case slot == 2:

@@ -55,8 +55,10 @@ func (e Ended) apply(t *turn) {
 		t.Left = nil
 		t.load(t.Person.Account)
 	case e.Done != nil && e.Done.Account != "":
-		e.Done.Recovered = e.Done.Recovered || work == Resuming
-		t.issued(*e.Done)
+		d := *e.Done
+		d.Recovered = d.Recovered || work == Resuming
+		d.Stocked = work == Taking
+		t.issued(d)
 	default: // the slot is settled, and the key may be written
 		t.Left = nil
 		t.tell(DidUndo)
@@ -85,8 +87,10 @@ func (t *turn) issued(d Done) {
 	}
 	t.Done = &d
 	t.Count++
-	t.Recent = slices.Insert(slices.Clone(t.Recent), 0, d)[:min(len(t.Recent)+1, recent)]
 	t.tell(DidIssue, d.record)
+	d.Steps = t.Steps
+	t.Done = &d
+	t.Recent = slices.Insert(slices.Clone(t.Recent), 0, d)[:min(len(t.Recent)+1, recent)]
 	if t.Station.Paper {
 		t.do(Print{t.printing, d})
 		return
