@@ -29,6 +29,8 @@ const (
 	tktTabFirst    = 0x01
 	tktTab1        = 0x02
 	tktTab2        = 0x04
+	tktDelay1      = 0x08 // 1.x and 2.x only
+	tktDelay2      = 0x10 // 1.x and 2.x only
 	tktCR          = 0x20
 	tktOATH        = 0x40 // with cfgChallenge: challenge-response
 	tktProtectCfg2 = 0x80
@@ -43,12 +45,15 @@ const (
 	cfgHMAC      = 0x02 // challenge-response: HMAC, else Yubico
 	cfgLT64      = 0x04 // HMAC: variable length
 	cfgTouch     = 0x08 // challenge-response: wait for a touch
+	cfgPacing1   = 0x04 // keyboard modes
+	cfgPacing2   = 0x08 // keyboard modes
 	cfgStrong1   = 0x10 // static
 	cfgModhex1   = 0x10 // HOTP
 	cfgStatic    = 0x20
 	cfgChallenge = 0x20 // with tktOATH
 	cfgStrong2   = 0x40 // static, and with cfgSendRef
 	cfgModhex2   = 0x40 // HOTP
+	cfgManUpdate = 0x80 // static, 2.x only
 	cfgUpdatable = 0x0c // pacing, on keyboard modes only
 )
 

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/binary"
+	"time"
 
 	"github.com/tokendesk/tokendesk/usbhid"
 )
@@ -31,33 +32,15 @@ var defaultScanMap = [scanMapLen]byte{
 	0x9e, 0x2b, 0x28,
 }
 
-// Touch touches the key as for the slot, 1 or 2, and says whether it reacted. A challenge that waits is answered by any
-// touch. Else the slot types: to the open Conn, to the subscriber, or into Typed. A slot that is empty, dormant, for
-// challenge-response, or whose counters are used up types nothing.
-func (k *Key) Touch(slot int) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.reachable() != nil || slot < 1 || slot > len(k.slots) {
-		return false
-	}
-	if w := k.waiting(); w != nil {
-		k.wait = nil
-		k.answerChallenge(&k.slots[w.slot], &w.message)
-		return true
-	}
-	s := &k.slots[slot-1]
-	if !k.awake(s) || s.challenge() {
-		return false
-	}
-	text := k.output(s)
-	for _, c := range text {
-		k.press(c)
-	}
-	return len(text) > 0
+// key is one key to press: its usage code with bit 80 for Shift, and how long the slot's flags have it wait before, beside
+// the pace of the interrupt endpoint.
+type key struct {
+	code  byte
+	pause time.Duration
 }
 
-// output is what the slot types now, as usage codes with bit 80 for Shift; empty when its counters are used up.
-func (k *Key) output(s *slot) []byte {
+// output is what the slot types now; empty when its counters are used up.
+func (k *Key) output(s *slot) []key {
 	fixed, body := k.parts(s)
 	if body == nil {
 		return nil
@@ -98,28 +81,60 @@ func (k *Key) parts(s *slot) (fixed, body []byte) {
 	return fixed, k.modhex(block[:])
 }
 
+// Pauses, §3.2: what users call 20, 40 and 60 ms of pacing, and the delays of firmware before 3.
+const (
+	pacing1 = 20 * time.Millisecond
+	pacing2 = 40 * time.Millisecond
+	delay   = 500 * time.Millisecond
+)
+
 // frame puts the ticket flags' keys around the fixed part and the body: TAB, reference, fixed, TAB, body, TAB, CR.
-func (k *Key) frame(s *slot, fixed, body []byte) []byte {
-	var out []byte
-	key := func(flag byte, index int) {
-		if s.cfg.tkt&flag != 0 {
-			out = append(out, k.scanMap[index])
+func (k *Key) frame(s *slot, fixed, body []byte) []key {
+	var out []key
+	var wait time.Duration
+	add := func(codes ...byte) {
+		for _, c := range codes {
+			out = append(out, key{c, wait + s.pacing()})
+			wait = 0
 		}
 	}
-	key(tktTabFirst, mapTab)
+	flagged := func(flag byte, index int) {
+		if s.cfg.tkt&flag != 0 {
+			add(k.scanMap[index])
+		}
+	}
+	delayed := func(flag byte) {
+		if s.cfg.tkt&flag != 0 && k.profile.Has(TypingDelays) {
+			wait += delay
+		}
+	}
+	flagged(tktTabFirst, mapTab)
 	if s.cfg.cfg&cfgSendRef != 0 && s.kind != StaticCodes && s.kind != HOTP {
 		if s.cfg.cfg&cfgStrong2 != 0 {
-			out = append(out, k.scanMap[mapBang])
+			add(k.scanMap[mapBang])
 		} else {
-			out = append(out, k.scanMap[:mapUpper]...)
+			add(k.scanMap[:mapUpper]...)
 		}
 	}
-	out = append(out, fixed...)
-	key(tktTab1, mapTab)
-	out = append(out, body...)
-	key(tktTab2, mapTab)
-	key(tktCR, mapCR)
+	add(fixed...)
+	flagged(tktTab1, mapTab)
+	delayed(tktDelay1)
+	add(body...)
+	delayed(tktDelay2)
+	flagged(tktTab2, mapTab)
+	flagged(tktCR, mapCR)
 	return out
+}
+
+// pacing is the pause before each key.
+func (s *slot) pacing() (d time.Duration) {
+	if s.cfg.cfg&cfgPacing1 != 0 {
+		d += pacing1
+	}
+	if s.cfg.cfg&cfgPacing2 != 0 {
+		d += pacing2
+	}
+	return d
 }
 
 // modhex types each byte as two letters of the scan map, high nibble first.

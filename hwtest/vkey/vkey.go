@@ -9,12 +9,13 @@
 //	...                   // program slot 1
 //	k.Touch(1)            // conn.ReadInput now returns what the key types
 //
-// Reading order: vkey.go (a key and its power), report.go (the state machine of §9.3), command.go and write.go (what
-// slot commands do), config.go (the 52 bytes), ticket.go, typing.go and challenge.go (what a slot does), conn.go (the
-// host's handle), faults.go (what can go wrong on demand), slots.go (what a test may look at).
+// Reading order: vkey.go (a key and its power), profile.go and quirk.go (what firmware differs in), report.go (the state
+// machine of §9.3), command.go and write.go (what slot commands do), config.go (the 52 bytes), ticket.go, typing.go,
+// touch.go and challenge.go (what a slot does), deviceconfig.go and info.go (the device itself), conn.go (the host's
+// handle), card.go with its applets otpapplet.go, management.go and tag.go (the smart card), faults.go (what can go wrong
+// on demand), slots.go (what a test may look at).
 //
-// Not done: CCID, FIDO, the write of device info (command 15), 1.x behaviour, typing delays, and what 2.x did with
-// MAN_UPDATE and SERIAL_BTN_VISIBLE.
+// Not done: FIDO, OATH and PIV (see Applet), 1.x behaviour.
 package vkey
 
 import (
@@ -83,7 +84,9 @@ type Key struct {
 	applets   []Applet
 	cardUsed  time.Time // over USB; zero: not in this power-up
 	cardWrote bool
-	rebooting bool // as soon as the host has seen that a write was accepted
+	rebooting bool            // as soon as the host has seen that a write was accepted
+	manual    time.Time       // when the touch was that lets the next one draw a password; zero: none
+	pauses    []time.Duration // of the last touch
 
 	// The report state machine (report.go).
 	rx        [frameLen]byte
@@ -245,6 +248,7 @@ func (k *Key) powerUp() {
 	k.busyReads, k.busyUntil, k.stale = 0, time.Time{}, 0
 	k.cards = [2]cardState{}
 	k.cardUsed, k.cardWrote, k.rebooting = time.Time{}, false, false
+	k.manual, k.pauses = time.Time{}, nil
 }
 
 // random draws n bytes; a reader that fails counts as zeros, so that a test's short script of bytes is enough.
