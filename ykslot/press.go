@@ -48,6 +48,7 @@ var usRows = []struct {
 	{0x04, "abcdefghijklmnopqrstuvwxyz1234567890", "ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()"},
 	{0x2b, "\t -=[]\\\\", "\t _+{}||"}, // 31 (ANSI) and 32 (ISO) are the same key
 	{0x33, ";'`,./", ":\"~<>?"},
+	{0x64, "<", ">"}, // only on ISO keyboards
 	{usageKeypad + 1, "1234567890", "1234567890"},
 }
 
