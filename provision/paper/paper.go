@@ -85,7 +85,7 @@ type Stickers struct {
 	Skip     int    // places of the first sheet that are used up
 }
 
-// Size is a page of a receipt.
+// Size is a page of a receipt; "" is the site's.
 type Size string
 
 // The sizes. Roll is paper of 80 mm for receipt printers.

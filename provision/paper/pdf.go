@@ -88,14 +88,14 @@ func formOf(s Size) form {
 	return form{210, 297, 18, 3.1, false}
 }
 
-// PDF writes a receipt: on A4 both parts on one page if they fit, on A5 on two, on a roll below one another.
+// PDF writes a receipt; "" is the site's size. On A4 both parts on one page if they fit, on A5 on two, on a roll below one another.
 func (p *Press) PDF(w io.Writer, r Receipt, s Size) error {
 	list, f, err := p.blocks(r)
 	if err != nil {
 		return err
 	}
 	words := wordsOf(f.language)
-	fo := formOf(s)
+	fo := formOf(p.site.size(s))
 	set := &setter{meter: newMeter(p.face), form: fo, code: f.code}
 	var parts []part
 	for _, blocks := range split(list) {

@@ -198,11 +198,11 @@ func (p *Press) blocks(r Receipt) ([]block, facts, error) {
 	return blocks(text, true), f, err
 }
 
-// Text writes a receipt as plain text, UTF-8, wrapped for the size, the two parts apart by a line.
+// Text writes a receipt as plain text, UTF-8, wrapped for the size ("": the site's), the two parts apart by a line.
 func (p *Press) Text(w io.Writer, r Receipt, s Size) error {
 	list, _, err := p.blocks(r)
 	if err != nil {
 		return err
 	}
-	return writeText(w, list, columns(s))
+	return writeText(w, list, columns(p.site.size(s)))
 }

@@ -193,6 +193,7 @@ func (s *setter) block(b block, list []block, i int) {
 		s.lines(b.text, true, base, base*1.3, func(pdf *fpdf.Fpdf, x, y float64) {
 			pdf.Rect(x, y, base*0.5, base*lineHeight, "F")
 		})
+		s.add(unit{height: base * 0.8, space: true, draw: nothing})
 	case row:
 		s.row(b, list, i)
 	case sign:

@@ -23,7 +23,7 @@ type site struct {
 	card cardRule
 }
 
-// siteKeys are those that templates see. The others are language, card and account.
+// siteKeys are those that templates see. The others are language, paper, card and account.
 func siteKeys() []string {
 	return []string{"name", "phone", "mail", "url", "hours", "loss-url", "activation-url"}
 }
@@ -37,7 +37,7 @@ func parseSite(text string) (site, error) {
 	if err != nil {
 		return site{}, err
 	}
-	s := site{text: map[string]string{"language": english}}
+	s := site{text: map[string]string{"language": english, "paper": string(A4)}}
 	seen := map[string]bool{}
 	for _, l := range lines {
 		base, language, _ := strings.Cut(l.Key, ".")
@@ -55,6 +55,11 @@ func parseSite(text string) (site, error) {
 				return site{}, l.Refuse("de and en are possible")
 			}
 			s.text[l.Key] = l.Value
+		case l.Key == "paper":
+			if !slices.Contains(Sizes(), Size(l.Value)) {
+				return site{}, l.Refuse("a4, a5 and 80mm are possible")
+			}
+			s.text[l.Key] = l.Value
 		case l.Key == "card", l.Key == "account":
 			p, err := parsePattern(l.Value)
 			if err != nil {
@@ -67,11 +72,19 @@ func parseSite(text string) (site, error) {
 			}
 		default:
 			return site{}, &profile.SyntaxError{Line: l.At, Column: l.KeyColumn,
-				Problem: "unknown key; the keys are " + strings.Join(siteKeys(), ", ") + ", each with .de or .en behind it or not, language, card, account"}
+				Problem: "unknown key; the keys are " + strings.Join(siteKeys(), ", ") + ", each with .de or .en behind it or not, language, paper, card, account"}
 		}
 		seen[l.Key] = true
 	}
 	return s, nil
+}
+
+// size is the site's paper where no other is asked for.
+func (s site) size(asked Size) Size {
+	if asked == "" {
+		return Size(s.text["paper"])
+	}
+	return asked
 }
 
 // say is the site's text in a language.

@@ -35,11 +35,14 @@ func cells(s string) int {
 	return n
 }
 
-// wrap breaks a text at blanks into lines, line n at most most(n) wide as measure sees it, and inside a word that is longer. At least one line.
+// wrap breaks a text at blanks, but not at hard ones (U+00A0), into lines, line n at most most(n) wide as measure sees it, and inside a word that is longer. At least one line.
 func wrap(s string, most func(n int) float64, measure func(string) float64) []string {
 	var out []string
 	line := ""
-	for _, word := range strings.Fields(s) {
+	for word := range strings.SplitSeq(s, " ") {
+		if word == "" {
+			continue
+		}
 		joined := strings.TrimPrefix(line+" "+word, " ")
 		if line == "" || measure(joined) <= most(len(out)) {
 			line = joined
@@ -91,7 +94,7 @@ type writer struct {
 
 func (w *writer) line(s string) {
 	if w.err == nil {
-		_, w.err = fmt.Fprintln(w.w, strings.TrimRight(s, " "))
+		_, w.err = fmt.Fprintln(w.w, strings.TrimRight(strings.ReplaceAll(s, "\u00a0", " "), " "))
 	}
 }
 
