@@ -162,7 +162,7 @@ func (s Spec) scanCodes(random io.Reader, f ykslot.Flags) (ykslot.Config, error)
 	}
 	l, ok := keyboard.Lookup(name)
 	if !ok {
-		return ykslot.Config{}, errors.New("there is no such keyboard layout")
+		return ykslot.Config{}, &ykslot.InvalidError{Rule: "there is no such keyboard layout"}
 	}
 	text := s.Own.Key.Clone()
 	if text.Len() == 0 {

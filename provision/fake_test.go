@@ -21,6 +21,7 @@ type book struct {
 	dieAt   int // the process dies after the effect of this call
 	calls   int
 	onSeal  func()
+	changes []*token.SlotChange
 }
 
 var errBook = errors.New("the store failed")
@@ -58,7 +59,7 @@ func (b *book) Reserve(_ context.Context, r token.Reservation) (token.Entry, err
 		}
 	}
 	for slot, c := range b.live {
-		if c.PublicID == r.PublicID && slot != r.Slot {
+		if r.PublicID.Len() > 0 && c.PublicID == r.PublicID && slot != r.Slot {
 			return token.Entry{}, token.ErrDuplicate
 		}
 	}
@@ -69,6 +70,7 @@ func (b *book) Reserve(_ context.Context, r token.Reservation) (token.Entry, err
 			ID: token.CredentialID(100 + id), Kind: r.Kind, Slot: r.Slot, PublicID: r.PublicID, Settings: r.Settings, State: token.Pending, Counters: token.Fresh(),
 		},
 	}
+	e.Credential.Counters.Moving = r.Settings.FirstMoving - 1
 	if c, ok := b.live[r.Slot]; ok {
 		e.Former = &c
 	}
@@ -258,7 +260,11 @@ func (b *bench) agree(how string) {
 		return
 	}
 	s := b.book.sealed[c.ID]
-	if !b.key.Holds(int(b.slot), s.Key.Reveal()) || !b.key.Holds(int(b.slot), s.PrivateID.Reveal()) {
+	key := s.Key.Reveal()
+	if c.Kind == token.Static && FlagsOf(c.Settings).Mode() == ykslot.ModeScanCodes {
+		key = append(append([]byte{}, key...), make([]byte, ykslot.MaxStrokes-len(key))...)
+	}
+	if !b.key.Holds(int(b.slot), key) || s.PrivateID.Len() > 0 && !b.key.Holds(int(b.slot), s.PrivateID.Reveal()) {
 		b.t.Errorf("%s: the slot does not hold the live credential's secrets", how)
 	}
 	if protected := b.key.Slot(int(b.slot)).Protected; protected != (s.AccessCode.Len() > 0) {

@@ -48,7 +48,7 @@ func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result,
 	if err != nil {
 		return Result{}, &UncertainError{Entry: e, Err: err}
 	}
-	asked := st.Configured(ykslot.Slot(e.Slot))
+	asked := st.Configured(ykslot.Slot(e.Slot)) && !same(e.Credential, e.Former)
 	if asked {
 		res, settled, err := r.ask(ctx, dev, e)
 		if settled || err != nil {
@@ -66,6 +66,12 @@ func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result,
 	res, err := r.finish(ctx, dev, e)
 	res.Rewritten = true
 	return res, err
+}
+
+// same reports whether a slot says the same with either: the operator gave the secret that was there.
+func same(c token.Credential, former *token.Credential) bool {
+	return former != nil && c.Kind == former.Kind && c.PublicID == former.PublicID &&
+		c.Secrets.Key.Equal(former.Secrets.Key) && c.Secrets.PrivateID.Equal(former.Secrets.PrivateID)
 }
 
 // ask lets the slot tell which credential it holds, first by challenges, then by a touch. Not settled: it was neither, or no touch came.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -208,9 +207,8 @@ func (r *Runner) draw(p Plan) (token.Secrets, error) {
 	return s, err
 }
 
-// write sends the entry's configuration, with each code that may guard the slot, and reads back that the slot is in use. A
-// refusal is believed when every code was refused twice and the programming sequence stood still: a report may have been
-// lost, or a write that looked refused may have gone through, and then the new code opens the slot.
+// write sends the entry's configuration, with each code that may guard the slot, and reads back that the slot is in use. If a write
+// that looked refused has gone through, the new code opens the slot.
 func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, codes ...secret.Bytes) error {
 	c, err := SlotConfig(e.Credential)
 	if err != nil {
@@ -218,25 +216,13 @@ func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, codes ...
 	}
 	defer DestroyConfig(c)
 	slot := ykslot.Slot(e.Slot)
-	var first error // of all refusals it says most
-	for _, code := range slices.Concat(codes, codes) {
+	return r.insist(codes, func(code secret.Bytes) error {
 		err := dev.Write(ctx, slot, c, code)
-		switch {
-		case err == nil && !dev.Status().Configured(slot):
+		if err == nil && !dev.Status().Configured(slot) {
 			return fmt.Errorf("read back %v: %w: the key took the write but says that the slot is empty", slot, ykslot.ErrUnsettled)
-		case err == nil:
-			return nil
-		case first == nil && !refused(err):
-			return err
-		case first == nil:
-			first = err
-		case !refused(err):
-			return fmt.Errorf("%w: %w", ykslot.ErrUnsettled, err)
-		case !sameSequence(err, first):
-			return fmt.Errorf("%w: the key refused it, but took a write meanwhile", ykslot.ErrUnsettled)
 		}
-	}
-	return first
+		return err
+	})
 }
 
 func refused(err error) bool {
