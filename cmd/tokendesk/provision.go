@@ -65,6 +65,7 @@ A slot that holds something which this store did not write needs --overwrite and
 	}
 	o.choice.flags(cmd, a)
 	cmd.AddCommand(newProvisionResumeCmd(a), newProvisionDeskCmd(a))
+	cmd.AddCommand(newProvisionBatchCmd(a), newManifestCmd(a))
 	return cmd
 }
 
