@@ -76,12 +76,15 @@ func New(key secret.Bytes, h Hash, digits int) (Generator, error) {
 }
 
 // Code is the code for a MovingFactor: decimal digits with leading zeros.
-func (g Generator) Code(movingFactor int64) string {
+func (g Generator) Code(movingFactor int64) string { return Truncate(g.mac(movingFactor), g.digits) }
+
+// Truncate makes a code of MinDigits to MaxDigits digits of an HMAC of at least 20 bytes. Source: RFC 4226 §5.3.
+func Truncate(mac []byte, digits int) string {
 	modulus := uint32(1)
-	for range g.digits {
+	for range digits {
 		modulus *= 10
 	}
-	return fmt.Sprintf("%0*s", g.digits, strconv.FormatUint(uint64(truncate(g.mac(movingFactor))%modulus), 10))
+	return fmt.Sprintf("%0*s", digits, strconv.FormatUint(uint64(truncate(mac)%modulus), 10))
 }
 
 // mac is the HMAC over the MovingFactor as 8 bytes, big-endian.
