@@ -2,11 +2,13 @@ package ykslot
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/validate/oath"
 )
 
 // Lengths in bytes. Source: reference yubikey-otp.md §2, §3.9.
@@ -114,4 +116,20 @@ func (s *Session) challenge(ctx context.Context, slot Slot, q question) (secret.
 		return secret.Bytes{}, opError(opChallenge, slot, err)
 	}
 	return secret.New(b), nil
+}
+
+// TOTPChallenge is the challenge that makes a slot compute a TOTP: the number of the time step, 8 bytes big-endian. Source:
+// reference yubikey-otp.md §3.9.
+func TOTPChallenge(t time.Time, period time.Duration) [8]byte {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(oath.Step(t, period)))
+	return b
+}
+
+// TOTPCode makes a code of 6 to 8 digits of a slot's answer to TOTPChallenge; "" of anything else.
+func TOTPCode(answer secret.Bytes, digits int) string {
+	if answer.Len() != hmacLen || digits < oath.MinDigits || digits > oath.MaxDigits {
+		return ""
+	}
+	return oath.Truncate(answer.Reveal(), digits)
 }
