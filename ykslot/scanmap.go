@@ -66,6 +66,9 @@ func (s *Session) WriteScanMap(ctx context.Context, m ScanMap, current secret.By
 	if err == nil {
 		err = m.Check()
 	}
+	if st := s.Status(); err == nil && st.ProgSeq == 0 && st.Touch&touchAnySlot == 0 {
+		err = &InvalidError{"while both slots are empty, the key does not show whether it took a scan map: program a slot first"}
+	}
 	if err != nil {
 		return opError(opScanMap, 0, err)
 	}
