@@ -28,6 +28,15 @@ type typeface struct {
 
 func builtinFace() (*typeface, error) { return newFace(dejavusans.TTF, dejavusansbold.TTF) }
 
+// siteFace reads a font that nobody has tried yet.
+func siteFace(plain, heavy []byte) (*typeface, error) {
+	f, err := newFace(plain, heavy)
+	if err != nil {
+		return nil, err
+	}
+	return f, f.try()
+}
+
 // newFace reads a TrueType font in two weights.
 func newFace(plain, heavy []byte) (*typeface, error) {
 	var both [2]*sfnt.Font
@@ -48,7 +57,7 @@ func newFace(plain, heavy []byte) (*typeface, error) {
 	if !f.has(missing) {
 		f.lack = '?'
 	}
-	return f, f.try()
+	return f, nil
 }
 
 // try makes a page, so that a font that the PDF writer cannot use is found before somebody stands at the desk.

@@ -31,7 +31,9 @@ type textLine struct {
 // Proportions of a label.
 const (
 	labelPad     = 0.07 // of the shorter side
-	codeShare    = 0.45 // of the width, at most, for a QR code
+	wide         = 1.5  // a label this many times as wide as high has its QR code at the left, others on top
+	codeShare    = 0.45 // of the width, at most, for a QR code at the left
+	codeHeight   = 0.6  // of the height for one on top
 	barShare     = 0.42 // of the height for a barcode
 	largestText  = 4.2  // millimetres
 	smallestText = 0.9
@@ -54,43 +56,48 @@ func (p *Press) sticker(m *meter, l layout, templateName string, label Label) (s
 	}
 	s := sticker{width: l.width, height: l.height}
 	pad := labelPad * min(l.width, l.height)
-	x, w, h := pad, l.width-2*pad, l.height-2*pad
+	in := area{pad, pad, l.width - 2*pad, l.height - 2*pad}
 	bars := 0.0
 	var lines []block
 	for _, b := range blocks(text, false) {
 		switch b.kind {
 		case code:
-			side, err := s.square(b.text, pad, min(h, codeShare*l.width))
-			if err != nil {
+			if in, err = s.square(b.text, in, pad); err != nil {
 				return s, err
 			}
-			x, w = pad+side+pad, w-side-pad
 		case bar, title, paragraph:
 			if b.text != "" {
 				lines = append(lines, b)
 			}
 			if b.kind == bar {
-				bars = barShare * h
+				bars = barShare * in.h
 			}
 		}
 	}
-	return s, s.stack(m, lines, area{x, pad, w, h}, bars)
+	return s, s.stack(m, lines, in, bars)
 }
 
-// square draws a QR code in the upper left corner and says how wide it is with its quiet zone.
-func (s *sticker) square(text string, pad, side float64) (float64, error) {
+// square draws a QR code at the left of a wide label, or on top of one that is about as high as wide, and leaves the rest.
+func (s *sticker) square(text string, in area, pad float64) (rest area, err error) {
 	c, err := qrCode(text)
 	if err != nil {
-		return 0, err
+		return in, err
+	}
+	side, x := min(in.h, codeShare*s.width), in.x
+	rest = area{in.x + side + pad, in.y, in.w - side - pad, in.h}
+	if s.width < wide*s.height {
+		side = min(in.w, codeHeight*in.h)
+		x += (in.w - side) / 2
+		rest = area{in.x, in.y + side, in.w, in.h - side}
 	}
 	dot := side / float64(c.width+2) // paper around it is the rest of the quiet zone
 	if dot < smallestDot {
-		return 0, fmt.Errorf("a QR code of %d squares does not fit on %.1f mm", c.width, side)
+		return in, fmt.Errorf("a QR code of %d squares does not fit on %.1f mm", c.width, side)
 	}
 	for _, r := range c.rects() {
-		s.dark = append(s.dark, area{pad + float64(r.x+1)*dot, pad + float64(r.y+1)*dot, float64(r.w) * dot, float64(r.h) * dot})
+		s.dark = append(s.dark, area{x + float64(r.x+1)*dot, in.y + float64(r.y+1)*dot, float64(r.w) * dot, float64(r.h) * dot})
 	}
-	return side, nil
+	return rest, nil
 }
 
 // stack sets lines below one another, as large as they fit, a barcode among them bars high.

@@ -55,7 +55,7 @@ func (m *meter) squeeze(l *textLine, most float64) {
 	l.text = text
 	l.width = m.width(l.text, l.bold, l.size)
 	if l.width > most {
-		l.size = max(smallestText, l.size*most/l.width)
+		l.size = max(smallestText, l.size*most/l.width*0.99) // a font's widths are rounded
 		l.width = m.width(l.text, l.bold, l.size)
 	}
 	for r := []rune(l.text); l.width > most && len(r) > 1; l.width = m.width(l.text, l.bold, l.size) {

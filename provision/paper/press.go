@@ -16,8 +16,8 @@ import (
 //go:embed builtin/*.txt
 var builtin embed.FS
 
-// builtins are the files that every press begins with.
-func builtins() (fs.FS, error) { return fs.Sub(builtin, "builtin") }
+// Builtin are the files that every press begins with: a site copies and changes them.
+func Builtin() (fs.FS, error) { return fs.Sub(builtin, "builtin") }
 
 // Press prints for one site. It may be used from any number of goroutines.
 type Press struct {
@@ -52,7 +52,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 // *TemplateError and *FileError.
 func Open(folder fs.FS) (*Press, error) {
 	p := &Press{receipts: map[string]*template.Template{}, labels: map[string]*template.Template{}, layouts: builtinLayouts()}
-	own, err := builtins()
+	own, err := Builtin()
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,10 @@ func Open(folder fs.FS) (*Press, error) {
 			return nil, err
 		}
 	}
-	return p, p.rehearse()
+	if err := p.rehearse(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // maxSiteFile is the longest file of a folder, in bytes: fonts are.
@@ -126,7 +129,7 @@ func (p *Press) take(from fs.FS, name string, text []byte) (err error) {
 			heavy, err = text, nil
 		}
 		if err == nil {
-			p.face, err = newFace(text, heavy)
+			p.face, err = siteFace(text, heavy)
 		}
 		return err
 	case name == "font-bold.ttf":

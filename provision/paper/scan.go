@@ -40,14 +40,14 @@ func (c cardRule) scan(line string) Scan {
 	if line == "" {
 		return Scan{}
 	}
-	if account, ok := c.person(line); ok {
-		return Scan{Kind: ScanPerson, Value: account}
-	}
 	if s, ok := parseReceiptCode(line); ok {
 		return s
 	}
 	if id, ok := otp(line); ok {
 		return Scan{Kind: ScanOTP, Value: id}
+	}
+	if account, ok := c.person(line); ok {
+		return Scan{Kind: ScanPerson, Value: account}
 	}
 	return Scan{Kind: ScanQuery, Value: line}
 }
@@ -72,25 +72,28 @@ func otp(line string) (string, bool) {
 // pattern is text around {}, which stands for a card's number.
 type pattern struct{ before, after string }
 
-func parsePattern(s string) (pattern, error) {
+func parsePattern(s string) (*pattern, error) {
 	before, after, ok := strings.Cut(s, "{}")
 	if !ok || strings.Contains(after, "{}") {
-		return pattern{}, errors.New("is text with {} in it, once, where the number stands")
+		return nil, errors.New("is text with {} in it, once, where the number stands")
 	}
-	return pattern{before, after}, nil
+	return &pattern{before, after}, nil
 }
 
 // cardRule is how a site's cards are scanned, and the account that their number stands for. Without card no line is a person's.
-type cardRule struct{ card, account pattern }
+type cardRule struct{ card, account *pattern }
 
 func (c cardRule) person(line string) (string, bool) {
-	if c.card == (pattern{}) {
+	if c.card == nil {
 		return "", false
 	}
 	rest, begun := strings.CutPrefix(line, c.card.before)
 	number, ended := strings.CutSuffix(rest, c.card.after)
 	if !begun || !ended || number == "" || strings.ContainsFunc(number, unicode.IsSpace) {
 		return "", false
+	}
+	if c.account == nil {
+		return number, true
 	}
 	return c.account.before + number + c.account.after, true
 }
