@@ -129,20 +129,29 @@ func (p *SettingsPlan) byApplication(want SettingsSpec, have SettingsHave) (stri
 		if !on.chosen {
 			continue
 		}
-		if lacks := (want.Enable | want.Disable) &^ on.supported; lacks != 0 {
+		enable, disable := spread(want.Enable, on.supported), spread(want.Disable, on.supported)
+		if lacks := (enable | disable) &^ on.supported; lacks != 0 {
 			return fmt.Sprintf("%v on %s", lacks, on.where), ErrNotSupported
 		}
-		*on.after = *on.after&^want.Disable | want.Enable
+		*on.after = *on.after&^disable | enable
 	}
 	p.Changes = p.USB != p.USBAfter || p.NFC != p.NFCAfter || want.Lock == SetLock || want.Lock == RemoveLock && p.Locked
 	switch {
-	case interfacesOf(p.USBAfter) == 0:
+	case p.USBAfter&^ykslot.CapCCID == 0:
 		return "", ErrNothingLeft
 	case p.Changes && p.Locked && len(p.Codes) == 0:
 		return "", ErrLockUnknown
 	}
 	p.ModelAfter = modelWith(have.Model, interfacesOf(p.USBAfter))
 	return "", nil
+}
+
+// spread makes of CCID, which is no application but an interface, those that are there. The bit itself is left to the key.
+func spread(c, supported ykslot.Capability) ykslot.Capability {
+	if c&ykslot.CapCCID == 0 {
+		return c
+	}
+	return c&^ykslot.CapCCID | cardApps&^ykslot.CapCCID&supported
 }
 
 // byMode is for firmware 3 and 4.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,7 @@ import (
 )
 
 func newDeviceCmd(a *app) *cobra.Command {
-	return group("device", "Look at attached keys", newDeviceListCmd(a), newDeviceInfoCmd(a), newDeviceWatchCmd(a))
+	return group("device", "Look at attached keys, and change their settings", newDeviceListCmd(a), newDeviceInfoCmd(a), newDeviceConfigCmd(a), newDeviceWatchCmd(a))
 }
 
 // surveyed is one attached key as device list shows it.
@@ -147,45 +146,4 @@ func (a *app) printArrival(rows *stream[arrival], e usbhid.Event) error {
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s  %-8s %-8s %s\n", line.Time.Local().Format(time.TimeOnly), line.Event, line.Path, a.mark(printable(line.Product)))
 	return err
-}
-
-func newDeviceInfoCmd(a *app) *cobra.Command {
-	var c choice
-	cmd := &cobra.Command{
-		Use: "info [SERIAL]", Short: "Show everything one key says about itself", Args: args(0, 1, "SERIAL"),
-		Example: "  tokendesk device info\n  tokendesk device info 12345678 -o json",
-		RunE: func(cmd *cobra.Command, given []string) error {
-			if len(given) == 1 {
-				n, err := strconv.ParseUint(given[0], 10, 32)
-				if err != nil || n == 0 || c.serial != 0 && uint64(c.serial) != n {
-					return usagef("device info: SERIAL is one decimal number, as device list shows it")
-				}
-				c.serial = uint32(n)
-			}
-			k, err := c.open(cmd.Context(), a)
-			if err != nil {
-				return err
-			}
-			defer k.close()
-			d, err := k.describe(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return show(a, "device", d, []column[described]{
-				{"Serial", func(d described) string { return d.Serial.String() }},
-				{"Product", func(d described) string { return a.mark(d.Product) }},
-				{"Firmware", func(d described) string { return d.Firmware }},
-				{"Form factor", func(d described) string { return d.FormFactor }},
-				{"Port", func(d described) string { return d.Path }},
-				{"Interfaces", func(d described) string { return d.Interfaces }},
-				{"Slot 1", func(d described) string { return d.Slot1 }},
-				{"Slot 2", func(d described) string { return d.Slot2 }},
-				{"Applications on USB", func(d described) string { return d.USBEnabled }},
-				{"Applications on NFC", func(d described) string { return d.NFCEnabled }},
-				{"Settings locked", func(d described) string { return d.Locked }},
-			})
-		},
-	}
-	c.flags(cmd, a)
-	return cmd
 }

@@ -33,7 +33,7 @@ func explain(err error) explained {
 		return explained{p.line, p.hints, p.code}
 	}
 	x := explained{line: oneLine(err), code: exitError}
-	for _, row := range []func(error, *explained) bool{explainUncertain, explainRefused, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainKinds} {
+	for _, row := range []func(error, *explained) bool{explainUncertain, explainRefused, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
 		if row(err, &x) {
 			break
 		}
@@ -94,6 +94,9 @@ func explainRefused(err error, x *explained) bool {
 		x.hints = []string{"to take the key from that person: --reassign"}
 	case errors.Is(err, provision.ErrBlocked):
 		x.hints = []string{fmt.Sprintf("bring it back first: tokendesk token restore %s", r.Serial)}
+	case errors.Is(err, provision.ErrLockUnknown):
+		x.hints = []string{"the store that locked it, or a backup of it, knows the code; nobody else can change these settings",
+			"whoever locked it with another program can take the code away there: ykman config set-lock-code --clear"}
 	}
 	return true
 }
@@ -105,11 +108,15 @@ func explainDevice(err error, x *explained) bool {
 	var old *ykslot.UnsupportedError
 	x.code = exitDevice
 	switch {
+	case explainCard(err, x):
 	case errors.As(err, &denied):
 		x.line = fmt.Sprintf("this user may not open %s", denied.Node)
 		x.hints = udevHints(denied.Rule)
 	case errors.As(err, &rejected):
 		x.line = fmt.Sprintf("%s: the key (firmware %v) refused the write and holds what it held before", rejected.Slot, rejected.Before.Version)
+		if rejected.Slot == 0 {
+			x.line = fmt.Sprintf("the key (firmware %v) refused, and is as it was before", rejected.Before.Version)
+		}
 		for _, c := range rejected.Causes {
 			x.hints = append(x.hints, "possible: "+c.String())
 		}

@@ -117,43 +117,6 @@ func (k *key) name() string {
 	return "key " + k.serial.String()
 }
 
-// described is what device info shows.
-type described struct {
-	Serial     token.Serial `json:"serial,omitempty"`
-	Product    string       `json:"product"`
-	Firmware   string       `json:"firmware"`
-	FormFactor string       `json:"form_factor,omitempty"`
-	Path       string       `json:"path"`
-	Interfaces string       `json:"interfaces"`
-	Slot1      string       `json:"slot_1"`
-	Slot2      string       `json:"slot_2"`
-	USBEnabled string       `json:"usb_enabled,omitempty"`
-	NFCEnabled string       `json:"nfc_enabled,omitempty"`
-	Locked     string       `json:"settings_locked,omitempty"`
-}
-
-// describe asks for device information too, which firmware before 4.1 does not have.
-func (k *key) describe(ctx context.Context) (described, error) {
-	d := described{
-		Serial: k.serial, Product: productName(k.attached), Firmware: k.version().String(), Path: k.attached.Path,
-		Interfaces: k.attached.Model.Interfaces.String(), Slot1: k.slotState(ykslot.Slot1), Slot2: k.slotState(ykslot.Slot2),
-	}
-	info, err := k.session.DeviceInfo(ctx)
-	var old *ykslot.UnsupportedError
-	if errors.As(err, &old) {
-		return d, nil
-	}
-	if err != nil {
-		return d, err
-	}
-	d.FormFactor, d.Locked = info.FormFactor.String(), "no"
-	d.USBEnabled, d.NFCEnabled = info.USBEnabled.String(), info.NFCEnabled.String()
-	if info.Locked {
-		d.Locked = "yes, by a lock code"
-	}
-	return d, nil
-}
-
 func (k *key) slotState(s ykslot.Slot) string {
 	st := k.session.Status()
 	switch {
