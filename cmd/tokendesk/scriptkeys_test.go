@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"net"
 	"os"
@@ -38,6 +39,9 @@ func (b scriptBus) find() ([]usbhid.Attached, error) {
 	var all []usbhid.Attached
 	for _, n := range names {
 		text, err := os.ReadFile(n)
+		if errors.Is(err, fs.ErrNotExist) { // it was pulled out at this moment
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

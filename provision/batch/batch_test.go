@@ -16,7 +16,7 @@ import (
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
-// fillBox puts keys into the box: good ones, and those that must be put aside, somewhere before the last ten. It returns the good ones.
+// fillBox puts keys into the box: good ones, and those that must be put aside. It returns the good ones.
 func (r *room) fillBox(foreign, locked, bare, good int) []*vkey.Key {
 	r.t.Helper()
 	r.spec.Slot, r.spec.Overwrite, r.spec.Reason = 1, provision.Factory, "new"
@@ -43,9 +43,9 @@ func (r *room) fillBox(foreign, locked, bare, good int) []*vkey.Key {
 	for range good {
 		list = append(list, newKey(r.t, next(), 1))
 	}
-	r.box = append(r.box, list[:good-10]...)
+	r.box = append(r.box, list...)
+	r.last, r.all = list[good-1], len(r.box)
 	r.rng.Shuffle(len(r.box), func(i, j int) { r.box[i], r.box[j] = r.box[j], r.box[i] })
-	r.box = append(r.box, list[good-10:]...)
 	return list
 }
 

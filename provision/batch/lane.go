@@ -79,9 +79,11 @@ func (v *visit) putAside(why token.Aside, detail string) {
 	if v.serial == 0 { // the address tells this key from the next in the same port
 		p.Port = portName(v.at)
 	}
-	added := false
-	err := v.try(v.taking, func(ctx context.Context) (err error) {
-		added, err = v.Store.PutAside(ctx, v.Batch.ID, p)
+	added, asked := false, false
+	err := v.try(v.taking, func(ctx context.Context) error {
+		now, err := v.Store.PutAside(ctx, v.Batch.ID, p)
+		added = now || asked // a call that failed may have been carried out
+		asked = true
 		return err
 	})
 	if err != nil {

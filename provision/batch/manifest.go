@@ -173,14 +173,16 @@ func VerifyManifest(text []byte, public ed25519.PublicKey) (Manifest, error) {
 	if err := strict(text, &s); err != nil {
 		return m, fmt.Errorf("%w: its JSON is not as expected", ErrNoManifest)
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, s.Manifest); err != nil || len(public) != ed25519.PublicKeySize {
+	var compact, whole bytes.Buffer
+	if err := errors.Join(json.Compact(&compact, s.Manifest), json.Compact(&whole, text)); err != nil || len(public) != ed25519.PublicKeySize {
 		return m, ErrNoManifest
 	}
-	if !ed25519.Verify(public, append([]byte(manifestDomain), compact.Bytes()...), s.Signature) {
-		if s.PublicKey != hex.EncodeToString(public) {
-			return m, fmt.Errorf("%w: it names another key", ErrForged)
-		}
+	switch file, err := json.Marshal(s); {
+	case err != nil || !bytes.Equal(file, whole.Bytes()):
+		return m, fmt.Errorf("%w: its JSON is not as expected", ErrForged)
+	case s.PublicKey != hex.EncodeToString(public):
+		return m, fmt.Errorf("%w: it names another key", ErrForged)
+	case !ed25519.Verify(public, append([]byte(manifestDomain), compact.Bytes()...), s.Signature):
 		return m, ErrForged
 	}
 	if err := strict(s.Manifest, &m); err != nil || m.Kind != ManifestKind {

@@ -42,11 +42,11 @@ func ReadNote(r io.Reader) ([]token.Serial, error) {
 		if err == io.EOF {
 			break
 		}
-		line, _ := c.FieldPos(0)
-		var bad *csv.ParseError
-		switch {
-		case errors.As(err, &bad):
+		if bad := (*csv.ParseError)(nil); errors.As(err, &bad) {
 			return nil, &NoteError{bad.Line, "is not CSV"}
+		}
+		line, _ := c.FieldPos(0)
+		switch {
 		case n > maxNote:
 			return nil, &NoteError{line, "there are too many"}
 		case column < 0:

@@ -42,6 +42,8 @@ type room struct {
 	mu     sync.Mutex
 	rng    *rand.Rand
 	box    []*vkey.Key          // not plugged in yet
+	last   *vkey.Key            // comes when all others are ready: with it the batch ends
+	all    int                  // how many keys there are
 	in     map[string]*vkey.Key // by port
 	seen   map[*vkey.Key]int    // how often it was plugged in
 	ready  map[*vkey.Key]bool   // needs nothing more
@@ -202,11 +204,12 @@ func (r *room) work() {
 
 // fill plugs the next key in.
 func (r *room) fill(port string) {
-	if len(r.box) == 0 {
+	n := slices.IndexFunc(r.box, func(k *vkey.Key) bool { return k != r.last || len(r.ready) == r.all-1 })
+	if n < 0 {
 		return
 	}
-	k := r.box[0]
-	r.box = r.box[1:]
+	k := r.box[n]
+	r.box = slices.Delete(r.box, n, n+1)
 	if r.faults != nil {
 		k.SetFaults(r.faults(k, r.seen[k], r.rng))
 	}
