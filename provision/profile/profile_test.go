@@ -83,6 +83,36 @@ touch         = all
 	}
 }
 
+// TestKeys: the help tells of every key that is written, in that order, and the defaults are good.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	help := map[string]bool{"name": true}
+	for _, k := range profile.Keys() {
+		if help[k.Key] || k.Values == "" {
+			t.Errorf("%+v", k)
+		}
+		help[k.Key] = true
+	}
+	written := map[string]bool{}
+	for _, p := range full() {
+		lines, err := profile.Lines(p.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range lines {
+			written[l.Key] = true
+		}
+	}
+	if !reflect.DeepEqual(help, written) {
+		t.Errorf("help: %v\nwritten: %v", help, written)
+	}
+	for _, p := range profile.Defaults() {
+		if err := p.Check(); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -220,6 +220,50 @@ func at(lines []Line, err error) error {
 // ticketLength is what a static ticket types. Source: reference yubikey-otp.md §3.3 (16 bytes in ModHex).
 const ticketLength = 32
 
+// Help says of each key, in the order of String, what it takes.
+type Help struct{ Key, Values string }
+
+// Keys are all keys but name.
+func Keys() []Help {
+	return []Help{
+		{"kind", "yubico-otp, hotp, challenge-response or static"},
+		{"description", "one line for people"},
+		{"language", "of receipts and labels: de or en"},
+		{"slot", "1 (short touch) or 2 (long touch)"},
+		{"public-id", "yubico-otp: serial or random"},
+		{"access-code", "what guards the slot: random (kept in the store), none, or keep"},
+		{"verify", "touch, or none: the first good one-time password at the server is the proof"},
+		{"overwrite", "what may be lost: factory or foreign"},
+		{"reason", "why it may be lost; kept in the audit chain"},
+		{"digits", "hotp: 6 or 8"},
+		{"moving-factor", "hotp: where it starts, a multiple of 16"},
+		{"challenge", "challenge-response: hmac or yubico"},
+		{"fixed-length", "hmac: yes for messages of 64 bytes alone, or no"},
+		{"button", "challenge-response: yes if each answer needs a touch, or no"},
+		{"password", "static: scan-codes or ticket"},
+		{"length", "static: characters of the password"},
+		{"layout", "static: keyboard layout of the computers that it is typed on"},
+		{"enter", "yes to type Enter at the end, or no"},
+		{"fast-trigger", "yes for a short touch at once when only slot 1 is in use, or no"},
+		{"pacing", "milliseconds between characters: 0, 20, 40 or 60"},
+		{"updatable", "yes if the settings may be changed later without a new secret, or no"},
+		{"touch", "which keys of a batch are proven by touch: all, none or sample:N"},
+		{"stock-prefix", "stock numbers of a batch are this and a number"},
+		{"exports", "key-file formats that a batch leaves, with commas between"},
+		{"label", "name of the label's template"},
+		{"receipt", "name of the receipt's template"},
+	}
+}
+
+// Defaults are the profiles that most sites begin with, one of each kind that is proven.
+func Defaults() []Profile {
+	otp, hotp, login := New("yubico-otp", token.YubicoOTP), New("hotp", token.HOTP), New("challenge-response", token.ChallengeResponse)
+	otp.Description = "Yubico OTP by the long touch; slot 1 keeps what it has"
+	hotp.Description = "HOTP with six digits by the long touch; slot 1 keeps what it has"
+	login.Description = "HMAC-SHA1 challenge-response for log-in to computers"
+	return []Profile{otp, hotp, login}
+}
+
 func names() string {
 	var all []string
 	for _, k := range keys() {
