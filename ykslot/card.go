@@ -70,7 +70,6 @@ const (
 	insWriteInfo   = 0x1C // Management
 	insDeviceMode  = 0x16 // Management: P1 is the command
 	statusLen      = 6
-	neoMajor       = 3
 	unselectHeader = "\xA4\x04\x00\x08" // a NEO leaves the Management application by it: §7.1
 )
 

@@ -134,8 +134,23 @@ func (c *reports) send(ctx context.Context, cmd Command, payload []byte) error {
 // consumed is true when the device has taken the report before.
 func consumed(r Report) (bool, error) { return r[offFlag]&flagWrite == 0, nil }
 
-// ask sends a question and reads the answer to its end marker, then resets, so that the next report is a status again.
+// ask implements carrier. Silence is believed when the key does not ignore everything.
 func (c *reports) ask(ctx context.Context, q question) ([]byte, error) {
+	b, err := c.askOnce(ctx, q)
+	if errors.Is(err, errNoAnswer) {
+		again, werr := c.reclaimed(ctx)
+		switch {
+		case werr != nil:
+			return nil, werr
+		case again:
+			return c.askOnce(ctx, q)
+		}
+	}
+	return b, err
+}
+
+// askOnce sends a question and reads the answer to its end marker, then resets, so that the next report is a status again.
+func (c *reports) askOnce(ctx context.Context, q question) ([]byte, error) {
 	if err := c.send(ctx, q.cmd, q.payload); err != nil {
 		return nil, err
 	}
@@ -199,9 +214,25 @@ func (c *reports) answer(ctx context.Context, touch func(time.Duration) error) (
 	}
 }
 
-// change brings the key to rest, runs the command and waits for its outcome. The status is read anew even at rest: another
-// program may have written since, and its step of the sequence must not be taken for ours or hide ours.
+// change implements carrier. A refusal is believed when the key does not ignore everything; a command that it ignored is sent
+// again.
 func (c *reports) change(ctx context.Context, cmd Command, payload []byte) (Status, error) {
+	before, err := c.changeOnce(ctx, cmd, payload)
+	if errors.Is(err, errRefused) {
+		again, werr := c.reclaimed(ctx)
+		switch {
+		case werr != nil:
+			return before, werr
+		case again:
+			return c.changeOnce(ctx, cmd, payload)
+		}
+	}
+	return before, err
+}
+
+// changeOnce brings the key to rest, runs the command and waits for its outcome. The status is read anew even at rest: another
+// program may have written since, and its step of the sequence must not be taken for ours or hide ours.
+func (c *reports) changeOnce(ctx context.Context, cmd Command, payload []byte) (Status, error) {
 	before, err := c.refresh(ctx)
 	if err != nil {
 		return before, err

@@ -1,16 +1,8 @@
 package ykslot
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-)
-
-// refreshPayload fills the scan map command that a NEO refuses, which refreshes its stale status: 51 bytes of 63. Source:
-// reference yubikey-otp.md §1.7.
-const (
-	refreshByte = 0x63
-	refreshLen  = 51
 )
 
 // Session is one key's OTP interface in use. It belongs to one goroutine and assumes that nobody else sends reports to
@@ -34,15 +26,8 @@ func Open(ctx context.Context, dev FeatureReporter, pause Pause) (*Session, erro
 	if err := c.settle(ctx, wakeBudget); err != nil {
 		return nil, fmt.Errorf("open key: %w", err)
 	}
-	if c.status.Version.Major != 3 {
-		return &Session{c}, nil
-	}
-	refresh := bytes.Repeat([]byte{refreshByte}, refreshLen)
-	if err := c.send(ctx, CommandScanMap, refresh); err != nil {
-		return nil, fmt.Errorf("open key: refresh status: %w", err)
-	}
-	if err := c.settle(ctx, busyBudget); err != nil {
-		return nil, fmt.Errorf("open key: refresh status: %w", err)
+	if err := c.freshen(ctx); err != nil {
+		return nil, fmt.Errorf("open key: %w", err)
 	}
 	return &Session{c}, nil
 }
