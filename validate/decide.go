@@ -79,7 +79,7 @@ func disabled(row Row) Reason {
 		return ReasonBlocked
 	case row.Token == token.Revoked || row.State == token.Revoked:
 		return ReasonRevoked
-	case row.State == token.Pending || row.Token == token.Pending:
+	case row.State == token.Pending || row.Token == token.Pending || row.Token == token.Shipped:
 		return ReasonPending
 	case row.State == token.InStock || row.Token == token.InStock:
 		return ReasonInStock

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +17,7 @@ import (
 
 func newTokenCmd(a *app) *cobra.Command {
 	cmd := group("token", "Find, register, issue, prove, block and take back tokens",
-		newTokenListCmd(a), newTokenFindCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenSetCmd(a), newTokenQRCmd(a), newTokenCalibrateCmd(a), newTokenIssueCmd(a), newTokenVerifyCmd(a),
+		newTokenListCmd(a), newTokenFindCmd(a), newTokenShowCmd(a), newTokenAddCmd(a), newTokenSetCmd(a), newTokenQRCmd(a), newTokenCalibrateCmd(a), newTokenIssueCmd(a), newTokenArriveCmd(a), newTokenCancelShipmentCmd(a), newTokenReceiptsCmd(a), newTokenVerifyCmd(a),
 		newTokenResyncCmd(a), newTokenBlockCmd(a), newTokenLostCmd(a), newTokenRestoreCmd(a), newTokenReturnCmd(a), newTokenRetireCmd(a))
 	cmd.Long = `Find, register, issue, prove, block and take back tokens.
 
@@ -70,13 +72,14 @@ type tokenRow struct {
 	Blocked  *time.Time   `json:"blocked_at,omitempty"`
 	By       string       `json:"blocked_by,omitempty"`
 	Issued   *time.Time   `json:"issued_at,omitempty"`
+	Owed     *time.Time   `json:"owed_since,omitempty"`
 	Created  time.Time    `json:"created"`
 }
 
 func tokenOf(t token.Token) tokenRow {
 	r := tokenRow{
 		Serial: t.Serial, Label: t.Label, Stock: t.StockNumber, Model: t.Model, Firmware: t.Firmware, State: t.State, Reason: t.Reason, Name: t.Name,
-		Until: orNil(t.Until), Blocked: orNil(t.BlockedAt), By: t.BlockedBy, Issued: orNil(t.IssuedAt), Created: t.Created,
+		Until: orNil(t.Until), Blocked: orNil(t.BlockedAt), By: t.BlockedBy, Issued: orNil(t.IssuedAt), Owed: orNil(t.Owed), Created: t.Created,
 	}
 	if t.Holder != nil {
 		r.Holder = t.Holder.Account
@@ -124,22 +127,44 @@ func minute(t *time.Time) string {
 }
 
 func newTokenListCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List all tokens", Args: args(0, 0, ""),
+	var states []string
+	var owed bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List all tokens, or those in a state", Args: args(0, 0, ""),
+		Example: "  tokendesk token list --state in_stock --state shipped\n  tokendesk token list --owed",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, s := range states {
+				if !token.State(s).Valid() {
+					return usagef("--state %s is unknown", printable(s)).hint("it is one of: %s", strings.Join(stateWords(), ", "))
+				}
+			}
 			return a.withSwept(cmd.Context(), func(d *desk.Desk) error {
 				all, err := d.Tokens(cmd.Context())
 				if err != nil {
 					return err
 				}
-				rows := make([]tokenRow, len(all))
-				for i, t := range all {
-					rows[i] = tokenOf(t)
+				var rows []tokenRow
+				for _, t := range all {
+					if (len(states) == 0 || slices.Contains(states, string(t.State))) && (!owed || !t.Owed.IsZero()) {
+						rows = append(rows, tokenOf(t))
+					}
 				}
 				return list(a, "tokens", rows, tokenColumns())
 			})
 		},
 	}
+	cmd.Flags().StringArrayVar(&states, "state", nil, "only those in this state (may be repeated)")
+	cmd.Flags().BoolVar(&owed, "owed", false, "only those that were replaced and did not come back yet")
+	complete(cmd, "state", stateWords()...)
+	return cmd
+}
+
+func stateWords() []string {
+	var words []string
+	for _, s := range token.States() {
+		words = append(words, string(s))
+	}
+	return words
 }
 
 // tokenWords offers serials, labels and holders.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,8 @@ import (
 func newTokenIssueCmd(a *app) *cobra.Command {
 	var i desk.Issue
 	var check string
+	var ship bool
+	var valid time.Duration
 	var checks []string
 	for _, c := range desk.IDChecks() {
 		checks = append(checks, string(c))
@@ -22,8 +25,12 @@ func newTokenIssueCmd(a *app) *cobra.Command {
 		Use: "issue QUERY --to PERSON --id-check " + strings.Join(checks, "|"), Short: "Hand a token to a person, with a proof that it is the one in the hand", Args: args(1, 1, "QUERY"),
 		Long: `Hand a token to a person. A code or one-time password of it is asked for, and must be of the token that QUERY names: scan the
 serial number on its back, and type the code on its front. A token whose clock or counter is far off, or that was years in a
-box, is asked for the next code too.`,
-		Example: "  tokendesk token issue 2600135004013 --to ada --id-check staff-card\n  tokendesk token issue 12345678 --to ada --id-check known --replace 11111111", ValidArgsFunction: a.tokenWords,
+box, is asked for the next code too.
+
+With --ship the token goes by post, after a call: six digits are shown once, which the person is told and which may stand in the letter. The token
+is shipped then, and of no use. It becomes active by a touch or code of it and these digits: tokendesk token arrive. The same again gives
+another number; tokendesk token cancel-shipment ends it.`,
+		Example: "  tokendesk token issue 2600135004013 --to ada --id-check staff-card\n  tokendesk token issue 12345678 --to ada --id-check known --replace 11111111\n  tokendesk token issue 12345678 --to ada --id-check video --ship", ValidArgsFunction: a.tokenWords,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if i.To == "" {
 				return usagef("--to is missing: the account of the person who gets it")
@@ -32,6 +39,9 @@ box, is asked for the next code too.`,
 				return usagef("--id-check is missing").hint("it is one of: %s", strings.Join(checks, ", "))
 			}
 			i.IDCheck = desk.IDCheck(check)
+			if ship {
+				return a.ship(cmd.Context(), given[0], desk.Ship{To: i.To, IDCheck: i.IDCheck, Replace: i.Replace, Valid: valid, Note: i.Note})
+			}
 			return a.issue(cmd.Context(), given[0], i)
 		},
 	}
@@ -40,6 +50,8 @@ box, is asked for the next code too.`,
 	f.StringVar(&check, "id-check", "", "how the person was known: "+strings.Join(checks, ", "))
 	f.StringVar(&i.Replace, "replace", "", "the token that this one replaces, which is revoked")
 	f.StringVar(&i.Note, "note", "", "kept in the audit chain")
+	f.BoolVar(&ship, "ship", false, "post it: no code is asked for, and it is of no use before tokendesk token arrive")
+	f.DurationVar(&valid, "valid", desk.DefaultShipTime, "with --ship: how long the number is good, 1h to 2160h")
 	complete(cmd, "id-check", checks...)
 	if err := cmd.RegisterFlagCompletionFunc("to", a.accounts); err != nil { // the flag was added above
 		panic(err)

@@ -13,13 +13,20 @@ func newTokenReturnCmd(a *app) *cobra.Command {
 		Use: "return QUERY", Short: "Take a token back from its holder, with a proof that it is here", Args: args(1, 1, "QUERY"),
 		Long: `Take a token back, with a code or one-time password of it: nobody holds it then, it is in stock, and nothing of it is accepted.
 An app token is revoked, as it cannot be handed to anybody else. A blocked token on which nothing is live is pending, to be
-written again, and is not asked for a proof. One that cannot prove itself any more: tokendesk token retire.`,
+written again, and is not asked for a proof. One that was replaced is only noted as back. One that cannot prove itself any more: tokendesk token retire.`,
 		Example: "  tokendesk token return 12345678 --note 'left the institute'", ValidArgsFunction: a.tokenWords,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.withSwept(cmd.Context(), func(d *desk.Desk) error {
 				t, err := d.Find(cmd.Context(), given[0])
 				if err != nil {
 					return queryProblem(err)
+				}
+				if t.State == token.Revoked && !t.Owed.IsZero() {
+					if _, err := d.SettleOwed(cmd.Context(), desk.ByID(t.ID), note); err != nil {
+						return err
+					}
+					a.say("%s was replaced, and is not waited for any more; what is on it stays revoked", desk.Name(t))
+					return show(a, "token", tokenOf(t), tokenColumns())
 				}
 				ask, err := d.NeedsProof(cmd.Context(), desk.ByID(t.ID))
 				if err != nil {

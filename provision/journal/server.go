@@ -90,6 +90,7 @@ type Taken struct {
 
 // Imported is one line of an import's report.
 type Imported struct {
+	Station string
 	Entry
 	Taken
 }
@@ -171,7 +172,7 @@ func Import(ctx context.Context, st Store, k seal.TransferKey, file io.Reader, w
 		if err != nil {
 			return out, err
 		}
-		line := Imported{e, taken}
+		line := Imported{known.Name, e, taken}
 		out.Lines = append(out.Lines, line)
 		report(line)
 	}

@@ -40,6 +40,9 @@ var notProven = map[desk.Proof]string{
 	desk.NeedSecond: "The token is out of step. Type two codes that follow one another.",
 	desk.NotNewer:   "This code was used before, or an older one was kept. Make a new one: touch the key again, or wait for the next code.",
 	desk.NotIssued:  "What made this code was never put to use here.",
+
+	desk.WrongNumber: "The number is not the one that was told.", // of what came by post: no page asks for it
+	desk.NumberOver:  "The number is not good any more: give out another one.",
 }
 
 // restore gives a token back to its holder.

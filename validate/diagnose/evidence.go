@@ -58,7 +58,7 @@ func (d *Doctor) gather(ctx context.Context, q Question) (*Evidence, error) {
 // has reports whether the subject has a credential that may be used, of one of these kinds.
 func (e *Evidence) has(kinds ...token.Kind) bool {
 	return slices.ContainsFunc(e.Subject.Held, func(h Held) bool {
-		return slices.Contains(kinds, h.Credential.Kind) && h.Credential.State.Validates() && h.Token.State != token.Revoked && h.Token.State != token.InStock
+		return slices.Contains(kinds, h.Credential.Kind) && h.Credential.State.Validates() && h.Token.State != token.Revoked && h.Token.State != token.InStock && h.Token.State != token.Shipped
 	})
 }
 
