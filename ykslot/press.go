@@ -64,7 +64,10 @@ func ReadPress(ctx context.Context, in InputReader) (string, error) {
 // there on, and an Enter before is a character '\n', after which silence ends it too.
 func ReadPressOf(ctx context.Context, in InputReader, chars int) (string, error) {
 	text, err := readPress(ctx, in, chars, func(n int) bool { return n >= chars })
-	return strings.TrimSuffix(text, "\n"), err
+	if len(text) < chars { // another press than the one that is due, and its Enter
+		text = strings.TrimSuffix(text, "\n")
+	}
+	return text, err
 }
 
 // readPress ends at an Enter for which last says so, given the characters before it, and at silence after chars characters or

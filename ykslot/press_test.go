@@ -137,3 +137,37 @@ func FuzzReadPress(f *testing.F) {
 		}
 	})
 }
+
+// TestReadPressOf: a press is as long as is due; what is shorter ends with its Enter, or when nothing follows.
+func TestReadPressOf(t *testing.T) {
+	t.Parallel()
+	const enter, a, b, iso, keypad = usageEnter, 0x04, 0x05, 0x64, usageKeypad
+	for _, tc := range []struct {
+		name    string
+		strokes []byte
+		chars   int
+		want    string
+	}{
+		{"with Enter", []byte{a, b, enter}, 2, "ab"},
+		{"without Enter", []byte{a, b}, 2, "ab"},
+		{"Enter inside", []byte{a, enter, b, enter}, 3, "a\nb"},
+		{"Enter inside, none at the end", []byte{a, enter, b}, 3, "a\nb"},
+		{"Enter as the last character", []byte{a, b, enter}, 3, "ab\n"},
+		{"Enter as the last character, and Enter", []byte{a, b, enter, enter}, 3, "ab\n"},
+		{"keypad Enter", []byte{a, b, keypad}, 2, "ab"},
+		{"shorter than due", []byte{a, b, enter}, 44, "ab"},
+		{"longer than due, with Enter", []byte{a, b, a, b, enter}, 2, "abab"},
+		{"only Enter inside", []byte{enter, enter, a}, 3, "\n\na"},
+		{"key of ISO keyboards", []byte{a, iso, iso | 0x80, enter}, 3, "a<>"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				got, err := ReadPressOf(t.Context(), &typist{reports: strokes(tc.strokes...), gap: 20 * time.Millisecond}, tc.chars)
+				if err != nil || got != tc.want {
+					t.Errorf("%q, %v, want %q", got, err, tc.want)
+				}
+			})
+		})
+	}
+}
