@@ -84,7 +84,11 @@ func (s *session) answer(q setup, out []byte) ([]byte, error) {
 	if int(q.index) >= len(s.dev.ifaces) {
 		return nil, errStall
 	}
-	return s.answerHID(s.dev.ifaces[q.index], q, out)
+	i := s.dev.ifaces[q.index]
+	if i.report == "" {
+		return nil, errStall
+	}
+	return s.answerHID(i, q, out)
 }
 
 // answerHID answers the requests of a HID interface.

@@ -21,11 +21,17 @@ const (
 	strProduct      = 2
 	strSerial       = 3
 
-	classHID = 0x03
-	epOTP    = 0x81
-	epFIDOIn = 0x84
-	epFIDO   = 0x04
-	epNumber = 0x0f // without the direction bit
+	classHID  = 0x03
+	classCCID = 0x0b
+	epOTP     = 0x81
+	epFIDOIn  = 0x84
+	epFIDO    = 0x04
+	epCCIDIn  = 0x82
+	epCCID    = 0x02
+	epNotify  = 0x83 // of CCID, about cards that come and go: never here
+	epNumber  = 0x0f // without the direction bit
+	bulk      = 2    // kinds of endpoints
+	interrupt = 3
 	// keyInterval is the polling interval of the keyboard in ms, as bInterval and as the pace of typing.
 	keyInterval = 10
 )
@@ -39,11 +45,11 @@ const otpReport = "\x05\x01\x09\x06\xa1\x01\x05\x07\x19\xe0\x29\xe7\x15\x00\x25\
 const fidoReport = "\x06\xd0\xf1\x09\x01\xa1\x01\x09\x20\x15\x00\x26\xff\x00\x75\x08\x95\x40\x81\x02" +
 	"\x09\x21\x15\x00\x26\xff\x00\x75\x08\x95\x40\x91\x02\xc0"
 
-// iface is one interface of a device. A CCID interface is one more of these with its class descriptor.
+// iface is one interface of a device.
 type iface struct {
 	kind                      vkey.Interface
 	class, subclass, protocol byte
-	report                    string // HID report descriptor
+	report                    string // HID report descriptor; empty for CCID
 	endpoints                 []endpoint
 }
 
@@ -51,12 +57,14 @@ type endpoint struct {
 	address  byte
 	size     uint16
 	interval byte
+	kind     byte
 }
 
 // builtInterfaces are the interfaces that are served, in the order of §1.2.
 var builtInterfaces = []iface{
-	{kind: vkey.OTP, class: classHID, subclass: 1, protocol: 1, report: otpReport, endpoints: []endpoint{{epOTP, 8, keyInterval}}},
-	{kind: vkey.FIDO, class: classHID, report: fidoReport, endpoints: []endpoint{{epFIDO, 64, 2}, {epFIDOIn, 64, 2}}},
+	{kind: vkey.OTP, class: classHID, subclass: 1, protocol: 1, report: otpReport, endpoints: []endpoint{{epOTP, 8, keyInterval, interrupt}}},
+	{kind: vkey.FIDO, class: classHID, report: fidoReport, endpoints: []endpoint{{epFIDO, 64, 2, interrupt}, {epFIDOIn, 64, 2, interrupt}}},
+	{kind: vkey.CCID, class: classCCID, endpoints: []endpoint{{epCCID, 64, 0, bulk}, {epCCIDIn, 64, 0, bulk}, {epNotify, ccidInterruptBytes, ccidInterruptPoll, interrupt}}},
 }
 
 // device is a key's descriptors as of one power-up.
@@ -65,17 +73,16 @@ type device struct {
 	ifaces []iface
 }
 
-// describe builds the device that a key presents now; ok is false if it has an interface that is not built.
+// describe builds the device that a key presents now; ok is false if it has no interface.
 func describe(k *vkey.Key) (d device, ok bool) {
 	d.usb = k.USB()
-	left := vkey.Interfaces(d.usb.PID)
+	has := vkey.Interfaces(d.usb.PID)
 	for _, i := range builtInterfaces {
-		if left&i.kind != 0 {
+		if has&i.kind != 0 {
 			d.ifaces = append(d.ifaces, i)
-			left &^= i.kind
 		}
 	}
-	return d, left == 0 && len(d.ifaces) > 0
+	return d, len(d.ifaces) > 0
 }
 
 // deviceDescriptor is the 18 bytes of USB 2.0 §9.6.1 with the values of §1.2.
@@ -100,9 +107,13 @@ func (d device) configDescriptor() []byte {
 	b := []byte{9, descConfig, 0, 0, byte(len(d.ifaces)), 1, 0, 0x80, 15}
 	for n, i := range d.ifaces {
 		b = append(b, 9, descInterface, byte(n), 0, byte(len(i.endpoints)), i.class, i.subclass, i.protocol, 0)
-		b = append(b, i.hidDescriptor()...)
+		if i.kind == vkey.CCID {
+			b = append(b, ccidDescriptor(d.usb.PID)...)
+		} else {
+			b = append(b, i.hidDescriptor()...)
+		}
 		for _, e := range i.endpoints {
-			b = append(b, 7, descEndpoint, e.address, 3) // 3: interrupt
+			b = append(b, 7, descEndpoint, e.address, e.kind)
 			b = binary.LittleEndian.AppendUint16(b, e.size)
 			b = append(b, e.interval)
 		}

@@ -4,10 +4,9 @@
 //	usbip.Serve(ctx, listener, key)   # then: usbip attach -r HOST -b 1-1
 //
 // The n-th key has the bus id 1-n. Its OTP interface takes feature reports and types on the interrupt endpoint, one
-// report per 10 ms; its FIDO interface is there and stays silent, for which a client that opens it waits in vain (ykman
-// info of 4.0.9 does, where there is no PC/SC: give it a key without FIDO). There is no CCID interface yet, and a key whose PID
-// promises one is refused rather than shown with a PID that lies: use vkey.Profile.Without(vkey.CCID), which makes 0407
-// into 0403. Unplugging a key drops its connection, which detaches it; attaching it again is a power cycle.
+// report per 10 ms; its CCID interface carries commands to the card of the same key; its FIDO interface lets a client
+// open it and ask which key it is, and has no authenticator. Unplugging a key drops its connection, which detaches it, and
+// so does a reboot; attaching it again is a power cycle.
 package usbip
 
 import (
@@ -22,8 +21,8 @@ import (
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 )
 
-// ErrInterface is a key that has no interface, or one that is not built: CCID.
-var ErrInterface = errors.New("key has an interface that is not served")
+// ErrInterface is a key that has no interface.
+var ErrInterface = errors.New("key has no interface")
 
 // Serve exports the keys until ctx is done, which is no error. It closes the listener and all connections before it
 // returns. Errors: ErrInterface for a key that cannot be shown.

@@ -21,9 +21,11 @@ type session struct {
 
 	mu      sync.Mutex // one message at a time on conn, and what belongs with it
 	conn    net.Conn
-	waiting []uint32 // interrupt IN transfers of the keyboard, oldest first
-	silent  []uint32 // those of the FIDO interface: never answered
+	waiting []uint32         // interrupt IN transfers of the keyboard, oldest first
+	pipes   map[uint32]*pipe // the other IN endpoints, by number
+	reader  ccid
 	broken  bool
+	sent    chan struct{} // holds a token when a message was delivered
 
 	keysMu sync.Mutex
 	keys   []usbhid.Report
@@ -31,7 +33,21 @@ type session struct {
 }
 
 func newSession(conn net.Conn, k *vkey.Key, d device) *session {
-	return &session{key: k, dev: d, gone: k.Gone(), conn: conn, wake: make(chan struct{}, 1)}
+	s := &session{
+		key: k, dev: d, gone: k.Gone(), conn: conn, wake: make(chan struct{}, 1), sent: make(chan struct{}, 1),
+		pipes: map[uint32]*pipe{}, reader: ccid{card: k.Card(), max: ccidMessageLen},
+	}
+	if isNEO(d.usb.PID) {
+		s.reader.max = ccidMessageLenNEO
+	}
+	for _, i := range d.ifaces {
+		for _, e := range i.endpoints {
+			if e.address&^epNumber != 0 && i.kind != vkey.OTP {
+				s.pipes[uint32(e.address&epNumber)] = &pipe{}
+			}
+		}
+	}
+	return s
 }
 
 // run serves transfers until the client detaches, the key is unplugged or ctx is done.
@@ -48,7 +64,7 @@ func (s *session) run(ctx context.Context) {
 		case <-s.gone:
 		case <-ctx.Done():
 		}
-		s.hangUp()
+		s.hangUp(ctx)
 	})
 	for {
 		u, err := readURB(s.conn)
@@ -59,11 +75,34 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
-// hangUp closes the connection between two messages: the report that unplugs the key is answered first.
-func (s *session) hangUp() {
+// lastWords is how long a key that is gone stays attached while the host has not fetched what it said last.
+const lastWords = 2 * time.Second
+
+// hangUp closes the connection between two messages: the report that unplugs the key, and the card's answer to the command
+// that does, come first.
+func (s *session) hangUp(ctx context.Context) {
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	for s.unsaid() {
+		select {
+		case <-s.sent:
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		break
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn.Close()
+}
+
+// unsaid says whether the card's last answer was not fetched.
+func (s *session) unsaid() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pipes[epCCIDIn&epNumber]
+	return p != nil && len(p.messages) > 0 && !s.broken
 }
 
 // typed takes a keyboard report; the key is locked meanwhile.
@@ -120,11 +159,8 @@ func (s *session) handle(u urb) {
 	switch {
 	case u.unlink:
 		status := int32(0) // too late: it was answered
-		for _, list := range []*[]uint32{&s.waiting, &s.silent} {
-			if i := slices.Index(*list, u.victim); i >= 0 {
-				*list = slices.Delete(*list, i, i+1)
-				status = statusUnlink
-			}
+		if s.forget(u.victim) {
+			status = statusUnlink
 		}
 		s.send(reply(retUnlink, u.seq, status, 0, nil))
 	case u.ep == 0:
@@ -132,12 +168,58 @@ func (s *session) handle(u urb) {
 	case u.in && u.ep == epOTP&epNumber && s.has(vkey.OTP):
 		s.waiting = append(s.waiting, u.seq)
 		s.notify()
-	case u.in && u.ep == epFIDOIn&epNumber && s.has(vkey.FIDO):
-		s.silent = append(s.silent, u.seq)
+	case u.in && s.pipes[u.ep] != nil:
+		s.pipes[u.ep].waiting = append(s.pipes[u.ep].waiting, u)
+		s.deliver(u.ep)
 	case !u.in && u.ep == epFIDO && s.has(vkey.FIDO):
 		s.send(reply(retSubmit, u.seq, 0, len(u.data), nil))
+		s.queue(epFIDOIn&epNumber, answerFIDO(s.key, u.data))
+	case !u.in && u.ep == epCCID && s.has(vkey.CCID):
+		s.send(reply(retSubmit, u.seq, 0, len(u.data), nil))
+		s.queue(epCCIDIn&epNumber, s.reader.take(u.data))
 	default:
 		s.send(reply(retSubmit, u.seq, statusStall, 0, nil))
+	}
+}
+
+// forget takes back a transfer that waits.
+func (s *session) forget(seq uint32) bool {
+	if i := slices.Index(s.waiting, seq); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		return true
+	}
+	for _, p := range s.pipes {
+		if p.forget(seq) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxQueued bounds the messages that a host sends for and does not fetch; the oldest go first.
+const maxQueued = 64
+
+// queue has messages wait on an endpoint, and answers the transfers that wait for them.
+func (s *session) queue(ep uint32, messages [][]byte) {
+	p := s.pipes[ep]
+	p.messages = append(p.messages, messages...)
+	if n := len(p.messages) - maxQueued; n > 0 {
+		p.messages = p.messages[n:]
+	}
+	s.deliver(ep)
+}
+
+func (s *session) deliver(ep uint32) {
+	for {
+		u, data, ok := s.pipes[ep].next()
+		if !ok {
+			return
+		}
+		s.send(reply(retSubmit, u.seq, 0, len(data), data))
+		select {
+		case s.sent <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -48,6 +48,16 @@ const (
 // pagedFrom is the first firmware here that splits its device info into two pages.
 var pagedFrom = Version{5, 7, 0}
 
+// DeviceInfo is length ‖ TLVs of a page of device info, as any interface answers it; nil before firmware 4.1.
+func (k *Key) DeviceInfo(page byte) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.profile.Has(ReadInfo) {
+		return nil
+	}
+	return k.deviceInfo(page)
+}
+
 // deviceInfo is the answer to command 13: length ‖ TLVs of one page; a page after the last is empty.
 func (k *Key) deviceInfo(page byte) []byte {
 	var t tlvs

@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	listen := flags.String("listen", "127.0.0.1:3240", "address of the USB/IP server")
 	control := flags.String("control", "", "path of the unix socket that takes orders (default: standard input)")
 	d := &desk{}
-	flags.Func("key", "a key: FIRMWARE[,pid=HEX][,serial=N][,hide][,pace=DURATION]; may be repeated", d.add)
+	flags.Func("key", "a key: FIRMWARE[,pid=HEX][,serial=N][,hide][,pace=DURATION][,reclaim=DURATION]; may be repeated", d.add)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func openOrders(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-// add makes a key of FIRMWARE[,pid=HEX][,serial=N][,hide][,pace=DURATION]. A firmware with CCID is shown without.
+// add makes a key of FIRMWARE[,pid=HEX][,serial=N][,hide][,pace=DURATION][,reclaim=DURATION].
 func (d *desk) add(s string) error {
 	fields := strings.Split(s, ",")
 	var p vkey.Profile
@@ -139,9 +139,6 @@ func (d *desk) add(s string) error {
 	}
 	if p == (vkey.Profile{}) {
 		return fmt.Errorf("no profile of firmware %q", fields[0])
-	}
-	if vkey.Interfaces(p.PID)&vkey.CCID != 0 {
-		p = p.Without(vkey.CCID)
 	}
 	var o vkey.Options
 	for _, f := range fields[1:] {
@@ -170,6 +167,10 @@ func setOption(p *vkey.Profile, o *vkey.Options, name, value string) error {
 	case "pace":
 		pace, err := time.ParseDuration(value)
 		o.Pace.Time = pace
+		return err
+	case "reclaim":
+		reclaim, err := time.ParseDuration(value)
+		o.Reclaim = reclaim
 		return err
 	}
 	return fmt.Errorf("no option %q", name)

@@ -35,7 +35,7 @@ func TestOrders(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if u := d.keys[0].USB(); u.PID != 0x0403 {
+	if u := d.keys[0].USB(); u.PID != 0x0407 {
 		t.Errorf("PID %04x", u.PID)
 	}
 	program(t, d.keys[0])
@@ -122,7 +122,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("run: %v", err)
 		}
 	}
-	for _, args := range [][]string{{}, {"-listen", "127.0.0.1:0", "-key", "5.4.3,pid=0407"}} {
+	for _, args := range [][]string{{}, {"-listen", "127.0.0.1:0", "-key", "5.4.3,pid=0408"}} {
 		if err := run(t.Context(), args, strings.NewReader(""), io.Discard); err == nil {
 			t.Errorf("run %v: no error", args)
 		}
