@@ -288,3 +288,21 @@ func TestGatesBeforeSending(t *testing.T) {
 		}
 	}
 }
+
+// TestLateStatus: a status that comes later than a refusal is believed to stand is no refusal and no success: the outcome is unknown.
+func TestLateStatus(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKey543, vkey.Options{})
+	cfg := otpConfig(t, r.Status().Version, 1, none)
+	for n := 1; n < 16; n++ {
+		r.key.SetFaults(vkey.Faults{StaleStatus: n})
+		err := r.Write(t.Context(), ykslot.Slot1, cfg, none)
+		if err != nil && !errors.Is(err, ykslot.ErrUnsettled) {
+			t.Errorf("%d old statuses: %v, but the slot is written", n, err)
+		}
+		r.key.SetFaults(vkey.Faults{})
+		if _, err := r.ReadStatus(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

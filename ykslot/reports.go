@@ -215,16 +215,18 @@ func (c *reports) answer(ctx context.Context, touch func(time.Duration) error) (
 }
 
 // change implements carrier. A refusal is believed when the key does not ignore everything; a command that it ignored is sent
-// again.
+// again. A sequence that moves after all may be ours, seen late, or another program's.
 func (c *reports) change(ctx context.Context, cmd Command, payload []byte) (Status, error) {
 	before, err := c.changeOnce(ctx, cmd, payload)
 	if errors.Is(err, errRefused) {
 		again, werr := c.reclaimed(ctx)
 		switch {
+		case werr == nil && again:
+			return c.changeOnce(ctx, cmd, payload)
+		case c.status.ProgSeq != before.ProgSeq:
+			return before, fmt.Errorf("%w: %w", ErrUnsettled, errOtherWriter)
 		case werr != nil:
 			return before, werr
-		case again:
-			return c.changeOnce(ctx, cmd, payload)
 		}
 	}
 	return before, err
