@@ -77,7 +77,7 @@ func (c *Card) transmit(command []byte) ([]byte, error) {
 // program ends.
 const giveUp = time.Second
 
-// Close resets the card and gives it back. It may be called more than once.
+// Close gives the card back. It may be called more than once.
 func (c *Card) Close() error {
 	if c.closed {
 		return nil

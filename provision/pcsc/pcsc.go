@@ -64,7 +64,7 @@ type handle interface {
 	atr() ([]byte, error)
 	// port is where on USB the reader is, if the service tells.
 	port() (bus, address int, ok bool)
-	// disconnect resets the card and gives it back.
+	// disconnect gives the card back.
 	disconnect() error
 }
 

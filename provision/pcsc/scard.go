@@ -102,10 +102,12 @@ func (h held) port() (bus, address int, ok bool) {
 	return int(n >> 8 & 0xFF), int(n & 0xFF), n>>16 == usbChannel
 }
 
+// disconnect leaves the card as it is: nobody else can be connected to it, nothing here verifies a PIN, and the service turns it off by
+// itself. Resetting a card that was pulled out meanwhile makes pcscd 1.9.9 blind, with vpcd, for the next one in that reader.
 func (h held) disconnect() error {
-	err := h.card.Disconnect(scard.ResetCard)
-	if err = cause(err); err == nil || errors.Is(err, usbhid.ErrGone) {
-		return nil // a key that was pulled out is given back
+	err := cause(h.card.Disconnect(scard.LeaveCard))
+	if errors.Is(err, usbhid.ErrGone) || errors.Is(err, ErrNoCard) {
+		return nil // what was pulled out is given back
 	}
 	return err
 }
@@ -118,6 +120,7 @@ var causes = map[scard.Error]error{
 	scard.ErrUnknownReader: usbhid.ErrGone, scard.ErrReaderUnavailable: usbhid.ErrGone, scard.ErrRemovedCard: usbhid.ErrGone,
 	scard.ErrInvalidHandle: usbhid.ErrGone, // after its reader went
 	scard.ErrNoSmartcard:   ErrNoCard, scard.ErrUnresponsiveCard: ErrNoCard, scard.ErrUnpoweredCard: ErrNoCard,
+	scard.ErrNotTransacted: ErrNoCard, scard.ErrCommError: ErrNoCard, scard.ErrCommDataLost: ErrNoCard,
 	scard.ErrTimeout: usbhid.ErrTimeout,
 }
 
