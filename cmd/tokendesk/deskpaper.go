@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/appointment"
 	"github.com/tokendesk/tokendesk/provision/paper"
@@ -45,11 +46,16 @@ func (a *app) newPrinter(o deskOptions, language string) (printer, error) {
 	return p, nil
 }
 
+// printPatience is how long a printer may take before the desk goes on without it.
+const printPatience = 20 * time.Second
+
 // receipt prints what the store keeps about the issue.
 func (s *station) receipt(ctx context.Context, e appointment.Print) any {
 	fail := func(err error) any {
 		return appointment.Failed{Job: e.Job, Trouble: appointment.Fault, Why: oneLine(err)}
 	}
+	ctx, cancel := context.WithTimeout(ctx, printPatience)
+	defer cancel()
 	r := s.receiptOf(ctx, e.Done)
 	papers, err := s.print.print(ctx, r)
 	if err != nil {

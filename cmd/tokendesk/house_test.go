@@ -29,7 +29,7 @@ type layer struct {
 
 // layers is the table. A package belongs to the first layer that names it.
 var layers = []layer{
-	{name: "leaf", packages: []string{"keyfile/secret", "ykslot/modhex", "ykslot/yubiotp", "ykslot/apdu", "validate/oath", "usbhid"}, may: []string{"leaf"}},
+	{name: "leaf", packages: []string{"keyfile/secret", "ykslot/modhex", "ykslot/yubiotp", "ykslot/apdu", "validate/oath", "usbhid", "cmd/tokendesk/early"}, may: []string{"leaf"}},
 	{name: "model", packages: []string{"provision/token", "provision/profile", "provision/desk/audit", "keyfile/seal"}, may: []string{"leaf", "model"}},
 	{name: "test", packages: []string{"validate/store/chaos"}, may: []string{"leaf"}},
 	{name: "adapter", outside: true, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter"}, packages: []string{

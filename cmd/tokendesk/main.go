@@ -8,8 +8,11 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/tokendesk/tokendesk/cmd/tokendesk/early"
 )
 
 func main() {
+	early.Restore()
 	os.Exit(int(run(context.Background(), systemEnv(), os.Args[1:])))
 }

@@ -11,10 +11,13 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tokendesk/tokendesk/cmd/tokendesk/early"
 )
 
 // TestMain lets scripts run the program as a process of its own: the test binary, executed again under its name.
 func TestMain(m *testing.M) {
+	early.Restore()
 	testscript.Main(m, map[string]func(){
 		"bare":     bareMain,
 		"escrowed": escrowed,

@@ -261,7 +261,7 @@ func (s State) Step() Step {
 		return Writing
 	case s.Person == nil:
 		return Who
-	case !s.Ready():
+	case !s.known():
 		return Identity
 	}
 	return Insert
@@ -311,7 +311,12 @@ func (s State) Wants() Wants {
 
 // Ready reports whether all is known of the person that must be before a key is issued.
 func (s State) Ready() bool {
-	return s.Person != nil && s.loading == 0 && s.lost == "" && s.Check != "" && (s.Chosen || !s.needsUse()) && (s.Agreed || !s.Person.grave())
+	return s.known() && s.loading == 0 && s.lost == ""
+}
+
+// known: the operator has said all that is asked about the person.
+func (s State) known() bool {
+	return s.Person != nil && s.Check != "" && (s.Chosen || !s.needsUse()) && (s.Agreed || !s.Person.grave())
 }
 
 // needsUse: the person has a key.

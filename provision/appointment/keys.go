@@ -31,7 +31,7 @@ func (e Removed) apply(t *turn) {
 	if t.tries > 0 && t.job == 0 {
 		t.waiting, t.tries = 0, 0
 	}
-	if spent && t.Done != nil {
+	if spent && t.Done != nil && t.printing == 0 {
 		t.turnOver()
 	}
 }

@@ -155,6 +155,10 @@ func (t *turn) refused() bool {
 	if t.fromStock() {
 		return false
 	}
+	if t.Key.Have.Token.State == token.Revoked {
+		t.aside(t.Key.Port, "it was given up: retired, replaced, or left half-written")
+		return true
+	}
 	want := t.Station.Spec
 	if t.Person != nil {
 		want.Holder = &t.Person.Person

@@ -98,6 +98,7 @@ func (e Found) apply(t *turn) {
 		t.down(e.Down)
 		return
 	}
+	t.up()
 	if t.Query != e.Query {
 		t.seek()
 		return

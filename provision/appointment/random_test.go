@@ -11,9 +11,9 @@ import (
 // no slot and no person has two unfinished writes; and when the operator then does what the screen says, everything comes to its end.
 func TestRandomWalk(t *testing.T) {
 	t.Parallel()
-	walks, steps := uint64(300), 400
+	walks, steps := uint64(150), 400
 	if testing.Short() {
-		walks = 60
+		walks = 40
 	}
 	issued, recovered := 0, 0
 	for seed := range walks {

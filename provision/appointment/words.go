@@ -54,7 +54,7 @@ func (s State) prompt() (string, Tone) {
 	case WantUse:
 		return "has a key already: S for a second one, R to replace, Esc to cancel", Act
 	case WantCheck:
-		return "check the identity: 1 staff card, 2 national ID, 3 passport, 4 known, 5 video", Act
+		return "check the identity, and press 1 to 5", Act
 	case WantAnew:
 		return "this key is theirs already: Y writes it anew, or take another one", Act
 	}
@@ -167,9 +167,9 @@ func CheckName(c desk.IDCheck) string {
 	case desk.ByPassport:
 		return "passport"
 	case desk.ByAcquaintance:
-		return "known personally"
+		return "known"
 	case desk.ByVideo:
-		return "video call"
+		return "video"
 	}
 	return ""
 }
