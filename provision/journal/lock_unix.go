@@ -20,3 +20,6 @@ func lock(f *os.File) error {
 		}
 	}
 }
+
+// unlock gives the lock back although a process that was just started may still have f, too, for a moment.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

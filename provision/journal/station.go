@@ -58,6 +58,7 @@ type Station struct {
 	signing  seal.SigningKey
 	escrow   escrow
 	journal  *os.File
+	locked   bool
 	headFile *os.File
 	size     int64 // of what is whole in the journal
 	seq      int64
@@ -203,6 +204,7 @@ func (s *Station) open() (err error) {
 	if err := lock(s.journal); err != nil {
 		return err
 	}
+	s.locked = true
 	if s.headFile, err = os.OpenFile(filepath.Join(s.dir, headFile), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return err
 	}
@@ -336,6 +338,9 @@ func (s *Station) undo() error {
 // Close closes the files. Nothing is lost without it.
 func (s *Station) Close() error {
 	var err error
+	if s.locked {
+		err, s.locked = unlock(s.journal), false
+	}
 	for _, f := range []*os.File{s.headFile, s.journal} {
 		if f != nil {
 			err = errors.Join(err, f.Close())

@@ -390,3 +390,30 @@ func sign2(t *testing.T, r *rig, body string) []byte {
 	signature := r.signing.Sign(append([]byte(snapshotDomain), body...))
 	return []byte(body + signatureLine + hex.EncodeToString(signature) + "\n")
 }
+
+// TestBroken: after a write that failed, and that could not be taken back, nothing is taken any more.
+func TestBroken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.open()
+	id := issue(t, s, 1, wish(501, 1), token.Written)
+	if err := s.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := r.text()
+	if err := s.Commit(t.Context(), id, proofAt(1)); !errors.Is(err, ErrBroken) {
+		t.Errorf("%v", err)
+	}
+	for range 2 {
+		if _, err := s.Reserve(t.Context(), wish(502, 1)); !errors.Is(err, ErrBroken) {
+			t.Errorf("%v", err)
+		}
+	}
+	if !bytes.Equal(r.text(), before) || r.escrowed() != 1 {
+		t.Error("something was changed")
+	}
+	s = r.open()
+	if err := s.Commit(t.Context(), id, proofAt(1)); err != nil {
+		t.Error(err)
+	}
+}
