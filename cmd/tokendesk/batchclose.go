@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -110,17 +107,11 @@ func (c *closing) prepareLabels() (err error) {
 	if c.labels == "" {
 		return nil
 	}
-	switch strings.ToLower(filepath.Ext(c.labels)) {
-	case ".pdf", ".csv", ".svg":
-	default:
-		return usagef("--labels names a file that ends in .pdf, .csv or .svg")
+	if err := labelFile("--labels", c.labels); err != nil {
+		return err
 	}
-	var folder fs.FS
-	if c.templates != "" {
-		folder = os.DirFS(c.templates)
-	}
-	if c.press, err = paper.Open(folder); err != nil {
-		return usagef("--templates: %s", oneLine(err))
+	if c.press, err = openPress(c.templates); err != nil {
+		return err
 	}
 	if err := c.press.Known("", "", c.sheet); err != nil || c.skip < 0 {
 		return usagef("--label-sheet and --label-skip: a size and a number are possible").hint("sizes: %s", strings.Join(c.press.Layouts(), ", "))
@@ -288,22 +279,5 @@ func (c *closing) printLabels(p profile.Profile, b token.Batch, items []token.Ba
 		}
 	}
 	o := paper.Stickers{Layout: c.sheet, Template: p.Label, Skip: c.skip}
-	switch strings.ToLower(filepath.Ext(c.labels)) {
-	case ".csv":
-		return writeNew(c.labels, func(w io.Writer) error { return c.press.LabelCSV(w, list) })
-	case ".pdf":
-		return writeNew(c.labels, func(w io.Writer) error { return c.press.LabelPDF(w, o, list) })
-	}
-	base := strings.TrimSuffix(c.labels, filepath.Ext(c.labels))
-	for n, l := range list {
-		var text bytes.Buffer
-		if err := c.press.LabelSVG(&text, o, l); err != nil {
-			return err
-		}
-		name := fmt.Sprintf("%s-%04d.svg", base, n+1)
-		if err := writeNew(name, func(w io.Writer) error { _, err := w.Write(text.Bytes()); return err }); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeLabels(c.press, o, c.labels, list)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -26,6 +29,9 @@ type provisionOptions struct {
 	reassign   bool
 	yes        bool
 	dryRun     bool
+	profile    string
+	kind       token.Kind        // by the profile; "" is token.YubicoOTP
+	options    provision.Options // by the profile
 }
 
 func newProvisionCmd(a *app) *cobra.Command {
@@ -40,8 +46,18 @@ The secret is durable and sealed in the store before the first byte goes to the 
 A slot that holds something which this store did not write needs --overwrite and --reason: it cannot be read back.`,
 		Example: `  tokendesk provision --slot 2 --to ada
   tokendesk provision --slot 1 --overwrite factory --reason "new employee" --serial 12345678
+  tokendesk provision --profile staff --to ada
   tokendesk provision --slot 2 --dry-run`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runProvision(cmd.Context(), a, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.byProfile(cmd, a); err != nil {
+				return err
+			}
+			return runProvision(cmd.Context(), a, o)
+		},
+	}
+	cmd.Flags().StringVar(&o.profile, "profile", "", "write what this profile says; flags that are given go before it")
+	if err := cmd.RegisterFlagCompletionFunc("profile", a.profileNames); err != nil { // the flag was added above
+		panic(err)
 	}
 	f := cmd.Flags()
 	f.IntVar(&o.slot, "slot", 0, "slot 1 (short touch) or 2 (long touch)")
@@ -66,6 +82,7 @@ A slot that holds something which this store did not write needs --overwrite and
 	o.choice.flags(cmd, a)
 	cmd.AddCommand(newProvisionResumeCmd(a), newProvisionDeskCmd(a))
 	cmd.AddCommand(newProvisionBatchCmd(a), newManifestCmd(a))
+	cmd.AddCommand(newProfileCmd(a), newReceiptCmd(a), newLabelCmd(a), newTemplateCmd(a))
 	return cmd
 }
 
@@ -74,7 +91,7 @@ func (o provisionOptions) spec() (provision.Spec, error) {
 	s := provision.Spec{
 		Slot: token.Slot(o.slot), LongPublicID: o.longID, AccessCode: provision.AccessCodeMode(o.accessCode),
 		Verify: token.ProofRequired(o.verify), Overwrite: provision.Class(o.overwrite),
-		Reason: strings.TrimSpace(o.reason), Reassign: o.reassign,
+		Reason: strings.TrimSpace(o.reason), Reassign: o.reassign, Kind: o.kind, Options: o.options,
 	}
 	if s.Slot != 1 && s.Slot != 2 {
 		return s, usagef("--slot is missing: it is 1 (short touch) or 2 (long touch)")
@@ -91,8 +108,37 @@ func (o provisionOptions) spec() (provision.Spec, error) {
 		return s, usagef("--overwrite is factory or foreign")
 	}
 	var err error
-	s.PublicID, s.Given, err = parsePublicID(o.publicID)
+	if o.publicID != "" { // a profile of a kind that has none
+		s.PublicID, s.Given, err = parsePublicID(o.publicID)
+	}
 	return s, err
+}
+
+// byProfile fills in what no flag says.
+func (o *provisionOptions) byProfile(cmd *cobra.Command, a *app) error {
+	if o.profile == "" {
+		return nil
+	}
+	var p profile.Profile
+	err := a.withDesk(cmd.Context(), func(d *desk.Desk) (err error) {
+		p, err = online{d: d}.Profile(cmd.Context(), o.profile)
+		return err
+	})
+	if err != nil {
+		return profileProblem(err, o.profile)
+	}
+	want := provision.FromProfile(p)
+	o.kind, o.options = want.Kind, want.Options
+	for flag, set := range map[string]func(){
+		"slot": func() { o.slot = int(want.Slot) }, "public-id": func() { o.publicID = string(want.PublicID) },
+		"access-code": func() { o.accessCode = string(want.AccessCode) }, "verify": func() { o.verify = string(want.Verify) },
+		"overwrite": func() { o.overwrite, o.reason = string(want.Overwrite), cmp.Or(o.reason, want.Reason) },
+	} {
+		if !cmd.Flags().Changed(flag) {
+			set()
+		}
+	}
+	return nil
 }
 
 // parsePublicID reads --public-id: a scheme, or hexadecimal. ModHex is not guessed: many IDs are both.

@@ -129,6 +129,9 @@ func writeText(out io.Writer, list []block, columns int) error {
 			lines(last+strings.Repeat(" ", max(0, label-cells(last))+1), strings.Repeat(" ", label+1), b.text)
 		case box:
 			lines("*** ", "*** ", b.text)
+			if i+1 < len(list) && list[i+1].kind != box && list[i+1].kind != gap {
+				w.line("")
+			}
 		case sign:
 			w.line("")
 			w.line("")
