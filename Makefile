@@ -15,18 +15,24 @@ DEBIAN   := qemu-system-x86 busybox-static kmod cpio usbip usbutils yubikey-mana
             postgresql-15 freeradius freeradius-utils yubiserver rpm lintian systemd man-db \
             libpcsclite-dev vsmartcard-vpcd poppler-utils tmux
 
-# cgo where there is a C compiler and libusb's headers, pure Go otherwise.
+# cgo where there are a C compiler and the headers of libusb or of PC/SC, either of which may be missing; pure Go otherwise. macOS has PC/SC as
+# a framework, and Windows needs no C for it.
 HAVE_CC     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo yes)
 HAVE_LIBUSB := $(shell pkg-config --exists libusb-1.0 2>/dev/null && echo yes)
-CGO         := $(if $(and $(HAVE_CC),$(HAVE_LIBUSB)),1,0)
+HAVE_PCSC   := $(shell { [ "$$(uname -s)" = Darwin ] || pkg-config --exists libpcsclite 2>/dev/null; } && echo yes)
+CGO         := $(if $(and $(HAVE_CC),$(HAVE_LIBUSB)$(HAVE_PCSC)),1,0)
+TAGS        := $(strip $(if $(HAVE_LIBUSB),,nolibusb) $(if $(HAVE_PCSC),,nopcsc))
 
 build:
 ifeq ($(CGO),1)
-	@echo "building with libusb (cgo)"
+	@echo "building with cgo:$(if $(HAVE_LIBUSB), libusb)$(if $(HAVE_PCSC), PC/SC)"
 else
-	@echo "building in pure Go, keys over hidraw only; for libusb install: $(if $(HAVE_CC),,a C compiler) $(if $(HAVE_LIBUSB),,libusb-1.0 with headers and pkg-config)"
+	@echo "building in pure Go, keys over hidraw only"
 endif
-	CGO_ENABLED=$(CGO) $(GO) build -trimpath -o $(OUT)/ ./cmd/tokendesk
+	@[ -n "$(HAVE_CC)" ]     || echo "for libusb and PC/SC install a C compiler"
+	@[ -n "$(HAVE_LIBUSB)" ] || echo "for libusb install libusb-1.0 with headers, and pkg-config"
+	@[ -n "$(HAVE_PCSC)" ]   || echo "for smart-card readers install pcsc-lite with headers (libpcsclite-dev), and pkg-config"
+	CGO_ENABLED=$(CGO) $(GO) build -trimpath -tags '$(TAGS)' -o $(OUT)/ ./cmd/tokendesk
 
 demo:
 	@CGO_ENABLED=0 $(GO) run ./cmd/tokendesk demo
@@ -97,7 +103,7 @@ soak:
 test-hw:
 	@[ -n "$(SERIAL)" ] || { echo "usage: make test-hw SERIAL=number of a key that may be wiped" >&2; exit 2; }
 	TOKENDESK_HW_SERIAL=$(SERIAL) TOKENDESK_HW_REPORT=$(CURDIR)/hardware-report.json CGO_ENABLED=$(CGO) \
-		$(GO) test -count 1 -v -timeout 60m -run '^TestHardware$$' ./hwtest/suite
+		$(GO) test -count 1 -v -timeout 60m -tags '$(TAGS)' -run '^TestHardware$$' ./hwtest/suite
 
 # man writes the man pages, package also the deb and the rpm, for this machine's kind of processor, without C. Two builds of one
 # version give the same bytes. The version is the newest tag's, with what came after it: 1.2.0+3.gabcdef0.

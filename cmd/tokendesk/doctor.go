@@ -41,11 +41,11 @@ func fail(check string, err error) finding {
 
 func newDoctorCmd(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check USB rights, drivers, clock and store, and say what to do", Args: args(0, 0, ""),
-		Long: `Check USB rights, drivers, clock and store, and say what to do next.
+		Use: "doctor", Short: "Check USB rights, drivers, smart cards, clock and store, and say what to do", Args: args(0, 0, ""),
+		Long: `Check USB rights, drivers, smart cards, clock and store, and say what to do next.
 
 A keyboard that a killed program left without driver is re-attached. Each key with an OTP interface is opened for a
-moment by every transport of this build.`,
+moment by its keyboard interface, by every transport of this build that has it. Smart cards are listed, not opened.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows := a.examine(cmd.Context())
 			if err := list(a, "checks", rows, []column[finding]{
@@ -79,6 +79,7 @@ func (a *app) advise(rows []finding) error {
 
 func (a *app) examine(ctx context.Context) []finding {
 	rows := a.examineUSB(ctx)
+	rows = append(rows, a.examineCards(ctx)...)
 	rows = append(rows, a.examineClock())
 	return append(rows, a.examineStore(ctx)...)
 }
@@ -95,6 +96,9 @@ func (a *app) examineUSB(ctx context.Context) []finding {
 	}
 	denied := false
 	for _, k := range keys {
+		if k.Reader != "" { // among the smart cards
+			continue
+		}
 		if !k.OTP {
 			rows = append(rows, finding{"Key " + k.Path, healthWarn, fmt.Sprintf("%s: no OTP interface (%s)", a.mark(productName(k)), k.Model.Interfaces), nil, exitDone})
 			continue
