@@ -52,7 +52,7 @@ func (s Spec) stray() error {
 		{"a layout", o.Layout != "", []token.Kind{token.Static}},
 		{"a length", o.Length != 0, []token.Kind{token.Static}},
 		{"a given public ID", s.PublicID == Given, []token.Kind{token.YubicoOTP, token.Static}},
-		{"a private ID", s.Own.PrivateID.Len() > 0, []token.Kind{token.YubicoOTP, token.Static}},
+		{"a private ID", s.own().PrivateID.Len() > 0, []token.Kind{token.YubicoOTP, token.Static}},
 	} {
 		if row.set && !slices.Contains(row.of, k) {
 			return fmt.Errorf("%s does not go with %s", row.name, k)
@@ -71,7 +71,7 @@ func (s Spec) stray() error {
 		return errors.New("a layout does not go with a ticket: its ModHex types itself on most")
 	case o.Password == Ticket && o.Length != 0 && o.Length != ticketLen && o.Length != shortTicketLen:
 		return errors.New("a ticket has 32 or 16 characters")
-	case o.Password != Ticket && k == token.Static && (s.PublicID == Given || s.Own.PrivateID.Len() > 0):
+	case o.Password != Ticket && k == token.Static && (s.PublicID == Given || s.own().PrivateID.Len() > 0):
 		return errors.New("IDs do not go with a password of scan codes")
 	}
 	return nil
@@ -93,8 +93,8 @@ const (
 func (s Spec) draft(random io.Reader, v ykslot.Version, serial token.Serial, id token.PublicID) (c ykslot.Config, record token.Secrets, err error) {
 	f, o := s.flags(v), s.Options
 	key := func(n int) (secret.Bytes, error) {
-		if s.Own.Key.Len() > 0 {
-			return s.Own.Key.Clone(), nil
+		if s.own().Key.Len() > 0 {
+			return s.own().Key.Clone(), nil
 		}
 		return secret.Random(random, n)
 	}
@@ -138,7 +138,7 @@ func (s Spec) block(key func(int) (secret.Bytes, error), random io.Reader, f yks
 	if record.Key, err = key(ykslot.KeyLen); err != nil {
 		return c, record, err
 	}
-	if record.PrivateID = s.Own.PrivateID.Clone(); record.PrivateID.Len() == 0 {
+	if record.PrivateID = s.own().PrivateID.Clone(); record.PrivateID.Len() == 0 {
 		if record.PrivateID, err = secret.Random(random, ykslot.UIDLen); err != nil {
 			return c, record, err
 		}
@@ -164,7 +164,7 @@ func (s Spec) scanCodes(random io.Reader, f ykslot.Flags) (ykslot.Config, error)
 	if !ok {
 		return ykslot.Config{}, &ykslot.InvalidError{Rule: "there is no such keyboard layout"}
 	}
-	text := s.Own.Key.Clone()
+	text := s.own().Key.Clone()
 	if text.Len() == 0 {
 		n := s.Options.Length
 		if n == 0 {

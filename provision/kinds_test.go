@@ -20,7 +20,7 @@ func of(k token.Kind, o Options) Spec {
 
 // kindSpecs are one spec of each kind and mode that ends with Enter or needs none.
 func kindSpecs() map[string]Spec {
-	text := func(s Spec, password string) Spec { s.Own.Key = secret.New([]byte(password)); return s }
+	text := func(s Spec, password string) Spec { s.Own = &OwnSecrets{Key: secret.New([]byte(password))}; return s }
 	tabs := ykslot.Flags{Ticket: ykslot.TabFirst | ykslot.AppendTab1 | ykslot.AppendTab2}
 	return map[string]Spec{
 		"otp with tabs":     of(token.YubicoOTP, Options{Set: tabs}),
@@ -182,14 +182,14 @@ func TestRefusedKinds(t *testing.T) {
 		"token id":               {of(token.HOTP, Options{TokenID: "xx"}), empty(v543), ErrBadSpec},
 		"layout":                 {of(token.Static, Options{Layout: "klingon"}), empty(v543), ErrBadSpec},
 		"39 characters":          {of(token.Static, Options{Length: 39}), empty(v543), ErrBadSpec},
-		"@ on de":                {with(of(token.Static, Options{Layout: "de"}), func(s *Spec) { s.Own.Key = secret.New([]byte("a@b")) }), empty(v543), ErrBadSpec},
-		"key of 21 bytes":        {with(of(token.HOTP, Options{}), func(s *Spec) { s.Own.Key = secret.New(make([]byte, 21)) }), empty(v543), ErrBadSpec},
+		"@ on de":                {with(of(token.Static, Options{Layout: "de"}), func(s *Spec) { s.Own = &OwnSecrets{Key: secret.New([]byte("a@b"))} }), empty(v543), ErrBadSpec},
+		"key of 21 bytes":        {with(of(token.HOTP, Options{}), func(s *Spec) { s.Own = &OwnSecrets{Key: secret.New(make([]byte, 21))} }), empty(v543), ErrBadSpec},
 		"enter of hmac":          {of(token.ChallengeResponse, Options{Set: ykslot.Flags{Ticket: ykslot.AppendCR}}), empty(v543), ErrBadSpec},
 		"touch proof of hmac":    {with(of(token.HOTP, Options{}), func(s *Spec) { s.Verify = token.ByHost }), empty(v543), ErrBadSpec},
 		"fixed yubico":           {of(token.ChallengeResponse, Options{Challenge: YubicoChallenge, FixedLength: true}), empty(v543), ErrBadSpec},
 		"dormant":                {of(token.YubicoOTP, Options{Set: ykslot.Flags{Ext: ykslot.Dormant}}), empty(v543), ErrBadSpec},
 		"hidden":                 {of(token.YubicoOTP, Options{Clear: ykslot.Flags{Ext: ykslot.SerialAPIVisible}}), empty(v543), ErrHidden},
-		"zero code":              {with(want(nil), func(s *Spec) { s.AccessCode, s.Own.AccessCode = GivenCode, secret.New(make([]byte, 6)) }), empty(v543), ErrBadSpec},
+		"zero code":              {with(want(nil), func(s *Spec) { s.AccessCode, s.Own = GivenCode, &OwnSecrets{AccessCode: secret.New(make([]byte, 6))} }), empty(v543), ErrBadSpec},
 		"keypad on 5":            {of(token.YubicoOTP, Options{Set: ykslot.Flags{Ext: ykslot.UseNumericKeypad}}), empty(v543), nil},
 		"led on 2.2":             {of(token.YubicoOTP, Options{Set: ykslot.Flags{Ext: ykslot.LEDInv}}), empty(v22), nil},
 		"man-update on 5":        {of(token.Static, Options{Password: Ticket, Set: ykslot.Flags{Config: ykslot.ManUpdate}}), empty(v543), nil},

@@ -39,7 +39,7 @@ const (
 	RandomCode AccessCodeMode = "random" // six random bytes, escrowed
 	NoCode     AccessCodeMode = "none"
 	KeepCode   AccessCodeMode = "keep"  // the escrowed one of the credential that is replaced
-	GivenCode  AccessCodeMode = "given" // Spec.Own.AccessCode, escrowed
+	GivenCode  AccessCodeMode = "given" // OwnSecrets.AccessCode, escrowed
 )
 
 // Class says whose configuration a slot holds.
@@ -69,11 +69,30 @@ type Spec struct {
 	Reassign     bool                // take a key from another person
 	Handover     token.Handover
 
-	// Own are secrets that the operator gives, to be written instead of drawn ones: key, for a password of scan codes its text, and
-	// private ID. The caller destroys them, after the run.
-	Own token.Secrets
-	// Current is the access code that guards a slot of which nothing is known; empty: none.
-	Current secret.Bytes
+	Own *OwnSecrets // nil: all are drawn
+}
+
+// OwnSecrets are what the operator gives. The caller destroys them after the run.
+type OwnSecrets struct {
+	Key        secret.Bytes // written instead of a drawn one; for a password of scan codes its text
+	PrivateID  secret.Bytes
+	AccessCode secret.Bytes // with GivenCode
+	Current    secret.Bytes // the access code that guards a slot of which nothing is known
+}
+
+// Destroy clears them.
+func (o OwnSecrets) Destroy() {
+	for _, s := range []secret.Bytes{o.Key, o.PrivateID, o.AccessCode, o.Current} {
+		s.Destroy()
+	}
+}
+
+// own are the operator's secrets, all empty if there are none.
+func (s Spec) own() OwnSecrets {
+	if s.Own == nil {
+		return OwnSecrets{}
+	}
+	return *s.Own
 }
 
 // Have is what the device and the store say. Token and Live are zero for a key that the store has never seen.
@@ -126,6 +145,9 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	s := fmt.Sprintf("key %s, slot %d: %v", e.Serial, e.Slot, e.Err)
+	if e.Slot == 0 {
+		s = fmt.Sprintf("key %s: %v", e.Serial, e.Err)
+	}
 	if e.Slot == 0 { // the key's settings
 		s = fmt.Sprintf("key %s: %v", e.Serial, e.Err)
 	}
@@ -271,7 +293,7 @@ func mayWrite(want Spec, have Have, class Class) (detail string, err error) {
 		return "a key has slot 1 and slot 2", ErrBadSpec
 	case !slices.Contains([]AccessCodeMode{RandomCode, NoCode, KeepCode, GivenCode}, want.AccessCode):
 		return "the access code is random, none, keep or given", ErrBadSpec
-	case want.AccessCode == GivenCode && (want.Own.AccessCode.Len() != ykslot.AccessCodeLen || want.Own.AccessCode.IsZero()):
+	case want.AccessCode == GivenCode && (want.own().AccessCode.Len() != ykslot.AccessCodeLen || want.own().AccessCode.IsZero()):
 		return "an access code has 6 bytes, not all of them zero", ErrBadSpec
 	case want.Kind == token.ChallengeResponse && want.Verify != token.ByHost && want.Verify != token.NoProof:
 		return "challenge-response is verified by the host or not", ErrBadSpec

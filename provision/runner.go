@@ -202,7 +202,7 @@ func (r *Runner) draw(p Plan) (token.Secrets, error) {
 	case KeepCode:
 		s.AccessCode = p.Former.Secrets.AccessCode.Clone()
 	case GivenCode:
-		s.AccessCode = p.want.Own.AccessCode.Clone()
+		s.AccessCode = p.want.own().AccessCode.Clone()
 	}
 	return s, err
 }
@@ -241,7 +241,7 @@ func (p Plan) guard() secret.Bytes {
 	if c := formerCode(p.Former); c.Len() > 0 {
 		return c
 	}
-	return p.want.Current
+	return p.want.own().Current
 }
 
 // formerCode is the access code of the credential that is replaced; empty without one.

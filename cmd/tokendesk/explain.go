@@ -33,7 +33,7 @@ func explain(err error) explained {
 		return explained{p.line, p.hints, p.code}
 	}
 	x := explained{line: oneLine(err), code: exitError}
-	for _, row := range []func(error, *explained) bool{explainUncertain, explainRefused, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
+	for _, row := range []func(error, *explained) bool{explainUncertain, explainSlot, explainRefused, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
 		if row(err, &x) {
 			break
 		}
@@ -72,7 +72,7 @@ func explainRefused(err error, x *explained) bool {
 	if !errors.As(err, &r) {
 		return false
 	}
-	x.code = exitRefused
+	x.code, x.hints = exitRefused, slotHints(r)
 	switch {
 	case errors.Is(err, provision.ErrBadSpec):
 		x.code = exitUsage
@@ -173,6 +173,8 @@ func wayOn(s token.State) []string {
 		return []string{"prove that it has its secret: tokendesk token verify QUERY"}
 	case token.InStock:
 		return []string{"hand it over: tokendesk token issue QUERY --to PERSON"}
+	case token.Shipped:
+		return []string{"its holder shows that it arrived: tokendesk token arrive QUERY", "or end it: tokendesk token cancel-shipment QUERY"}
 	case token.Suspended, token.Lost:
 		return []string{"bring it back first: tokendesk token restore QUERY"}
 	}

@@ -131,7 +131,7 @@ func (k *key) slotState(s ykslot.Slot) string {
 }
 
 // device is the key as provision drives it.
-func (k *key) device() provision.Device {
+func (k *key) device() provision.SlotDevice {
 	if k.dev == nil {
 		return typedKey{k.session, k.presses}
 	}

@@ -59,6 +59,15 @@ A slot that holds something which this store did not write needs --overwrite and
 	if err := cmd.RegisterFlagCompletionFunc("profile", a.profileNames); err != nil { // the flag was added above
 		panic(err)
 	}
+	o.flags(cmd, a)
+	cmd.AddCommand(newProvisionResumeCmd(a), newProvisionDeskCmd(a))
+	cmd.AddCommand(newProvisionBatchCmd(a), newManifestCmd(a))
+	cmd.AddCommand(newProfileCmd(a), newReceiptCmd(a), newLabelCmd(a), newTemplateCmd(a))
+	return cmd
+}
+
+// flags are those of every command that writes a slot.
+func (o *provisionOptions) flags(cmd *cobra.Command, a *app) {
 	f := cmd.Flags()
 	f.IntVar(&o.slot, "slot", 0, "slot 1 (short touch) or 2 (long touch)")
 	f.StringVar(&o.to, "to", "", "account of the person who gets the key")
@@ -80,10 +89,6 @@ A slot that holds something which this store did not write needs --overwrite and
 		panic(err)
 	}
 	o.choice.flags(cmd, a)
-	cmd.AddCommand(newProvisionResumeCmd(a), newProvisionDeskCmd(a))
-	cmd.AddCommand(newProvisionBatchCmd(a), newManifestCmd(a))
-	cmd.AddCommand(newProfileCmd(a), newReceiptCmd(a), newLabelCmd(a), newTemplateCmd(a))
-	return cmd
 }
 
 // spec turns the flags into what the operator wants; the holder is filled in by the store.
@@ -97,7 +102,7 @@ func (o provisionOptions) spec() (provision.Spec, error) {
 		return s, usagef("--slot is missing: it is 1 (short touch) or 2 (long touch)")
 	}
 	switch s.AccessCode {
-	case provision.RandomCode, provision.NoCode, provision.KeepCode:
+	case provision.RandomCode, provision.NoCode, provision.KeepCode, provision.GivenCode:
 	default:
 		return s, usagef("--access-code is random, none or keep; the code itself is never a flag")
 	}
@@ -163,6 +168,11 @@ func runProvision(ctx context.Context, a *app, o provisionOptions) error {
 	if err != nil {
 		return err
 	}
+	return a.writeSlot(ctx, want, o)
+}
+
+// writeSlot plans, asks, writes, proves and shows.
+func (a *app) writeSlot(ctx context.Context, want provision.Spec, o provisionOptions) error {
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
@@ -190,8 +200,7 @@ func runProvision(ctx context.Context, a *app, o provisionOptions) error {
 	}
 	a.sayPlan(k, plan)
 	if o.dryRun {
-		a.say("dry run: nothing was written")
-		return nil
+		return a.showPlan(plan)
 	}
 	if plan.Class == provision.Factory || plan.Class == provision.Foreign {
 		what := fmt.Sprintf("overwrite slot %d of %s for good", want.Slot, k.name())

@@ -24,8 +24,9 @@ func newProvisionResumeCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "resume", Short: "Settle what an interruption left", Args: args(0, 0, ""),
 		Long: `Settle every write that was interrupted. Where nothing was sent to the key, the reservation is given up. Otherwise the
-key is needed: a touch tells what its slot holds, and if that is neither the new nor the former key, the secret that was
-already sealed is written again. A second secret is never drawn.`,
+key is needed: a touch, or a challenge, tells what its slot holds, and if that is neither the new nor the former key, the secret that was
+already sealed is written again. A second secret is never drawn. New flags, a new access code and an erasure are written again; after a
+swap the slots are asked what they hold.`,
 		Example: "  tokendesk provision resume --dry-run\n  tokendesk provision resume --serial 12345678",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runResume(cmd.Context(), a, o) },
 	}
@@ -46,7 +47,12 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	}
 	defer destroyEntries(entries)
 	if o.dryRun {
-		return listUnsettled(a, entries)
+		changes, err := st.OpenChanges(ctx)
+		if err != nil {
+			return err
+		}
+		defer destroyChanges(changes)
+		return listUnsettled(a, entries, changes)
 	}
 	run := resumption{a: a, st: st, choice: o.choice}
 	for _, e := range entries {
@@ -56,6 +62,9 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		if err := run.one(ctx, e); err != nil {
 			return err
 		}
+	}
+	if err := run.changes(ctx); err != nil {
+		return err
 	}
 	return run.end()
 }
@@ -168,27 +177,37 @@ type unsettled struct {
 }
 
 func unsettledOf(e token.Entry) unsettled {
-	u := unsettled{e.Serial, e.Slot, e.Credential.PublicID.String(), e.Phase, "what it held before", "gives the reservation up, without the key"}
+	u := unsettled{e.Serial, e.Slot, e.Credential.TypedID(), e.Phase, "what it held before", "gives the reservation up, without the key"}
 	switch {
 	case !e.Phase.Uncertain():
 	case !provision.NeedsDevice(e):
 		u.Holds, u.Next = "the new key: a server saw a one-time password of it", "takes that as the proof, without the key"
 	case e.Phase == token.Written:
-		u.Holds, u.Next = "the new key, not proven", "asks the key by a touch"
+		u.Holds, u.Next = "the new key, not proven", "asks the key by "+askedBy(e)
 	default:
-		u.Holds, u.Next = "the new key, or what it held before", "asks the key by a touch"
+		u.Holds, u.Next = "the new key, or what it held before", "asks the key by "+askedBy(e)
 	}
 	return u
 }
 
-func listUnsettled(a *app, entries []token.Entry) error {
-	rows := make([]unsettled, len(entries))
-	for i, e := range entries {
-		rows[i] = unsettledOf(e)
+func askedBy(e token.Entry) string {
+	if e.Credential.Kind == token.ChallengeResponse {
+		return "a challenge"
+	}
+	return "a touch"
+}
+
+func listUnsettled(a *app, entries []token.Entry, changes []token.SlotChange) error {
+	var rows []unsettled
+	for _, e := range entries {
+		rows = append(rows, unsettledOf(e))
+	}
+	for _, c := range changes {
+		rows = append(rows, unsettledChange(c))
 	}
 	return list(a, "unsettled", rows, []column[unsettled]{
 		{"Serial", func(u unsettled) string { return u.Serial.String() }},
-		{"Slot", func(u unsettled) string { return fmt.Sprint(u.Slot) }},
+		{"Slot", func(u unsettled) string { return slotText(u.Slot) }},
 		{"Public ID", func(u unsettled) string { return u.PublicID }},
 		{"Phase", func(u unsettled) string { return string(u.Phase) }},
 		{"The slot holds", func(u unsettled) string { return u.Holds }},
@@ -203,9 +222,14 @@ func examineLedger(ctx context.Context, st *sqlstore.Store) finding {
 		return fail("Ledger", err)
 	}
 	defer destroyEntries(entries)
+	changes, err := st.OpenChanges(ctx)
+	if err != nil {
+		return fail("Ledger", err)
+	}
+	defer destroyChanges(changes)
 	row := finding{"Ledger", healthOK, "every write is settled", nil, exitDone}
-	if len(entries) > 0 {
-		row.State, row.Detail = healthWarn, count(len(entries), "interrupted write")+" not settled"
+	if n := len(entries) + len(changes); n > 0 {
+		row.State, row.Detail = healthWarn, count(n, "interrupted write")+" not settled"
 		row.Next = []string{"see: tokendesk provision resume --dry-run", "settle them: tokendesk provision resume"}
 	}
 	return row

@@ -127,6 +127,7 @@ type scriptConn struct {
 	touch   string
 	slots   []string
 	typing  bool
+	waiting bool // a challenge is, for a touch
 	grabbed bool
 }
 
@@ -146,6 +147,19 @@ func (c *scriptConn) ReadInput(ctx context.Context) (usbhid.Report, error) {
 	if r[2] == enterKey {
 		c.typing = false
 	}
+	return r, err
+}
+
+// GetFeature touches the key too when a challenge waits for that.
+func (c *scriptConn) GetFeature(ctx context.Context) (usbhid.Report, error) {
+	const kinds, forTouch = 0xE0, 0x20 // reference yubikey-otp.md §1.5
+	r, err := c.Conn.GetFeature(ctx)
+	waits := err == nil && r[7]&kinds == forTouch
+	if waits && !c.waiting && len(c.slots) > 0 {
+		err = c.askTouch(ctx)
+		c.slots = c.slots[1:]
+	}
+	c.waiting = waits
 	return r, err
 }
 

@@ -36,7 +36,28 @@ func refuseUnsettled(ctx context.Context, st *sqlstore.Store, k *key, slot token
 			return fmt.Errorf("%s, slot %d: %w", k.name(), slot, token.ErrUnsettled)
 		}
 	}
+	return refuseOpenChange(ctx, st, k)
+}
+
+// refuseOpenChange is the same for what is done to slots beside writing them.
+func refuseOpenChange(ctx context.Context, st *sqlstore.Store, k *key) error {
+	changes, err := st.OpenChanges(ctx)
+	if err != nil {
+		return err
+	}
+	defer destroyChanges(changes)
+	for _, c := range changes {
+		if c.Serial == k.serial {
+			return fmt.Errorf("%s: %w", k.name(), token.ErrUnsettled)
+		}
+	}
 	return nil
+}
+
+func destroyChanges(changes []token.SlotChange) {
+	for _, c := range changes {
+		c.Destroy()
+	}
 }
 
 func destroyLive(have provision.Have) {
@@ -64,6 +85,7 @@ var touches = map[token.Slot]string{1: "touch it shortly", 2: "touch it and hold
 
 // runner is a Runner that talks.
 func (a *app) runner(st *sqlstore.Store, slot token.Slot) *provision.Runner {
+	proof := "proven by the answer to a challenge"
 	return &provision.Runner{
 		Ledger: st, Rand: a.rand, Now: a.now, TouchWait: a.touchWait,
 		Progress: func(s provision.Step) {
@@ -73,9 +95,10 @@ func (a *app) runner(st *sqlstore.Store, slot token.Slot) *provision.Runner {
 			case provision.StepWritten:
 				a.say("slot %d is written and was read back", slot)
 			case provision.StepTouch:
+				proof = "proven by touch"
 				a.say("now the key blinks: %s", touches[slot])
 			case provision.StepProven:
-				a.say("proven by touch")
+				a.say("%s", proof)
 			}
 		},
 		Mispress: func(why provision.Mispress) { a.say("%s; once more: %s", why, touches[slot]) },
@@ -103,6 +126,7 @@ func (a *app) quiet(k *key) (restore func()) {
 type written struct {
 	Serial     token.Serial      `json:"serial"`
 	Slot       token.Slot        `json:"slot"`
+	Kind       token.Kind        `json:"kind"`
 	PublicID   string            `json:"public_id"`
 	Outcome    provision.Outcome `json:"outcome"`
 	Holder     string            `json:"holder,omitempty"`
@@ -112,7 +136,7 @@ type written struct {
 
 func writtenOf(r provision.Result) written {
 	w := written{
-		Serial: r.Entry.Serial, Slot: r.Entry.Slot, PublicID: r.Entry.Credential.PublicID.String(), Outcome: r.Outcome,
+		Serial: r.Entry.Serial, Slot: r.Entry.Slot, Kind: r.Entry.Credential.Kind, PublicID: r.Entry.Credential.TypedID(), Outcome: r.Outcome,
 		AccessCode: "none", Proof: "the first good one-time password",
 	}
 	if r.Entry.Holder != nil {
@@ -122,11 +146,9 @@ func writtenOf(r provision.Result) written {
 		w.AccessCode = "kept in the store"
 	}
 	if r.Proof != nil {
-		by := "touch"
-		if r.Entry.Credential.Counters.Use >= 0 { // of the new credential, before its proof
-			by = "one-time password that a server saw"
-		}
-		w.Proof = fmt.Sprintf("%s, counters %d/%d", by, r.Proof.Use, r.Proof.Session)
+		w.Proof = proofText(r)
+	} else if k := r.Entry.Credential.Kind; k == token.Static || k == token.ChallengeResponse {
+		w.Proof = "none"
 	}
 	if r.Outcome == provision.Undone {
 		w.Holder, w.AccessCode = "", "as before"
@@ -137,10 +159,32 @@ func writtenOf(r provision.Result) written {
 	return w
 }
 
+// proofText says how the slot proved what it holds. Of an undone write that is the former credential.
+func proofText(r provision.Result) string {
+	c := r.Entry.Credential
+	if r.Outcome == provision.Undone && r.Entry.Former != nil {
+		c = *r.Entry.Former
+	}
+	switch c.Kind {
+	case token.HOTP:
+		return fmt.Sprintf("touch, moving factor %d", r.Proof.Moving)
+	case token.ChallengeResponse:
+		return "the answer to a challenge"
+	case token.Static:
+		return "touch"
+	}
+	by := "touch"
+	if r.Entry.Credential.Counters.Use >= 0 { // of the new credential, before its proof
+		by = "one-time password that a server saw"
+	}
+	return fmt.Sprintf("%s, counters %d/%d", by, r.Proof.Use, r.Proof.Session)
+}
+
 func writtenColumns() []column[written] {
 	return []column[written]{
 		{"Serial", func(w written) string { return w.Serial.String() }},
 		{"Slot", func(w written) string { return fmt.Sprint(w.Slot) }},
+		{"Kind", func(w written) string { return string(w.Kind) }},
 		{"Public ID", func(w written) string { return w.PublicID }},
 		{"Outcome", func(w written) string { return string(w.Outcome) }},
 		{"Holder", func(w written) string { return w.Holder }},

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/hex"
 	"errors"
 
 	"github.com/tokendesk/tokendesk/ykslot/modhex"
@@ -63,4 +64,29 @@ func (p PublicID) Len() int { return len(p.modhex) / 2 }
 func (p PublicID) Bytes() []byte {
 	b, _ := modhex.DecodeString(p.modhex) // p was made by EncodeToString
 	return b
+}
+
+// The fixed-ModHex flags of HOTP in a slot's configuration byte. Source: reference yubikey-otp.md §3.2.
+const (
+	fixedModHex1 = 0x10
+	fixedModHex2 = 0x40
+)
+
+// TypedID is what a slot types before its codes: the public ID, for HOTP the token identifier, whose first bytes are ModHex and whose
+// others are two digits each, as the slot's flags say.
+func (c Credential) TypedID() string {
+	if c.Kind != HOTP {
+		return c.PublicID.String()
+	}
+	b := c.PublicID.Bytes()
+	n := len(b)
+	switch c.Settings.ConfigFlags & (fixedModHex1 | fixedModHex2) {
+	case 0:
+		n = 0
+	case fixedModHex1:
+		n = min(n, 1)
+	case fixedModHex2:
+		n = min(n, 2)
+	}
+	return modhex.EncodeToString(b[:n]) + hex.EncodeToString(b[n:])
 }

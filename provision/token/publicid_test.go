@@ -56,3 +56,20 @@ func FuzzPublicID(f *testing.F) {
 		}
 	})
 }
+
+// Source: reference yubikey-otp.md §3.8.
+func TestTypedID(t *testing.T) {
+	t.Parallel()
+	id, err := NewPublicID([]byte{0xe1, 0x63, 0x07, 0x65, 0x43, 0x21})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flags, want := range map[uint8]string{0: "e16307654321", 0x10: "ub6307654321", 0x40: "ubhe07654321", 0x50: "ubhecihgfedb", 0x42: "ubhe07654321"} {
+		if got := (Credential{Kind: HOTP, PublicID: id, Settings: Settings{ConfigFlags: flags}}).TypedID(); got != want {
+			t.Errorf("%02x: %s, want %s", flags, got, want)
+		}
+	}
+	if got := (Credential{Kind: YubicoOTP, PublicID: id}).TypedID(); got != id.String() {
+		t.Errorf("of a Yubico OTP: %s", got)
+	}
+}

@@ -11,14 +11,15 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// Exportable implements desk.KeyFiles. An enabled row says it all: not blocked, not uncertain; active: proven.
+// Exportable implements desk.KeyFiles. An enabled row says it all: not blocked, not uncertain; active: proven. Static passwords and
+// challenge-response keys are in no format: they stay.
 func (s *Store) Exportable(ctx context.Context, tokens []token.ID) ([]token.CredentialID, error) {
 	type held struct {
 		id     token.CredentialID
 		person int64
 	}
 	scan := func(row scanner) (h held, err error) { return h, row.Scan(&h.id, &h.person) }
-	const selected = `SELECT c.id, coalesce(t.holder, 0) ` + credentialFrom + `JOIN token t ON t.id = c.token WHERE `
+	const selected = `SELECT c.id, coalesce(t.holder, 0) ` + credentialFrom + `JOIN token t ON t.id = c.token WHERE c.kind IN ('yubico-otp', 'hotp', 'totp') AND `
 	var list []held
 	var err error
 	if tokens == nil {
@@ -89,6 +90,9 @@ func (s *Store) record(ctx context.Context, id token.CredentialID) (keyfile.Reco
 	}
 	if c.Kind == token.HOTP {
 		r.Counter = c.Counters.Moving + 1
+		if c.Slot != 0 && c.PublicID.Len() > 0 { // files have the token identifier where other devices have their serial
+			r.PublicID, r.Label = token.PublicID{}, c.TypedID()
+		}
 	}
 	if k.Holder != nil {
 		r.Owner = k.Holder.Account

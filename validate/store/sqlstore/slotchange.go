@@ -78,7 +78,7 @@ func idOf(c *token.Credential) token.CredentialID {
 
 // changeDetail is the detail of the events of works.
 type changeDetail struct {
-	Change     token.ChangeID     `json:"change"`
+	Change     token.ChangeID     `json:"change,omitempty"`
 	Slot       token.Slot         `json:"slot,omitempty"`
 	Credential token.CredentialID `json:"credential,omitempty"`
 	Other      token.CredentialID `json:"other,omitempty"`
@@ -316,4 +316,15 @@ func fillChange(ctx context.Context, q querier, r changeRow) (token.SlotChange, 
 		*in.into = &found
 	}
 	return c, nil
+}
+
+// NoteSlot puts into the audit chain what is being done to a slot of a key, or to a key (slot 0), of which no record goes by it.
+func (s *Store) NoteSlot(ctx context.Context, serial token.Serial, what string, slot token.Slot, note string) error {
+	err := s.change(ctx, func(tx *tx) error {
+		return tx.desk("slot."+what, serialObject(serial), changeDetail{Slot: slot, Reason: note})
+	})
+	if err != nil {
+		return fmt.Errorf("note slot %d of %s: %w", slot, serial, translate(err))
+	}
+	return nil
 }

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// slotRow is a slot as the store knows it.
+type slotRow struct {
+	Serial       token.Serial `json:"serial"`
+	Slot         token.Slot   `json:"slot"`
+	Kind         token.Kind   `json:"kind"`
+	Mode         string       `json:"mode"`
+	Fixed        string       `json:"fixed,omitempty"` // as it is typed: public ID or token identifier
+	State        token.State  `json:"state"`
+	Holder       string       `json:"holder,omitempty"`
+	Flags        string       `json:"flags,omitempty"`
+	Names        string       `json:"flag_names,omitempty"`
+	Digits       int          `json:"digits,omitempty"`
+	MovingFactor *int64       `json:"moving_factor,omitempty"` // of the last code
+	AccessCode   bool         `json:"access_code"`
+	ProvenAt     *time.Time   `json:"proven_at,omitempty"`
+	Created      time.Time    `json:"created"`
+}
+
+func slotOf(t token.Token, c token.Credential) slotRow {
+	f := provision.FlagsOf(c.Settings)
+	r := slotRow{
+		Serial: t.Serial, Slot: c.Slot, Kind: c.Kind, Mode: f.Mode().String(), Fixed: c.TypedID(), State: c.State, Digits: c.Settings.Digits,
+		AccessCode: c.Settings.HasAccessCode, ProvenAt: orNil(c.ProvenAt), Created: c.Created, Flags: flagBytes(f), Names: flagNames(f, c.Kind),
+	}
+	if f == (ykslot.Flags{}) { // it came in a file, which does not tell
+		r.Mode, r.Flags, r.Names = "", "", ""
+	}
+	if c.Kind == token.HOTP {
+		r.MovingFactor = &c.Counters.Moving
+	}
+	if t.Holder != nil {
+		r.Holder = t.Holder.Account
+	}
+	return r
+}
+
+func slotColumns() []column[slotRow] {
+	return []column[slotRow]{
+		{"Serial", func(r slotRow) string { return r.Serial.String() }},
+		{"Slot", func(r slotRow) string { return fmt.Sprint(r.Slot) }},
+		{"Kind", func(r slotRow) string { return string(r.Kind) }},
+		{"Fixed part", func(r slotRow) string { return r.Fixed }},
+		{"State", func(r slotRow) string { return string(r.State) }},
+		{"Access code", func(r slotRow) string { return yesNo(r.AccessCode) }},
+		{"Flags", func(r slotRow) string { return r.Flags }},
+		{"Holder", func(r slotRow) string { return r.Holder }},
+	}
+}
+
+func newSlotListCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "list [QUERY]", Short: "List what the store knows of slots", Args: args(0, 1, "QUERY"), ValidArgsFunction: a.tokenWords,
+		Long: "List the live credentials in slots: of every key, or of the one that QUERY finds. A key tells only whether a slot is in use.",
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				rows, err := slotRows(cmd.Context(), d, given)
+				if err != nil {
+					return err
+				}
+				return list(a, "slots", rows, slotColumns())
+			})
+		},
+	}
+}
+
+// slotRows are the live credentials in slots, of all keys or of one.
+func slotRows(ctx context.Context, d *desk.Desk, query []string) ([]slotRow, error) {
+	tokens, err := d.Store.Tokens(ctx, desk.Match{})
+	if len(query) == 1 {
+		var one token.Token
+		one, _, err = d.Show(ctx, query[0])
+		tokens, err = []token.Token{one}, queryProblem(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rows []slotRow
+	for _, t := range tokens {
+		if t.Model != token.YubiKey {
+			continue
+		}
+		list, err := d.Store.Credentials(ctx, t.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			if c.Slot != 0 && c.Kind != token.PIV && c.State != token.Revoked {
+				rows = append(rows, slotOf(t, c))
+			}
+		}
+	}
+	return rows, nil
+}
+
+func newSlotShowCmd(a *app) *cobra.Command {
+	var slot int
+	cmd := &cobra.Command{
+		Use: "show QUERY", Short: "Show everything that the store knows of one slot", Args: args(1, 1, "QUERY"), ValidArgsFunction: a.tokenWords,
+		Example: "  tokendesk slot show 12345678 --slot 2",
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if err := (oneSlot{slot: slot}).check(); err != nil {
+				return err
+			}
+			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
+				rows, err := slotRows(cmd.Context(), d, given)
+				if err != nil {
+					return err
+				}
+				for _, r := range rows {
+					if r.Slot == token.Slot(slot) {
+						return a.showSlot(r)
+					}
+				}
+				return problemf(exitNotFound, "the store knows nothing of that slot").hint("what a key tells: tokendesk device info")
+			})
+		},
+	}
+	cmd.Flags().IntVar(&slot, "slot", 0, "slot 1 or 2")
+	complete(cmd, "slot", "1", "2")
+	return cmd
+}
+
+func (a *app) showSlot(r slotRow) error {
+	columns := append(slotColumns(), []column[slotRow]{
+		{"Mode", func(r slotRow) string { return r.Mode }},
+		{"On", func(r slotRow) string { return r.Names }},
+		{"Digits", func(r slotRow) string { return orEmpty(r.Digits) }},
+		{"Moving factor", func(r slotRow) string {
+			if r.MovingFactor == nil || *r.MovingFactor < 0 {
+				return ""
+			}
+			return fmt.Sprint(*r.MovingFactor)
+		}},
+		{"Proven", func(r slotRow) string {
+			if r.ProvenAt == nil {
+				return "no"
+			}
+			return a.when(*r.ProvenAt)
+		}},
+		{"Since", func(r slotRow) string { return a.when(r.Created) }},
+	}...)
+	return show(a, "slot", r, columns)
+}
+
+// showSlots lists what a key has after it was changed.
+func (a *app) showSlots(ctx context.Context, st *sqlstore.Store, serial token.Serial) error {
+	k, live, err := st.Slots(ctx, serial)
+	if errors.Is(err, token.ErrNotFound) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	rows := []slotRow{}
+	for _, c := range live {
+		if c.Slot != 0 {
+			rows = append(rows, slotOf(k, c))
+		}
+		c.Secrets.Destroy()
+	}
+	return list(a, "slots", rows, slotColumns())
+}
