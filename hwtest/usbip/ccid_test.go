@@ -164,6 +164,14 @@ func TestCCIDEdges(t *testing.T) {
 	if len(got) != 2*(ccidHead+50+2) {
 		t.Errorf("%d bytes", len(got)/2)
 	}
+	// libccid reads into a buffer for the longest extended command.
+	h.block(64, message(0x65, 9, ""))
+	m := message(0x65, 10, "")
+	h.submit(false, epCCID, len(m), [8]byte{}, m)
+	h.reap(false)
+	if got := h.fetch(1<<16 + 1<<10); got != "8100000000000a000000" {
+		t.Errorf("with a large buffer: %s", got)
+	}
 	h.submit(true, epNotify&epNumber, 8, [8]byte{}, nil)
 	if seq := h.unlink(h.seq); seq == 0 {
 		t.Error("unlink")

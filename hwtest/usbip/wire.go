@@ -31,8 +31,8 @@ const (
 	dirOut = 0
 	dirIn  = 1
 
-	// maxTransfer bounds what a client may send or ask for in one transfer; nothing here needs more than 1 KiB.
-	maxTransfer = 1 << 16
+	// maxTransfer bounds what a client may send or ask for in one transfer: libccid asks for more than 64 KiB.
+	maxTransfer = 1 << 17
 )
 
 // Results of an import, from the kernel's tools/usb/usbip/libsrc/usbip_common.h.
