@@ -26,6 +26,9 @@ func TestWatch(t *testing.T) {
 		{"announced without driver at second sight", []keys{{"1-1": unbound(nil)}, {"1-1": unbound(nil)}, {"1-1": nil}}, []string{"1:+1-1/2"}},
 		{"gone before it was announced", []keys{{"1-1": unbound(nil)}, {}, {"1-1": unbound(nil)}}, nil},
 		{"FIDO only is announced at once", []keys{{"1-1": {"idProduct": "0402"}}}, []string{"0:+1-1/2"}},
+		{"nodes that get other numbers are the same key", []keys{{"1-1": nil}, {"1-1": unbound(map[string]string{
+			":1.0/uevent": "DEVTYPE=usb_interface\nINTERFACE=3/1/1\nDRIVER=usbfs"})}, {"1-1": {
+			":1.0/0003:1050:0407.0001/hidraw/hidraw3/uevent": "", ":1.0/0003:1050:0407.0009/hidraw/hidraw11/uevent": "DEVNAME=hidraw11"}}}, []string{"0:+1-1/2"}},
 		{"no USB yet", []keys{nil, {"1-1": nil}}, []string{"1:+1-1/2"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -93,57 +91,4 @@ func (a *app) mark(product string) string {
 		return "VIRTUAL " + product
 	}
 	return product
-}
-
-// arrival is one line of device watch.
-type arrival struct {
-	Schema  int       `json:"schema"`
-	Time    time.Time `json:"time"`
-	Event   string    `json:"event"` // "arrived" or "removed"
-	Path    string    `json:"path"`
-	Product string    `json:"product"`
-	OTP     bool      `json:"otp"`
-}
-
-func newDeviceWatchCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "watch", Short: "Say when keys are plugged in and pulled out", Args: args(0, 0, ""),
-		Long:    "Say when keys are plugged in and pulled out, first those that are attached, until interrupted. With -o json: one object per line.",
-		Example: "  tokendesk device watch -o json | while read -r line; do …; done",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			tick, stop := a.tick()
-			defer stop()
-			rows := &stream[arrival]{w: a.stdout, format: a.format, columns: []column[arrival]{
-				{"Time", func(l arrival) string { return l.Time.Format(time.RFC3339) }},
-				{"Event", func(l arrival) string { return l.Event }},
-				{"Port", func(l arrival) string { return l.Path }},
-				{"Product", func(l arrival) string { return l.Product }},
-			}}
-			for e, err := range a.bus.watch(cmd.Context(), tick) {
-				if err != nil {
-					return err
-				}
-				if err := a.printArrival(rows, e); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-}
-
-func (a *app) printArrival(rows *stream[arrival], e usbhid.Event) error {
-	line := arrival{schema, a.now().UTC(), "removed", e.Key.Path, productName(e.Key), e.Key.OTP}
-	if e.Arrived {
-		line.Event = "arrived"
-	}
-	switch a.format {
-	case "json":
-		return json.NewEncoder(a.stdout).Encode(line)
-	case "csv":
-		rows.add(line)
-		return rows.err
-	}
-	_, err := fmt.Fprintf(a.stdout, "%s  %-8s %-8s %s\n", line.Time.Local().Format(time.TimeOnly), line.Event, line.Path, a.mark(printable(line.Product)))
-	return err
 }
