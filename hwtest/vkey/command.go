@@ -54,6 +54,7 @@ func (p Profile) knows(cmd byte) bool {
 // is reclaimed after the card was used, all are.
 func (k *Key) run(cmd byte, p *payload) {
 	k.response, k.wait = nil, nil
+	k.lastCommand, k.lastData = cmd, *p
 	if !k.profile.knows(cmd) || k.reclaiming() {
 		return
 	}

@@ -45,6 +45,7 @@ func (o *otpApplet) slot(by Transport, a APDU) ([]byte, uint16) {
 	k, cmd := o.k, a.P1
 	var p payload
 	copy(p[:], a.Data)
+	k.lastCommand, k.lastData = cmd, p
 	if !k.profile.knows(cmd) {
 		return nil, SWWrongP1P2
 	}

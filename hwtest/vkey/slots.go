@@ -69,6 +69,30 @@ func (k *Key) Holds(slot int, secret []byte) bool {
 	return subtle.ConstantTimeCompare(held, secret) == 1
 }
 
+// Dump returns the 52 bytes of a slot, secrets included, as they would be written to have what it holds now: updates are
+// in them, and counters are not. Nil for an empty slot. For tests that compare what two programs wrote.
+func (k *Key) Dump(slot int) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.at(slot)
+	if s == nil || !s.configured() {
+		return nil
+	}
+	c := &s.cfg
+	b := make([]byte, 0, configLen)
+	for _, part := range [][]byte{c.fixed[:], c.uid[:], c.key[:], c.code[:], {byte(c.size), c.ext, c.tkt, c.cfg, 0, 0}} {
+		b = append(b, part...)
+	}
+	return appendCRC(b)
+}
+
+// LastFrame returns command and payload of the last frame that was run or rejected since New, by whichever interface.
+func (k *Key) LastFrame() (command byte, data [64]byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lastCommand, k.lastData
+}
+
 // HoldsAccessCode says whether the slot is protected by just this code; the zero code is never one.
 func (k *Key) HoldsAccessCode(slot int, code [6]byte) bool {
 	k.mu.Lock()

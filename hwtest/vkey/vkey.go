@@ -99,12 +99,14 @@ type Key struct {
 	stale     int
 
 	// The host's side.
-	conn       *Conn
-	subscriber func(usbhid.Report)
-	typed      []usbhid.Report
-	gets, sets int
-	faults     Faults
-	faultSeen  faultCount
+	conn        *Conn
+	subscriber  func(usbhid.Report)
+	typed       []usbhid.Report
+	gets, sets  int
+	lastCommand byte
+	lastData    payload
+	faults      Faults
+	faultSeen   faultCount
 }
 
 // New returns a key that has just been plugged in.

@@ -79,6 +79,17 @@ func (d *desk) order(words []string) (string, error) {
 		k.Unplug()
 	case "plug":
 		k.Plug()
+	case "state":
+		return state(k), nil
+	case "frame":
+		command, data := k.LastFrame()
+		return fmt.Sprintf("%02x %x", command, data), nil
+	case "tap":
+		kind, text, ok := k.Tap()
+		if !ok {
+			return answerNothing, nil
+		}
+		return fmt.Sprintf("%c %q", kind, text), nil
 	case "reset":
 		k.ResetTransfers()
 	case "transfers":
@@ -92,7 +103,7 @@ func (d *desk) order(words []string) (string, error) {
 			return "", err
 		}
 		k.SetFaults(f)
-	case "touch", "lock", "holds":
+	case "touch", "lock", "holds", "dump", "hold":
 		return slotOrder(k, words[0], rest)
 	default:
 		return "", fmt.Errorf("no order %q", words[0])
@@ -100,14 +111,22 @@ func (d *desk) order(words []string) (string, error) {
 	return "ok", nil
 }
 
-// slotOrder carries out what names a slot.
+// slotOrder carries out what names a slot, or a time.
 func slotOrder(k *vkey.Key, order string, rest []string) (string, error) {
 	want := 2
-	if order == "touch" {
+	if order == "touch" || order == "dump" || order == "hold" {
 		want = 1
 	}
 	if len(rest) != want {
 		return "", fmt.Errorf("%s wants %d words after KEY", order, want)
+	}
+	if order == "hold" {
+		d, err := time.ParseDuration(rest[0])
+		if err != nil {
+			return "", errors.New("want a time such as 500ms")
+		}
+		slot := k.Hold(d)
+		return word(slot != 0, strconv.Itoa(slot), answerNothing), nil
 	}
 	slot, err := strconv.Atoi(rest[0])
 	if err != nil || slot < 1 || slot > 2 {
@@ -115,6 +134,10 @@ func slotOrder(k *vkey.Key, order string, rest []string) (string, error) {
 	}
 	if order == "touch" {
 		return word(k.Touch(slot), "ok", answerNothing), nil
+	}
+	if order == "dump" {
+		b := k.Dump(slot)
+		return word(b != nil, hex.EncodeToString(b), answerNothing), nil
 	}
 	b, err := hex.DecodeString(rest[1])
 	if err != nil {
@@ -145,8 +168,21 @@ func describe(k *vkey.Key, n int) string {
 	if s.Kind == vkey.Empty {
 		return fmt.Sprintf("%d %s", n, s.Kind)
 	}
-	return fmt.Sprintf("%d %s public=%x flags=%02x/%02x/%02x protected=%t use=%d session=%d", n, s.Kind, s.PublicID, s.Ext, s.Tkt,
+	text := fmt.Sprintf("%d %s public=%x flags=%02x/%02x/%02x protected=%t use=%d session=%d", n, s.Kind, s.PublicID, s.Ext, s.Tkt,
 		s.Cfg, s.Protected, s.UseCounter, s.SessionCounter)
+	if s.Kind == vkey.HOTP {
+		text += fmt.Sprintf(" factor=%d", s.MovingFactor)
+	}
+	if s.NDEF != nil {
+		text += fmt.Sprintf(" ndef=%x", s.NDEF)
+	}
+	return text
+}
+
+// state shows the device.
+func state(k *vkey.Key) string {
+	p, led := k.Profile(), map[vkey.LED]string{vkey.Dark: "dark", vkey.Lit: "lit", vkey.Blinking: "blinking"}[k.LED()]
+	return fmt.Sprintf("firmware=%v pid=%04x serial=%d light=%s info=%x", p.Version, p.PID, k.Serial(), led, k.DeviceInfo(0))
 }
 
 // parseFaults reads NAME=N words.

@@ -12,12 +12,17 @@
 // flag, from 1, and the second half of the bus id.
 //
 //	touch KEY SLOT         "ok", or "nothing" if the key did not react
+//	hold KEY DURATION      touches it for so long; the slot that reacted, or "nothing"
+//	tap KEY                reads its NFC tag: type and text, or "nothing"
 //	unplug KEY, plug KEY   a plugged key must be attached again
 //	transfers KEY          "gets=N sets=N" since the last reset
 //	reset KEY              sets both counts to 0
 //	fault KEY [NAME=N …]   stall, lose, unplug (the n-th report), slow (reads), slowms (ms), stale, notouch; none disarms
 //	lock KEY SLOT CODE     puts a foreign access code (12 hexadecimal digits) on a slot
 //	slots KEY              what both slots hold, without secrets
+//	dump KEY SLOT          the slot's 52 bytes, secrets included, or "nothing"
+//	frame KEY              command and payload of the last frame
+//	state KEY              firmware, PID, serial number, light and device info
 //	holds KEY SLOT HEX     "yes" or "no": whether the slot holds this secret, as vkey.Key.Holds
 //	quit
 package main
