@@ -152,7 +152,7 @@ func TestQuirkNEOBeta(t *testing.T) {
 	p := vkey.YubiKey24.At(vkey.Version{Major: 2, Minor: 1, Build: 7})
 	p.NFC, p.Quirks = true, p.Quirks|vkey.NEOBeta
 	r := openRig(t, p, vkey.Options{})
-	c := r.program(t, ykslot.Slot1, ykslot.HOTP{Seed: bytesOf(20, 1), MovingFactor: 160})
+	c := r.program(t, ykslot.Slot1, ykslot.HOTP{Seed: bytesOf(20, 1), MovingFactor: 160, Flags: ykslot.Flags{Ticket: ykslot.AppendCR}})
 	uri, err := ykslot.NDEFURI(ykslot.DefaultNDEF)
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,14 @@ func (s *Session) Update(ctx context.Context, slot Slot, f Flags, code, current 
 	if err != nil {
 		return opError(opUpdate, slot, err)
 	}
-	return s.change(ctx, opUpdate, slot, &Config{Fixed: make([]byte, FixedLen), AccessCode: code, Flags: f}, current)
+	c := updateConfig(f, code)
+	return s.change(ctx, opUpdate, slot, &c, current)
+}
+
+// updateConfig is what an update sends: flags and access code, and a fixed part of 16 zeros as the vendor's tool has it. Source:
+// reference yubikey-otp.md §3.1.
+func updateConfig(f Flags, code secret.Bytes) Config {
+	return Config{Fixed: make([]byte, FixedLen), AccessCode: code, Flags: f}
 }
 
 // sameCode compares access codes; none and zeros are the same.
