@@ -245,6 +245,12 @@ func TestLedger(t *testing.T) {
 	})
 }
 
+func TestSlots(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunSlots(t, func(t *testing.T) storetest.SlotStore { return open(t).s })
+	})
+}
+
 func TestDesk(t *testing.T) {
 	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
 		storetest.RunDesk(t, func(t *testing.T) storetest.Full { return open(t).s })
