@@ -5,12 +5,21 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tokendesk/tokendesk/provision/pcsc"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
 func testExclusive(r *rig) {
 	r.open()
+	if r.card != nil {
+		if second, err := r.OpenCard(r.ctx); !errors.Is(err, usbhid.ErrBusy) {
+			if err == nil {
+				_ = second.Close()
+			}
+			r.Errorf("second card: got %v, want ErrBusy", err)
+		}
+	}
 	if second, err := r.Open(r.ctx); !errors.Is(err, usbhid.ErrBusy) {
 		if err == nil {
 			_ = second.Close()
@@ -24,6 +33,14 @@ func testExclusive(r *rig) {
 func testCloseTwice(r *rig) {
 	r.open()
 	r.close()
+	if r.card != nil {
+		if err := r.card.Close(); err != nil {
+			r.Errorf("second close of the card: %v", err)
+		}
+		if _, err := r.card.Transmit(r.ctx, []byte{0, 3, 0, 0}); err == nil {
+			r.Error("a closed card still answers")
+		}
+	}
 	if err := r.dev.Close(); err != nil {
 		r.Errorf("second close: %v", err)
 	}
@@ -47,9 +64,10 @@ func testKeyboard(r *rig) {
 	}
 }
 
-// cancelling cancels a context right before the n-th report, counted from 1.
+// cancelling cancels a context right before the n-th report or command, counted from 1.
 type cancelling struct {
 	ykslot.FeatureReporter
+	card   Card
 	left   int
 	cancel context.CancelFunc
 }
@@ -72,15 +90,29 @@ func (c *cancelling) SetFeature(ctx context.Context, r ykslot.Report) error {
 	return c.FeatureReporter.SetFeature(ctx, r)
 }
 
-// testCancel cancels one write before every one of its reports in turn. Each time the error is the context's, the key is
+// Transmit counts and passes on.
+func (c *cancelling) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	c.count()
+	return c.card.Transmit(ctx, command)
+}
+
+// session is a new one on what the case holds.
+func (c *cancelling) session(ctx context.Context) (*ykslot.Session, error) {
+	if c.card != nil {
+		return ykslot.OpenCard(ctx, c)
+	}
+	return ykslot.Open(ctx, c, nil)
+}
+
+// testCancel cancels one write before every one of its reports or commands in turn. Each time the error is the context's, the key is
 // usable at once, and unless the outcome was said to be unknown, nothing was written.
 func testCancel(r *rig) {
 	r.open()
 	const most = 60 // a write takes about 18 reports
 	for n := 1; n < most; n++ {
 		ctx, cancel := context.WithCancel(r.ctx)
-		dev := &cancelling{FeatureReporter: r.dev}
-		s, err := ykslot.Open(r.ctx, dev, nil)
+		dev := &cancelling{FeatureReporter: r.dev, card: r.card}
+		s, err := dev.session(r.ctx)
 		r.must(err)
 		before := s.Status()
 		dev.left, dev.cancel = n, cancel
@@ -144,10 +176,10 @@ func (r *rig) plug() {
 func testUnplug(r *rig) {
 	s := r.open()
 	r.unplug()
-	if _, err := s.ReadStatus(r.ctx); !errors.Is(err, usbhid.ErrGone) {
+	if _, err := s.ReadStatus(r.ctx); !gone(err) {
 		r.Errorf("read status: got %v, want ErrGone", err)
 	}
-	if err := s.Write(r.ctx, ykslot.Slot1, r.config(s, r.draw(), none()), none()); !errors.Is(err, usbhid.ErrGone) {
+	if err := s.Write(r.ctx, ykslot.Slot1, r.config(s, r.draw(), none()), none()); !gone(err) {
 		r.Errorf("write: got %v, want ErrGone", err)
 	}
 	if _, err := r.dev.ReadInput(r.ctx); !errors.Is(err, usbhid.ErrGone) {
@@ -155,6 +187,9 @@ func testUnplug(r *rig) {
 	}
 	r.close()
 }
+
+// gone reports whether an error says that the key was pulled out: a reader that stays behind says that it has no card.
+func gone(err error) bool { return errors.Is(err, usbhid.ErrGone) || errors.Is(err, pcsc.ErrNoCard) }
 
 func testUnplugInput(r *rig) {
 	r.open()

@@ -1,5 +1,5 @@
-// Package suite is one body of tests for everything that can be held as a usbhid.Device with a YubiKey behind it: a
-// virtual key in process, a virtual key over a real USB stack through hidraw and through libusb, and a real key. What a
+// Package suite is one body of tests for everything that can be held as a usbhid.Device or as a smart card with a YubiKey behind
+// it: a virtual key in process, a virtual key over a real USB stack through hidraw, libusb and pcscd, and a real key. What a
 // virtual key gets wrong on hardware becomes a case here first.
 //
 // Run drives a ykslot.Session through every case. It wipes both slots before each case and at the end: never give it a
@@ -11,20 +11,25 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/ykslot"
+	"github.com/tokendesk/tokendesk/ykslot/apdu"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
 // Target is one key that may be wiped, and what a test can do to it. Every field but Open and Press may be left out;
 // cases that need it are then skipped.
 type Target struct {
-	// Open takes the key, as the transport under test does.
+	// Open takes the key's keyboard interface, as the transport under test does.
 	Open func(ctx context.Context) (usbhid.Device, error)
+	// OpenCard takes the key's smart card, if that is under test. Then slots are written by it, and Open is where presses are
+	// read. Firmware 4.0 to 5.2 cannot be tested this way.
+	OpenCard func(ctx context.Context) (Card, error)
 	// Press touches the key as for slot 1 or 2, or asks a person to. The key types after, perhaps before, it returns.
 	Press func(ctx context.Context, slot ykslot.Slot) error
 	// Unplug pulls the key out; it returns once the system has noticed.
@@ -37,6 +42,12 @@ type Target struct {
 	Serial uint32
 	// Patience bounds one case; 0 is a minute.
 	Patience time.Duration
+}
+
+// Card is a smart card that is held until it is closed.
+type Card interface {
+	apdu.Transmitter
+	io.Closer
 }
 
 // Outcome is how one case ended.
@@ -119,8 +130,9 @@ func Run(t *testing.T, target Target) Result {
 type rig struct {
 	*testing.T
 	Target
-	ctx context.Context
-	dev usbhid.Device
+	ctx  context.Context
+	dev  usbhid.Device
+	card Card // nil: slots are written by dev
 	// out is whether the key is unplugged now.
 	out bool
 	// lost counts touches that were typed but not read whole since the credential was written or the key plugged in.
@@ -149,13 +161,25 @@ func (r *rig) open() *ykslot.Session {
 	r.must(err)
 	r.Cleanup(func() { _ = dev.Close() })
 	r.dev = dev
-	s, err := ykslot.Open(r.ctx, dev, nil)
+	if r.OpenCard == nil {
+		s, err := ykslot.Open(r.ctx, dev, nil)
+		r.must(err)
+		return s
+	}
+	card, err := r.OpenCard(r.ctx)
+	r.must(err)
+	r.Cleanup(func() { _ = card.Close() })
+	r.card = card
+	s, err := ykslot.OpenCard(r.ctx, card)
 	r.must(err)
 	return s
 }
 
 func (r *rig) close() {
 	r.Helper()
+	if r.card != nil {
+		r.must(r.card.Close())
+	}
 	r.must(r.dev.Close())
 }
 

@@ -67,6 +67,9 @@ func (c *Card) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 
 func (c *Card) transmit(command []byte) ([]byte, error) {
 	answer, err := c.handle.transmit(command)
+	if err == nil && len(answer) == 0 { // seen of a card that left while the service had not noticed
+		err = ErrNoCard
+	}
 	if err != nil {
 		return nil, fmt.Errorf("smart card in %q: %w", c.reader, err)
 	}
