@@ -114,6 +114,9 @@ func runBatch(ctx context.Context, a *app, o batchOptions) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
+	if err := o.checkLabel(ctx, st, ends); err != nil {
+		return err
+	}
 	b, p, err := o.batch(ctx, a, st)
 	if err != nil {
 		return err
@@ -123,6 +126,21 @@ func runBatch(ctx context.Context, a *app, o batchOptions) error {
 		return pausedBatch(b, totals, err)
 	}
 	return a.closeBatch(ctx, st, b.ID, p, ends, false)
+}
+
+// checkLabel refuses a profile whose label the site's templates do not have, before the batch begins.
+func (o batchOptions) checkLabel(ctx context.Context, st *sqlstore.Store, ends *closing) error {
+	if o.profile == "" || ends.press == nil {
+		return nil
+	}
+	p, err := chosenProfile(ctx, st, o.profile)
+	if err != nil {
+		return err
+	}
+	if err := ends.press.Known("", p.Label, ""); err != nil {
+		return usagef("profile %s: %s", p.Name, oneLine(err)).hint("the site's templates: --templates DIR")
+	}
+	return nil
 }
 
 // batch is the one to go on with, or a new one.

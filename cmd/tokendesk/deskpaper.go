@@ -14,6 +14,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/appointment"
 	"github.com/tokendesk/tokendesk/provision/paper"
+	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -22,26 +23,26 @@ type printer struct {
 	press    *paper.Press
 	dir      string // "": none
 	command  []string
-	language string
+	language string // "": the site's
+	template string // of receipts, by its name; "": the usual one
 }
 
 func (p printer) on() bool { return p.dir != "" || len(p.command) > 0 }
 
-func (a *app) newPrinter(o deskOptions, language string) (printer, error) {
-	p := printer{command: strings.Fields(o.printCommand), language: language}
+func (a *app) newPrinter(o deskOptions, by profile.Profile) (printer, error) {
+	p := printer{command: strings.Fields(o.printCommand), language: by.Language, template: by.Receipt}
 	if o.print != "none" {
 		p.dir = o.print
 		if err := os.MkdirAll(p.dir, 0o700); err != nil {
 			return p, problemf(exitError, "the directory for receipts cannot be made: %s", oneLine(err))
 		}
 	}
-	var folder fs.FS
-	if o.templates != "" {
-		folder = os.DirFS(o.templates)
-	}
 	var err error
-	if p.press, err = paper.Open(folder); err != nil {
-		return p, usagef("--templates: %s", oneLine(err))
+	if p.press, err = openPress(o.templates); err != nil {
+		return p, err
+	}
+	if err := p.press.Known(by.Receipt, "", ""); err != nil {
+		return p, usagef("profile %s: %s", by.Name, oneLine(err)).hint("the site's templates: --templates DIR")
 	}
 	return p, nil
 }
@@ -67,7 +68,7 @@ func (s *station) receipt(ctx context.Context, e appointment.Print) any {
 // receiptOf puts the facts of a receipt together.
 func (s *station) receiptOf(ctx context.Context, d appointment.Done) paper.Receipt {
 	r := paper.Receipt{
-		Number: d.Receipt, Language: s.print.language, Name: d.Name, Account: d.Account, Replaces: d.Replaced, Issued: d.At.Local(), By: s.a.user,
+		Number: d.Receipt, Language: s.print.language, Template: s.print.template, Name: d.Name, Account: d.Account, Replaces: d.Replaced, Issued: d.At.Local(), By: s.a.user,
 		Place: s.options.Place, IDCheck: d.Check, Way: paper.Handed, Pending: d.Pending,
 		Token: paper.Subject{
 			Model: "YubiKey", Serial: d.Serial, Label: d.Label, PublicID: d.PublicID, Slot: d.Slot, Kind: s.options.Spec.Kind,
@@ -95,12 +96,12 @@ func (s *station) receiptOf(ctx context.Context, d appointment.Done) paper.Recei
 // print writes text and PDF into the directory, and gives the PDF to the command. It says what it wrote.
 func (p printer) print(ctx context.Context, r paper.Receipt) ([]string, error) {
 	var text, pdf bytes.Buffer
-	if err := p.press.PDF(&pdf, r, paper.A4); err != nil {
+	if err := p.press.PDF(&pdf, r, ""); err != nil {
 		return nil, err
 	}
 	var papers []string
 	if p.dir != "" {
-		if err := p.press.Text(&text, r, paper.A4); err != nil {
+		if err := p.press.Text(&text, r, ""); err != nil {
 			return nil, err
 		}
 		for suffix, b := range map[string][]byte{".txt": text.Bytes(), ".pdf": pdf.Bytes()} {

@@ -10,6 +10,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/appointment"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/journal"
+	"github.com/tokendesk/tokendesk/provision/paper"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/ykslot"
@@ -147,7 +148,13 @@ func (s *station) wait(ctx context.Context, e appointment.Wait) any {
 }
 
 func (s *station) search(ctx context.Context, e appointment.Search) any {
-	hits, err := s.store.Search(ctx, e.Query, mostHits)
+	query := e.Query
+	if s.print.press != nil {
+		if scan := s.print.press.Scan(query); scan.Kind == paper.ScanPerson {
+			query = scan.Value // the person's card
+		}
+	}
+	hits, err := s.store.Search(ctx, query, mostHits)
 	var away *awayError
 	if errors.As(err, &away) {
 		return appointment.Found{Query: e.Query, Down: oneLine(away.err)}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/appointment"
+	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -114,11 +115,11 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 		return err
 	}
 	defer closeStore()
-	want, title, language, err := a.deskSpec(ctx, store, o)
+	want, title, p, err := a.deskSpec(ctx, store, o)
 	if err != nil {
 		return err
 	}
-	print, err := a.newPrinter(o, language)
+	print, err := a.newPrinter(o, p)
 	if err != nil {
 		return err
 	}
@@ -156,20 +157,20 @@ func (a *app) runLines(ctx context.Context, l *deskLoop, open int) error {
 	return f.fail
 }
 
-// deskSpec is what each key gets, its name, and the language of receipts.
-func (a *app) deskSpec(ctx context.Context, store enroller, o deskOptions) (want provision.Spec, title, language string, err error) {
+// deskSpec is what each key gets, its name, and the profile that says so, if one does.
+func (a *app) deskSpec(ctx context.Context, store enroller, o deskOptions) (want provision.Spec, title string, p profile.Profile, err error) {
 	if o.profile != "" {
 		if o.slot != 0 {
-			return want, "", "", usagef("--profile says what is written: leave --slot out")
+			return want, "", p, usagef("--profile says what is written: leave --slot out")
 		}
-		want, p, err := a.profiled(ctx, store, o.profile)
-		return want, p.Name, p.Language, err
+		want, p, err = a.profiled(ctx, store, o.profile)
+		return want, p.Name, p, err
 	}
 	want, err = o.provisionOptions.spec()
 	if err == nil && want.PublicID == provision.Given {
 		err = usagef("--public-id is serial or random: each key needs its own")
 	}
-	return want, fmt.Sprintf("slot %d", want.Slot), "", err
+	return want, fmt.Sprintf("slot %d", want.Slot), p, err
 }
 
 // settleIdle ends what was interrupted and needs no key, and counts the rest.

@@ -30,7 +30,7 @@ func (p Profile) Check() error {
 	}{
 		{"name", !isName(p.Name, MaxName), fmt.Sprintf("give it a name of a–z, 0–9, -, _ and ., with a letter or digit first, %d at most", MaxName)},
 		{"kind", !kindKnown(p.Kind), "yubico-otp, hotp, challenge-response and static are possible"},
-		{"language", p.Language != "de" && p.Language != "en", "de and en are possible"},
+		{"language", !slices.Contains([]string{"", "de", "en"}, p.Language), "de and en are possible, or leave it out: the site's"},
 		{"slot", p.Slot != 1 && p.Slot != 2, "a key has slot 1 (short touch) and slot 2 (long touch)"},
 		{"public-id", !slices.Contains([]string{"serial", "random", "none"}, p.PublicID),
 			"serial and random are possible, and none where the kind has no public ID; one ID for many keys is not"},

@@ -30,7 +30,7 @@ import (
 type Profile struct {
 	Name        string // a–z, 0–9, -, _ and ., at most MaxName bytes
 	Description string // one line for people; may be empty
-	Language    string // of receipts and labels: "de" or "en"
+	Language    string // of receipts: "de" or "en"; "": the site's
 
 	Kind       token.Kind // yubico-otp, hotp, challenge-response or static
 	Slot       token.Slot // 1 or 2
@@ -113,7 +113,7 @@ func Typing(k token.Kind) bool { return k == token.YubicoOTP || k == token.HOTP 
 // New is a profile of a kind with the defaults of the program: what Parse fills in for keys that a text leaves out.
 func New(name string, k token.Kind) Profile {
 	p := Profile{
-		Name: name, Language: "en", Kind: k, Slot: 2, PublicID: "none", AccessCode: "random", Verify: token.NoProof,
+		Name: name, Kind: k, Slot: 2, PublicID: "none", AccessCode: "random", Verify: token.NoProof,
 		Options: Options{Updatable: true},
 	}
 	if Typing(k) {

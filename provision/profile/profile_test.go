@@ -63,7 +63,6 @@ func TestPrinted(t *testing.T) {
 	t.Parallel()
 	const want = `name          = staff
 kind          = yubico-otp
-language      = en
 slot          = 2
 public-id     = serial
 access-code   = random

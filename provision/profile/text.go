@@ -228,7 +228,7 @@ func Keys() []Help {
 	return []Help{
 		{"kind", "yubico-otp, hotp, challenge-response or static"},
 		{"description", "one line for people"},
-		{"language", "of receipts and labels: de or en"},
+		{"language", "of receipts: de or en (default the site's)"},
 		{"slot", "1 (short touch) or 2 (long touch)"},
 		{"public-id", "yubico-otp: serial or random"},
 		{"access-code", "what guards the slot: random (kept in the store), none, or keep"},
