@@ -9,7 +9,12 @@
 //	err = s.Write(ctx, ykslot.Slot1, cfg, secret.Bytes{})
 //	var rejected *ykslot.RejectedError // lists what may be the reason
 //
-// ReadPress decodes what the key then types. What a slot holds cannot be read back: only whether it holds something.
+// Beside YubicoOTP there are HOTP, ChallengeHMAC, ChallengeYubico, ScanCodes and EncryptedPassword: what each may have, and on which
+// firmware, is flagTable's and Feature's to say. ReadPress decodes what the key then types; Config.Press predicts it where no
+// counter of the key is in it. What a slot holds cannot be read back: only whether it holds something.
+//
+// Beside Write, a Session updates flags and access codes, swaps and deletes slots, asks for challenges, and sets NDEF, the scan map and
+// the settings of the key. It works the same over feature reports (Open) and smart-card commands (OpenCard).
 package ykslot
 
 import (
