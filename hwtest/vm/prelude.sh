@@ -23,7 +23,7 @@ run_scenario() {
 	local status=0 start=$EPOCHREALTIME
 	echo "@@scenario $1"
 	timeout -k 5 "$2" bash -c 'set -Eeuo pipefail; source "$GUEST_DIR/prelude.sh"
-		trap '\''echo "FAIL: line $LINENO: $BASH_COMMAND" >&2'\'' ERR; trap stop_vkeyd EXIT
+		trap '\''echo "FAIL: line $LINENO: $BASH_COMMAND" >&2'\'' ERR; trap "stop_pcscd; stop_vkeyd" EXIT
 		source "$GUEST_DIR/scenario/$0"' "$1" || status=$?
 	awk "BEGIN { printf \"took %.1f s\", $EPOCHREALTIME - $start }"
 	echo; echo "@@status $1 $status"
@@ -34,9 +34,12 @@ SERIAL=7654321 PUBLIC=ff000074cbb1 PRIVATE=010203040506 KEY=00010203040506070809
 VKEYD_SOCKET=/run/vkeyd.socket VKEYD_PID=/run/vkeyd.pid
 
 # start_vkeyd FIRMWARE[,OPTION…]: serve an empty virtual key by USB/IP on 127.0.0.1:3240.
-start_vkeyd() {
+start_vkeyd() { start_vkeys "$1,serial=$SERIAL"; }
+
+# start_vkeys FIRMWARE[,OPTION…] …: serve several keys, as bus ids 1-1, 1-2 and so on.
+start_vkeys() {
 	rm -f $VKEYD_SOCKET
-	"$GUEST_DIR/vkeyd" -key "$1,serial=$SERIAL" -control $VKEYD_SOCKET </dev/null >/run/vkeyd.log 2>&1 &
+	"$GUEST_DIR/vkeyd" $(printf -- '-key %s ' "$@") -control $VKEYD_SOCKET </dev/null >/run/vkeyd.log 2>&1 &
 	echo $! >$VKEYD_PID
 	disown
 	wait_for 20 grep -q ready /run/vkeyd.log || { cat /run/vkeyd.log; return 1; }
@@ -61,6 +64,21 @@ typed() { "$GUEST_DIR/slot" typed bash -c "source \"\$GUEST_DIR/prelude.sh\"; pr
 
 # opened PRIVATE KEY OTP: print public ID, use and session counter of an OTP, or fail.
 opened() { "$GUEST_DIR/slot" open "$@"; }
+
+# start_pcscd: run a PC/SC daemon, which sees the card readers that are attached now. It ends with the scenario.
+start_pcscd() {
+	pcscd --foreground --error >/run/pcscd.log 2>&1 &
+	echo $! >/run/pcscd.own
+	disown
+	wait_for 20 test -S /run/pcscd/pcscd.comm
+}
+
+# stop_pcscd: end it, if there is one.
+stop_pcscd() {
+	[[ -e /run/pcscd.own ]] || return 0
+	kill -9 "$(</run/pcscd.own)" 2>/dev/null || true
+	rm -rf /run/pcscd.own /run/pcscd
+}
 
 # attach_key: plug the served key into this system, and wait for its keyboard.
 attach_key() {
