@@ -2,10 +2,12 @@ package ykslot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -92,15 +94,16 @@ func TestModeBytes(t *testing.T) {
 
 // deafCarrier refuses every change and answers with device information.
 type deafCarrier struct {
-	status Status
-	info   []byte
+	status  Status
+	info    []byte
+	refusal error // errRefused if nil
 }
 
 func (d deafCarrier) last() Status                                  { return d.status }
 func (d deafCarrier) refresh(context.Context) (Status, error)       { return d.status, nil }
 func (d deafCarrier) ask(context.Context, question) ([]byte, error) { return d.info, nil }
 func (d deafCarrier) change(context.Context, Command, []byte) (Status, error) {
-	return d.status, errRefused
+	return d.status, cmp.Or(d.refusal, errRefused)
 }
 
 // TestSettingsOfAnEmptyKey: when the sequence is 0 and stays so, what device information shows decides.
@@ -122,12 +125,27 @@ func TestSettingsOfAnEmptyKey(t *testing.T) {
 		{"nothing to see", 0, nil, DeviceConfig{DeviceFlags: ptr(uint8(0x40))}, false},
 		{"one of two", 0, append(info(tagUSBEnabled, 0, 1), info(tagAutoEject, 0, 9)...), DeviceConfig{USBEnabled: ptr(CapOTP), AutoEject: ptr(8 * time.Second)}, false},
 	} {
-		s := &Session{deafCarrier{Status{Version: Version{5, 4, 3}, ProgSeq: tc.seq}, tc.info}}
+		s := &Session{deafCarrier{status: Status{Version: Version{5, 4, 3}, ProgSeq: tc.seq}, info: tc.info}}
 		err := s.WriteDeviceConfig(t.Context(), tc.d)
 		var rejected *RejectedError
 		if (err == nil) != tc.done || err != nil && !errors.As(err, &rejected) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
+	}
+}
+
+// TestCardRefusesAnEmptyKey: a status word is a refusal, though the sequence is 0.
+func TestCardRefusesAnEmptyKey(t *testing.T) {
+	t.Parallel()
+	word := fmt.Errorf("%w: 6985", errRefused)
+	var rejected *RejectedError
+	s := &Session{deafCarrier{status: Status{Version: Version{4, 3, 5}}, refusal: word}}
+	if err := s.SetMode(t.Context(), USBMode{OTP: true}); !errors.As(err, &rejected) {
+		t.Errorf("mode: %v", err)
+	}
+	s = &Session{deafCarrier{status: Status{Version: Version{5, 4, 3}}, info: []byte{tagUSBEnabled, 2, 0, 1}, refusal: word}}
+	if err := s.WriteDeviceConfig(t.Context(), DeviceConfig{USBEnabled: ptr(CapOTP)}); !errors.As(err, &rejected) {
+		t.Errorf("settings: %v", err)
 	}
 }
 

@@ -68,7 +68,7 @@ func (s *Session) Swap(ctx context.Context) error {
 	if err := FeatureSwap.Supported(s.version()); err != nil {
 		return opError(opSwap, 0, err)
 	}
-	return s.change(ctx, opSwap, 0, nil, secret.Bytes{})
+	return s.run(ctx, opSwap, 0, CommandSwap, nil, secret.Bytes{})
 }
 
 // op is a kind of change, or a challenge.
@@ -121,10 +121,7 @@ func (s *Session) change(ctx context.Context, o op, slot Slot, cfg *Config, curr
 }
 
 func commandOf(o op, slot Slot) Command {
-	switch o {
-	case opSwap:
-		return CommandSwap
-	case opUpdate:
+	if o == opUpdate {
 		return ofSlot(slot, CommandUpdate1, CommandUpdate2)
 	}
 	return ofSlot(slot, CommandWrite1, CommandWrite2)
