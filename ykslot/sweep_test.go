@@ -1,6 +1,7 @@
 package ykslot_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -116,5 +117,50 @@ func TestChangesFaultSweep(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestChangesByCard: the same changes by smart-card commands, where the firmware takes them.
+func TestChangesByCard(t *testing.T) {
+	t.Parallel()
+	for _, c := range changes {
+		if c.on.Version.Major == 4 {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := openSweep(t, c.on)
+			if err := c.do(t, r); err != nil {
+				t.Fatal(err)
+			}
+			after := c.show(t, r)
+			for name, card := range map[string]func(*vkey.Key) *vkey.Card{"USB": (*vkey.Key).Card, "NFC": (*vkey.Key).NFC} {
+				r := openSweep(t, c.on)
+				r.Session = openCard(t, card(r.key))
+				if err := c.do(t, r); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				if got := c.show(t, r); got != after {
+					t.Errorf("%s: %s, want %s", name, got, after)
+				}
+			}
+		})
+	}
+}
+
+// TestPaddedByCard: over NFC, challenges of every length are answered with their own HMAC, as by feature reports.
+func TestPaddedByCard(t *testing.T) {
+	t.Parallel()
+	key := bytesOf(20, 0x5a)
+	r := openRig(t, vkey.YubiKey571, vkey.Options{})
+	r.program(t, ykslot.Slot1, ykslot.ChallengeHMAC{Key: key})
+	r.Session = openCard(t, r.key.NFC())
+	for n := 1; n <= 63; n++ {
+		for _, last := range []byte{0, 1, 0xff} {
+			c := append(bytes.Repeat([]byte{byte(n)}, n-1), last)
+			if got := r.hmac(t, ykslot.Slot1, c, ykslot.PadYubikit); !bytes.Equal(got, hmacSHA1(key.Reveal(), c)) {
+				t.Errorf("%d bytes ending in %02x: another HMAC", n, last)
+			}
+		}
 	}
 }
