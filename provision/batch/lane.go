@@ -128,7 +128,7 @@ func (v *visit) leave() {
 
 // claim makes v the only lane with its serial. While another has it, it waits for that one, at most until ctx ends: false.
 func (v *visit) claim(ctx context.Context) bool {
-	for {
+	for told := false; ; told = true {
 		v.mu.Lock()
 		changed := v.changed
 		if v.working[v.serial] == nil {
@@ -138,6 +138,9 @@ func (v *visit) claim(ctx context.Context) bool {
 			return true
 		}
 		v.mu.Unlock()
+		if !told {
+			v.say(Waiting, "a key with this serial number is in another port")
+		}
 		if !waitChange(ctx, changed) {
 			return false
 		}

@@ -363,7 +363,7 @@ func TestSameSerial(t *testing.T) {
 	must(t, r.hub.Plug("1-1", blank(8)))
 	s.reaches("1-1", batch.Touch)
 	must(t, r.hub.Plug("1-2", blank(8)))
-	s.reaches("1-2", batch.Opening)
+	s.until("waiting for the other", func(ev batch.Event) bool { return ev.Port == "1-2" && ev.State == batch.Waiting && ev.Serial == 8 })
 	r.hub.Touch("1-1", 2)
 	s.reaches("1-2", batch.Again)
 	s.stop()
