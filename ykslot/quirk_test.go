@@ -95,6 +95,19 @@ func TestQuirkSerialHiddenByFlags(t *testing.T) {
 	}
 }
 
+// TestQuirkHiddenOnNEO: a NEO that hides its serial cannot be told from one that ignores frames. It is waited for once.
+func TestQuirkHiddenOnNEO(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKeyNEO, vkey.Options{Serial: serial, HideSerial: true})
+	for i, most := range []time.Duration{5 * time.Second, 200 * time.Millisecond} {
+		start := r.now
+		_, err := r.Serial(t.Context())
+		if took := r.now.Sub(start); !errors.Is(err, ykslot.ErrSerialHidden) || took > most {
+			t.Errorf("call %d: %v after %v", i+1, err, took)
+		}
+	}
+}
+
 // TestQuirkModeOfAnEmptyKey: the sequence stays 0 when a key without configured slot takes a mode.
 func TestQuirkModeOfAnEmptyKey(t *testing.T) {
 	t.Parallel()

@@ -17,13 +17,13 @@ const (
 
 // reclaimed is called when the key did not do what it was told: it reports whether the key ignored everything, and does not any
 // more. It asks a question that each key of its firmware answers, until it does; on firmware without one that of the serial
-// number, which a key may hide: then it waits in vain.
+// number, which a key may hide: then it waits in vain, once a session.
 func (c *reports) reclaimed(ctx context.Context) (bool, error) {
 	probe := question{cmd: CommandSerial, answer: serialLen}
 	switch v := c.status.Version; {
 	case FeatureDeviceInfo.Supported(v) == nil:
 		probe = question{cmd: CommandDeviceInfo, payload: []byte{0}, answer: counted}
-	case v.Major < neoMajor: // one interface only
+	case v.Major < neoMajor, c.hides: // one interface only, or waited for in vain before
 		return false, nil
 	}
 	for waited := time.Duration(0); ; waited += reclaimPause {
@@ -36,6 +36,7 @@ func (c *reports) reclaimed(ctx context.Context) (bool, error) {
 		case !errors.Is(err, errNoAnswer):
 			return false, err
 		case waited >= reclaimBudget:
+			c.hides = probe.cmd == CommandSerial
 			return false, nil
 		}
 		if err := c.pause(ctx, reclaimPause); err != nil {

@@ -24,6 +24,8 @@ type reports struct {
 	status Status
 	// rest is true while the last transfer was a status report: the next command may start without reading again.
 	rest bool
+	// hides is true once the key was waited for in vain: see reclaimed.
+	hides bool
 }
 
 func (c *reports) last() Status { return c.status }
