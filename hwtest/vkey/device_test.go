@@ -36,6 +36,7 @@ func TestWriteInfo(t *testing.T) {
 		{"without any application", "", "03020000", false},
 		{"unsupported", "", "03020400", false},
 		{"NFC", "", "0e020200", true},
+		{"unsupported by NFC", "", "0e020400", false},
 		{"no NFC at all", "", "0e020000", true},
 		{"times and flags", "", "06020102 070105 080180", true},
 		{"mask of one byte", "", "030101", false},
@@ -326,8 +327,23 @@ func TestOverNFC(t *testing.T) {
 	if got := says(t, r.NFC(), selectOTP); got != "6a82" {
 		t.Errorf("disabled over NFC: %s", got)
 	}
+	if got := says(t, r.NFC(), "00a4040007d276000085010100"); got != "6a82" {
+		t.Errorf("tag of an application that is disabled: %s", got)
+	}
 	if got := says(t, r.Card(), selectOTP); !strings.HasSuffix(got, "9000") {
 		t.Errorf("enabled over USB: %s", got)
+	}
+}
+
+// TestDormantGate: 2.2 does not know the flag.
+func TestDormantGate(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[Version]bool{{2, 2, 9}: true, {2, 3, 0}: false} {
+		r := newRig(t, YubiKey24.At(v), Options{})
+		r.must(cmdWrite1, otp().with(func(c *conf) { c.ext |= extDormant }).bytes(t))
+		if got := r.Touch(1); got != want {
+			t.Errorf("%v: reacts %t, want %t", v, got, want)
+		}
 	}
 }
 
