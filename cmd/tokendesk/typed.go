@@ -34,10 +34,15 @@ func (k typedKey) DropTyped(context.Context) error {
 type typedPresses struct {
 	a    *app
 	read *bufio.Reader // of standard input, when it is no terminal
+	told bool
 }
 
 // next waits for a line.
 func (p *typedPresses) next(ctx context.Context) (string, error) {
+	if !p.told {
+		p.told = true
+		p.a.say("note: the key is reached as a smart card: keep this window in front, what it types is read here, unseen")
+	}
 	if p.a.stdinTTY {
 		text, err := p.a.readSecret(ctx)
 		if err == nil || ctx.Err() != nil {

@@ -108,8 +108,7 @@ func (a *app) runner(st *sqlstore.Store, slot token.Slot) *provision.Runner {
 // quiet keeps a touch from being read as a command, where the transport cannot keep it from the desktop. The caller calls
 // restore when the touch is over.
 func (a *app) quiet(k *key) (restore func()) {
-	if k.dev == nil {
-		a.say("note: the key is reached as a smart card; touch it with this window in front, and what it types is read here, unseen")
+	if k.dev == nil { // its presses are read where people type, unseen
 		return func() {}
 	}
 	if g, ok := k.dev.(interface{ Grabbed() bool }); !ok || g.Grabbed() {
