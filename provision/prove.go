@@ -77,7 +77,7 @@ func (r *Runner) identify(typed string, cs []candidate) (*token.Credential, toke
 			}
 		case token.HOTP:
 			var ok bool
-			if n.Moving, ok = c.config.MatchPress(typed, c.credential.Counters.Moving+1, hotpWindow); ok {
+			if n.Moving, ok = c.config.MatchPress(typed, max(c.credential.Counters.Moving+1, c.credential.Settings.FirstMoving), hotpWindow); ok {
 				return c.credential, n, ""
 			}
 		default:

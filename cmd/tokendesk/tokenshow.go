@@ -35,7 +35,7 @@ type credentialRow struct {
 
 func credentialOf(c token.Credential) credentialRow {
 	r := credentialRow{
-		Slot: c.Slot, Kind: c.Kind, PublicID: c.PublicID.String(), State: c.State, Validates: c.Enabled, Caution: c.Caution,
+		Slot: c.Slot, Kind: c.Kind, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled, Caution: c.Caution,
 		AccessCode: c.Settings.HasAccessCode, ProvenAt: orNil(c.ProvenAt), Created: c.Created,
 	}
 	if c.Counters.Use >= 0 {
