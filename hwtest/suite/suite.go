@@ -146,12 +146,9 @@ func newRig(t *testing.T, target Target) *rig {
 	return &rig{T: t, Target: target, ctx: ctx}
 }
 
-// must ends the case on an error; what a key does only by its keyboard interface is skipped over the card.
+// must ends the case on an error.
 func (r *rig) must(err error) {
 	r.Helper()
-	if r.OpenCard != nil && errors.Is(err, ykslot.ErrNeedsHID) {
-		r.Skip(err)
-	}
 	if err != nil {
 		r.Fatal(err)
 	}
