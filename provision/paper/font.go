@@ -1,6 +1,8 @@
 package paper
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -41,6 +43,10 @@ func siteFace(plain, heavy []byte) (*typeface, error) {
 func newFace(plain, heavy []byte) (*typeface, error) {
 	var both [2]*sfnt.Font
 	for i, b := range [][]byte{plain, heavy} {
+		// The PDF writer takes these two kinds alone, and talks on standard output about others.
+		if !bytes.HasPrefix(b, []byte("\x00\x01\x00\x00")) && !bytes.HasPrefix(b, []byte("true")) {
+			return nil, errors.New("is no TrueType font; OpenType fonts with PostScript outlines (.otf) and collections (.ttc) cannot be used")
+		}
 		var err error
 		if both[i], err = sfnt.Parse(b); err != nil {
 			return nil, fmt.Errorf("is no TrueType font: %w", err)
@@ -64,7 +70,7 @@ func newFace(plain, heavy []byte) (*typeface, error) {
 func (f *typeface) try() (err error) {
 	defer func() {
 		if recover() != nil {
-			err = fmt.Errorf("is a font that cannot be used in a PDF")
+			err = errors.New("is a font that cannot be used in a PDF")
 		}
 	}()
 	pdf := fpdf.New("P", "mm", "A4", "")

@@ -199,6 +199,14 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%q: want %q in\n%s", name, want, got)
 		}
 	}
+	bare := open(t, fstest.MapFS{"receipt.en.txt": {Data: []byte("{{.Number}}\n\n{{.Name}}\n\n{{.Account}} :: {{.By}}")}})
+	for _, name := range []string{"# a", "## a", "- a", "[cut]", "[sign a]", "[qr]", "[box] a", "a :: b"} { // at the beginning of a line
+		r := sample()
+		r.Name, r.Language = name, "en"
+		if got, want := text(t, bare, r, paper.A4), "R-17\n\n"+name+"\n\nlmueller :: hopper\n"; got != want {
+			t.Errorf("%q: got %q", name, got)
+		}
+	}
 	r := sample()
 	r.Account, r.Name = strings.Repeat("x", 5000), ""
 	if got := text(t, p, r, paper.Roll); len(got) > 6000 || !strings.Contains(got, "…") {

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"golang.org/x/image/font/gofont/gobold"
+	"golang.org/x/image/font/gofont/goregular"
+
 	"github.com/tokendesk/tokendesk/provision/paper"
 )
 
@@ -60,6 +63,8 @@ func TestTemplateRefused(t *testing.T) {
 		{"sheet.x.txt", "columns = 2\nrows = 1\nwidth = 40\nheight = 20\npage-width = 90\npage-height = 100\npitch-x = 30", "labels overlap"},
 		{"sheet.x.txt", "columns = 1e3", "columns: is a number from 0 to 2000"},
 		{"font.ttf", "no font", "font.ttf: is no TrueType font"},
+		{"font.ttf", "OTTO\x00\x01", "OpenType fonts with PostScript outlines (.otf) and collections (.ttc) cannot be used"},
+		{"font.ttf", "\x00\x01\x00\x00\x00\x09", "font.ttf: is no TrueType font"},
 	} {
 		p, err := paper.Open(fstest.MapFS{tc.file: {Data: []byte(tc.text)}})
 		if err == nil || p != nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
@@ -107,6 +112,18 @@ func TestBuiltinFiles(t *testing.T) {
 	var a, b bytes.Buffer
 	if err := errors.Join(p.PDF(&a, sample(), paper.A4), open(t, nil).PDF(&b, sample(), paper.A4)); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
 		t.Errorf("another receipt, %v", err)
+	}
+}
+
+// TestOwnFont: a site's font is used; what it lacks is a box, or ? if it lacks that, too.
+func TestOwnFont(t *testing.T) {
+	t.Parallel()
+	p := open(t, fstest.MapFS{"font.ttf": {Data: goregular.TTF}, "font-bold.ttf": {Data: gobold.TTF}})
+	r := sample()
+	r.Name, r.Language = "Łukasz Ελένη Nguyễn", "en"
+	got := judge(t, "pdftotext", "-raw", write(t, "own.pdf", pdf(t, p, r, paper.A4)), "-")
+	if !strings.Contains(got, "Łukasz Ελένη Nguy") || strings.Contains(got, "Nguyễn") || !strings.Contains(got, "stands for a character") {
+		t.Errorf("got %s", got)
 	}
 }
 
