@@ -78,7 +78,7 @@ func testHOTP(r *rig, digits int, id string, factor int64) {
 	r.must(err)
 	c, err := ykslot.HOTP{TokenID: token, Seed: r.random(ykslot.SeedLen), Digits: digits, MovingFactor: factor, Flags: ykslot.TypingFlags(s.Status().Version)}.Config()
 	c = r.write(s, ykslot.Slot2, c, err)
-	for n := range int64(3) {
+	for n := range int64(2) {
 		r.pressed(ykslot.Slot2, c, factor+n)
 	}
 }
@@ -111,8 +111,8 @@ func testScanCodes(r *rig) {
 func testEncrypted(r *rig) {
 	s := r.open()
 	for _, e := range []ykslot.EncryptedPassword{
-		{}, {Short: true}, {Upper: true, Short: true}, {Numbers: true, Short: true, Upper: true},
-		{PublicID: []byte{0xab, 0xcd}, Short: true, PrivateID: secret.Copy([]byte("suite!"))},
+		{}, {Numbers: true, Short: true, Upper: true},
+		{PublicID: []byte{0xab, 0xcd}, Short: true, Upper: true, PrivateID: secret.Copy([]byte("suite!"))},
 	} {
 		e.Key, e.Flags = r.random(yubiotp.KeyLen), ykslot.TypingFlags(s.Status().Version)
 		c, err := e.Config()

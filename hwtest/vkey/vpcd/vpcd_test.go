@@ -55,21 +55,3 @@ func TestServe(t *testing.T) {
 		t.Errorf("Serve without a card: %v", err)
 	}
 }
-
-// FuzzHandle: a command is answered by at least a status word, control messages by nothing or the ATR.
-func FuzzHandle(f *testing.F) {
-	for _, s := range []string{"04", "", "00a4040007a0000005272001", "00a4040008a000000527471117", "0001100000"} {
-		b, err := hex.DecodeString(s)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, m []byte) {
-		k := vkey.New(vkey.YubiKey571, vkey.Options{Serial: 1})
-		answer, ok := handle(k.Card(), m)
-		if !ok || len(m) != 1 && len(answer) < 2 || len(m) == 1 && len(answer) != 0 && m[0] != getATR {
-			t.Errorf("%x: %x, %t", m, answer, ok)
-		}
-	})
-}
