@@ -117,7 +117,7 @@ func runBatch(ctx context.Context, a *app, o batchOptions) error {
 	if err := o.checkLabel(ctx, st, ends); err != nil {
 		return err
 	}
-	b, p, err := o.batch(ctx, a, st)
+	b, p, err := o.batch(ctx, a, st, ends)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (o batchOptions) checkLabel(ctx context.Context, st *sqlstore.Store, ends *
 }
 
 // batch is the one to go on with, or a new one.
-func (o batchOptions) batch(ctx context.Context, a *app, st *sqlstore.Store) (b token.Batch, p profile.Profile, err error) {
+func (o batchOptions) batch(ctx context.Context, a *app, st *sqlstore.Store, ends *closing) (b token.Batch, p profile.Profile, err error) {
 	if o.resume > 0 {
 		if b, err = st.Batch(ctx, token.BatchID(o.resume)); err != nil {
 			return b, p, batchProblem(err, o.resume)
@@ -165,6 +165,9 @@ func (o batchOptions) batch(ctx context.Context, a *app, st *sqlstore.Store) (b 
 		if err := p.Check(); err != nil {
 			return b, p, usagef("%s", err)
 		}
+	}
+	if err := ends.knows(p); err != nil {
+		return b, p, err
 	}
 	b = token.Batch{
 		Profile: p.Name, ProfileText: p.String(), Slot: p.Slot, StockPrefix: p.StockPrefix, Wanted: o.count, Touch: p.Touch.String(),

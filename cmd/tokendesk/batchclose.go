@@ -119,6 +119,17 @@ func (c *closing) prepareLabels() (err error) {
 	return nil
 }
 
+// knows refuses a profile whose labels cannot be printed.
+func (c *closing) knows(p profile.Profile) error {
+	if c.press == nil {
+		return nil
+	}
+	if err := c.press.Known("", p.Label, c.sheet); err != nil {
+		return usagef("profile %s: %s", p.Name, oneLine(err)).hint("name the directory with this site's templates: --templates")
+	}
+	return nil
+}
+
 // prepareExport reads one --export. FORMAT is a server or a format.
 func (a *app) prepareExport(ctx context.Context, text string, o protectFlags) (f batchExport, err error) {
 	name, out, ok := strings.Cut(text, "=")

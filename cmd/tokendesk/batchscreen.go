@@ -109,13 +109,13 @@ func (s *laneScreen) total() string {
 		text += fmt.Sprintf(", %d uncertain", t.Uncertain)
 	}
 	if t.Aside > 0 {
-		text += fmt.Sprintf(", %d put aside", t.Aside)
+		text += fmt.Sprintf(", %d aside", t.Aside)
 	}
 	if n := len(s.ends); n > 1 && s.ends[n-1].After(s.ends[0]) {
 		each := s.ends[n-1].Sub(s.ends[0]) / time.Duration(n-1)
-		text += fmt.Sprintf(" · %.1f keys/min", float64(time.Minute)/float64(each))
+		text += fmt.Sprintf(" · %.1f/min", float64(time.Minute)/float64(each))
 		if left := t.Wanted - t.Done; left > 0 {
-			text += " · about " + roughly(time.Duration(left)*each) + " left"
+			text += " · " + roughly(time.Duration(left)*each) + " left"
 		}
 	}
 	return text
