@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"bare":     bareMain,
 		"escrowed": escrowed,
+		"readers":  readersMain,
 		"tokendesk": func() {
 			code := run(context.Background(), scriptEnv(), os.Args[1:])
 			notePeak()

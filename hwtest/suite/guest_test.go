@@ -17,7 +17,7 @@ import (
 
 // The environment of TestInGuest, which the scenarios of package vm set.
 const (
-	envGuestTransport = "TOKENDESK_SUITE_TRANSPORT" // libusb or hidraw
+	envGuestTransport = "TOKENDESK_SUITE_TRANSPORT" // libusb, hidraw, or ccid: then presses are read over hidraw
 	envGuestSerial    = "TOKENDESK_SUITE_SERIAL"    // of the virtual key
 )
 
@@ -32,7 +32,7 @@ func TestInGuest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	suite.Run(t, suite.Target{
+	target := suite.Target{
 		Open: func(ctx context.Context) (usbhid.Device, error) { return suite.OpenAttached(ctx, transport) },
 		Press: func(ctx context.Context, slot ykslot.Slot) error {
 			return prelude(ctx, fmt.Sprintf("press %d", slot))
@@ -46,7 +46,11 @@ func TestInGuest(t *testing.T) {
 		Keyboard: suite.KeyboardAttached,
 		Serial:   uint32(serial),
 		Patience: 2 * time.Minute,
-	})
+	}
+	if transport == "ccid" {
+		transport, target.OpenCard = "hidraw", suite.OpenReader
+	}
+	suite.Run(t, target)
 }
 
 // prelude calls one of the guest's bash functions.
