@@ -205,6 +205,10 @@ func (s *station) inspect(ctx context.Context, e appointment.Inspect) any {
 	if err != nil {
 		return s.failed(e.Job, err)
 	}
+	if k.dev == nil { // what a smart card types would go into the desk's own screen
+		k.close()
+		return s.failed(e.Job, errors.Join(errNoKeyboard, k.denied))
+	}
 	key, err := s.know(ctx, k)
 	if err != nil {
 		k.close()
