@@ -109,17 +109,19 @@ func (f *deskLines) next(s appointment.State) appointment.Event {
 			return e
 		}
 	}
-	if f.ended && !s.Leaving && asksOperator(s.Wants()) {
+	if f.ended && !s.Leaving && stuck(s) {
 		return appointment.Quit{}
 	}
 	return nil
 }
 
-// asksOperator: without another line nothing more can happen.
-func asksOperator(w appointment.Wants) bool {
-	switch w {
-	case appointment.Nothing, appointment.WantKey, appointment.WantPull:
+// stuck: without another line nothing more can happen, or only with another key than the one that was refused.
+func stuck(s appointment.State) bool {
+	switch s.Wants() {
+	case appointment.Nothing:
 		return false
+	case appointment.WantKey:
+		return s.Work == appointment.NoWork && (s.Aside() != "" || s.Refused != "")
 	}
 	return true
 }

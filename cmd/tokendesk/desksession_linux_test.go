@@ -132,6 +132,7 @@ func (d *deskDay) killedHere(words ...string) {
 		d.t.Fatalf("the program ended:\n%s\n%s", d.term.screen(), d.term.said.String())
 	}
 	d.term.kill()
+	_ = os.Remove(d.away) // nobody opens a store that is away
 	d.killed++
 	d.kills--
 	d.open(words...)
@@ -165,9 +166,6 @@ func (d *deskDay) serve(i int, what accident) {
 			continue
 		}
 		said = now
-		if os.Getenv("DESK_LOG") != "" {
-			d.t.Logf("%s %s %v: %s", time.Now().Format("05.000"), who, what, now)
-		}
 		has := func(text string) bool { return strings.Contains(now, text) }
 		switch {
 		case has("who is it?"), has("nobody fits"):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -141,7 +142,20 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 		err = a.runLines(ctx, l, open)
 	}
 	a.say("%s issued", count(l.state.Count, "key"))
-	return errors.Join(err, a.sayLeft(context.WithoutCancel(ctx), store))
+	return errors.Join(err, a.sayLeft(context.WithoutCancel(ctx), store), unserved(l))
+}
+
+// unserved is the last appointment of a script, if it came to no end.
+func unserved(l *deskLoop) error {
+	s := l.state
+	if _, script := l.front.(*deskLines); !script || s.Person == nil || s.Done != nil {
+		return nil
+	}
+	p := problemf(exitRefused, "%s got no key", printable(s.Person.Account))
+	if why := cmp.Or(s.Aside(), s.Refused); why != "" {
+		p.line += ": " + printable(why)
+	}
+	return p
 }
 
 // deskDrawn reports whether a full screen can be drawn.

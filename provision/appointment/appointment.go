@@ -180,9 +180,10 @@ type State struct {
 	Checked time.Time
 	Use     Use
 	Replace token.ID
-	Chosen  bool // Use was said
-	Agreed  bool // to go on in spite of a grave warning
-	Rewrite bool // to write a key anew that this person holds
+	Chosen  bool   // Use was said
+	Agreed  bool   // to go on in spite of a grave warning
+	Rewrite bool   // to write a key anew that this person holds
+	Refused string // why the key from stock that was touched is not issued
 
 	Ports []Port // H-3
 	Key   *Key
@@ -204,8 +205,9 @@ type State struct {
 	Over    bool
 	Steps   []Passing // that were done
 
-	last      Job // the last number
-	job       Job // of Work
+	last      Job           // the last number
+	job       Job           // of Work
+	resumed   token.EntryID // by Resume
 	loading   Job
 	printing  Job
 	waiting   Job // for a pause to end
@@ -332,6 +334,19 @@ func (p Person) Keys() []token.Token {
 // theirs reports whether the key that is held is one of the person's already.
 func (s State) theirs() bool {
 	return s.Key != nil && s.Key.Open == nil && s.Person != nil && s.Key.Have.Token.Holder != nil && s.Key.Have.Token.Holder.Account == s.Person.Account
+}
+
+// Aside is why the key that is in is not used; "" where one may be, or none is in.
+func (s State) Aside() (why string) {
+	for _, p := range s.Ports {
+		if p.OTP && !p.Spent && p.Aside == "" {
+			return ""
+		}
+		if p.Aside != "" {
+			why = p.Aside
+		}
+	}
+	return why
 }
 
 // usable are the ports whose key may be written.

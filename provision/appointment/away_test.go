@@ -11,7 +11,16 @@ import (
 // TestStoreAway: it waits and goes on, and finds out what the store took before its answer was lost.
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
-	for name, play := range map[string]func(*player){
+	for name, play := range outages() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(newPlayer(t, nil))
+		})
+	}
+}
+
+func outages() map[string]func(*player) {
+	return map[string]func(*player){
 		"while a person is searched": func(p *player) {
 			p.do(Typed{"a"}, "Search a")
 			p.do(Found{Query: "a", Down: "away"}, "Wait")
@@ -93,11 +102,6 @@ func TestStoreAway(t *testing.T) {
 			p.do(Again{p.jobs["Wait"]}, "Load ada")
 			p.do(Loaded{Job: p.jobs["Load"], Person: ada, Tokens: []token.Token{{ID: 3, Serial: 7, State: token.Active}}}, "Print ada")
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			play(newPlayer(t, nil))
-		})
 	}
 }
 

@@ -94,16 +94,16 @@ func (t *turn) settleSuspect() {
 // settleLoaded does the same by what the person holds now, whatever key is in.
 func (t *turn) settleLoaded(e Loaded) {
 	s := t.suspect
-	if s == nil || t.Person == nil || s.account != t.Person.Account {
+	if s == nil || s.account != e.Person.Account {
 		return
 	}
 	t.suspect = nil
 	for _, k := range e.Tokens {
-		fresh := !slices.ContainsFunc(t.Person.Holds, func(h token.Token) bool { return h.ID == k.ID })
+		fresh := t.Person != nil && !slices.ContainsFunc(t.Person.Holds, func(h token.Token) bool { return h.ID == k.ID })
 		written := s.left != nil && k.Serial == s.serial // one that they held before, written anew
 		open := slices.ContainsFunc(e.Open, func(o Open) bool { return o.Serial == k.Serial })
 		if !open && k.State != token.Pending && (fresh || written) {
-			t.issued(Done{Token: k.ID, Account: t.Person.Account, Name: t.Person.Name, Serial: k.Serial, Label: k.Label, Recovered: true})
+			t.issued(Done{Token: k.ID, Account: e.Person.Account, Name: e.Person.Name, Serial: k.Serial, Label: k.Label, Recovered: true})
 			return
 		}
 	}
@@ -185,6 +185,6 @@ func (e Touched) apply(t *turn) {
 // redeem issues the key that an OTP is of.
 func (t *turn) redeem(otp string) {
 	t.work(Taking)
-	t.otp = otp
+	t.otp, t.Refused, t.Notice = otp, "", ""
 	t.do(Redeem{t.job, otp, t.order()})
 }

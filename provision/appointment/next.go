@@ -86,6 +86,9 @@ func (t *turn) goOn() {
 	if t.Done != nil || t.waiting != 0 {
 		return
 	}
+	if t.lost != "" && t.loading == 0 {
+		t.load(t.lost)
+	}
 	if t.Left != nil && !t.Left.Phase.Uncertain() { // nothing was sent: its key is not needed
 		t.resume(*t.Left)
 		return
@@ -132,6 +135,7 @@ func (t *turn) rest() {
 
 func (t *turn) resume(o Open) {
 	t.work(Resuming)
+	t.resumed = o.Entry
 	t.tell(DidResume, func(r *Record) { r.Slot, r.Account = o.Slot, o.Account })
 	t.do(Resume{t.job, o.Entry})
 }
@@ -214,7 +218,7 @@ func (t *turn) fresh() {
 	t.State = State{
 		Station: t.Station, Number: t.Number + 1, Next: t.Next, Ports: t.Ports, Key: t.Key, Recent: t.Recent, Count: t.Count, Began: t.Began,
 		Leaving: t.Leaving, Notice: t.Notice, Down: t.Down, Work: t.Work, Passed: t.Passed, Touching: t.Touching, Missed: t.Missed,
-		gone: t.gone, last: t.last, job: t.job, waiting: t.waiting, searching: t.searching, sought: t.sought, halting: t.halting, tries: t.tries, seen: t.seen,
+		gone: t.gone, last: t.last, job: t.job, resumed: t.resumed, waiting: t.waiting, searching: t.searching, sought: t.sought, halting: t.halting, tries: t.tries, seen: t.seen,
 	}
 }
 

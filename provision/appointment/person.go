@@ -185,8 +185,13 @@ func (e Loaded) apply(t *turn) {
 	if e.Job != t.loading {
 		return
 	}
-	t.loading, t.lost = 0, ""
+	t.loading = 0
 	t.up()
+	if t.suspect != nil && t.job != 0 && t.Work != Inspecting { // something else is under way: ask again afterwards
+		t.lost = e.Person.Account
+		return
+	}
+	t.lost = ""
 	if e.Person.Account == "" {
 		t.Unknown = t.Query
 		t.tell(DidRefuse, because("there is no such person"))

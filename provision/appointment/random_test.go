@@ -11,7 +11,7 @@ import (
 // no slot and no person has two unfinished writes; and when the operator then does what the screen says, everything comes to its end.
 func TestRandomWalk(t *testing.T) {
 	t.Parallel()
-	walks, steps := uint64(150), 400
+	walks, steps := uint64(300), 400
 	if testing.Short() {
 		walks = 40
 	}
@@ -116,6 +116,10 @@ func (w *world) settle() {
 			w.unplug(port)
 		}
 		w.idle()
+		if w.s.Wants() == WantPull { // nothing is in any more
+			w.give(Submit{})
+			w.idle()
+		}
 		for i, k := range w.keys {
 			if k == w.open[0].key {
 				w.plug(i, "port 0")

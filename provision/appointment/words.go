@@ -78,12 +78,7 @@ func (s State) who() (string, Tone) {
 }
 
 func (s State) insert() (string, Tone) {
-	aside := ""
-	for _, p := range s.Ports {
-		if p.Aside != "" {
-			aside = p.Aside
-		}
-	}
+	aside := s.Aside()
 	switch usable := s.usable(); {
 	case len(usable) > 1:
 		return "two keys are plugged in: leave only the one for this person", Bad

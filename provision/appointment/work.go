@@ -48,11 +48,15 @@ func (e Ended) apply(t *turn) {
 	work := t.Work
 	t.rest()
 	t.up()
-	t.tries, t.suspect = 0, nil
+	t.tries = 0
+	if x := t.suspect; x != nil && work != Giving && (work != Resuming || x.left != nil && x.left.Entry == t.resumed) {
+		t.suspect = nil
+	}
 	switch {
 	case work == Giving:
 		t.tell(DidGiveUp, func(r *Record) { r.Serial = t.Left.Serial })
 		t.Left = nil
+		t.drop() // what was read of it is old
 		t.load(t.Person.Account)
 	case e.Done != nil && e.Done.Account != "":
 		d := *e.Done
@@ -60,7 +64,9 @@ func (e Ended) apply(t *turn) {
 		d.Stocked = work == Taking
 		t.issued(d)
 	default: // the slot is settled, and the key may be written
-		t.Left = nil
+		if t.Left != nil && t.Left.Entry == t.resumed {
+			t.Left = nil
+		}
 		t.tell(DidUndo)
 		if t.Key != nil {
 			t.free(t.Key.Port)
@@ -199,7 +205,7 @@ func (t *turn) failed(work Work, e Failed) {
 	case Halted:
 		t.halted(work, port, e)
 	case WrongTouch:
-		t.Notice = e.Why
+		t.Notice, t.Refused = e.Why, e.Why
 		t.tell(DidMiss, because(e.Why))
 	default:
 		t.fault(work, port, e.Why)
@@ -220,6 +226,9 @@ func (t *turn) suspicious(work Work, left *Open) {
 	}
 	if s.account == "" && t.Person != nil {
 		s.account = t.Person.Account
+	}
+	if old := t.suspect; old != nil && t.Person != nil && old.account == t.Person.Account && s.account != old.account {
+		return // the doubt about this person matters more
 	}
 	t.suspect = &s
 	if t.Person != nil && s.account == t.Person.Account {
