@@ -304,6 +304,15 @@ func TestFIDO(t *testing.T) {
 			t.Errorf("%s: %s, want %s", packet, got, want)
 		}
 	}
+	if got := ask("00000001c30004" + "03070114"); !strings.HasPrefix(got, "00000001c30000") {
+		t.Errorf("write: %s", got)
+	}
+	if got := ask("00000001c30004" + "03550114"); !strings.HasPrefix(got, "00000001bf00017f") {
+		t.Errorf("bad write: %s", got)
+	}
+	if got := ask("00000001c20000"); !strings.Contains(got, "070114") {
+		t.Errorf("read back: %s", got)
+	}
 	packets := ctapAnswer(7, ctapPing, bytes.Repeat([]byte{9}, 200))
 	if len(packets) != 4 || hex.EncodeToString(packets[3][:5]) != "0000000702" || packets[3][5+24] != 9 || packets[3][5+25] != 0 {
 		t.Errorf("%d packets: %x", len(packets), packets)

@@ -16,6 +16,7 @@ const (
 	ctapInit      = 0x86
 	ctapError     = 0xbf
 	ctapReadInfo  = 0xc2 // Yubico's: device info, §7.1
+	ctapWriteInfo = 0xc3
 	ctapNonce     = 8
 	ctapVersion   = 2
 	ctapNoMSG     = 0x08 // capability: no U2F messages
@@ -23,10 +24,11 @@ const (
 	ctapChannel   = 0x00000001
 	errCommand    = 0x01
 	errLength     = 0x03
+	errOther      = 0x7f
 )
 
 // answerFIDO answers as much as lets a client open the interface and ask which key it is: INIT, a PING of one packet and
-// Yubico's device info. Any other command is an error, packets that only go on are ignored.
+// Yubico's device info, read and written. Any other command is an error, packets that only go on are ignored.
 func answerFIDO(k *vkey.Key, packet []byte) [][]byte {
 	if len(packet) < ctapPacket-ctapFirst || packet[4]&0x80 == 0 {
 		return nil
@@ -53,6 +55,11 @@ func answerFIDO(k *vkey.Key, packet []byte) [][]byte {
 			page = data[0]
 		}
 		return ctapAnswer(channel, ctapReadInfo, k.DeviceInfo(page))
+	case command == ctapWriteInfo && k.Profile().Has(vkey.WriteInfo):
+		if !k.WriteDeviceInfo(data) {
+			return ctapAnswer(channel, ctapError, []byte{errOther})
+		}
+		return ctapAnswer(channel, ctapWriteInfo, nil)
 	}
 	return ctapAnswer(channel, ctapError, []byte{errCommand})
 }

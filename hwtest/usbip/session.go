@@ -78,8 +78,8 @@ func (s *session) run(ctx context.Context) {
 // lastWords is how long a key that is gone stays attached while the host has not fetched what it said last.
 const lastWords = 2 * time.Second
 
-// hangUp closes the connection between two messages: the report that unplugs the key, and the card's answer to the command
-// that does, come first.
+// hangUp closes the connection between two messages: the report that unplugs the key, and the answer to the command that
+// does, come first.
 func (s *session) hangUp(ctx context.Context) {
 	timer := time.NewTimer(lastWords)
 	defer timer.Stop()
@@ -97,12 +97,16 @@ func (s *session) hangUp(ctx context.Context) {
 	s.conn.Close()
 }
 
-// unsaid says whether the card's last answer was not fetched.
+// unsaid says whether the last answer of the card or of FIDO was not fetched.
 func (s *session) unsaid() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.pipes[epCCIDIn&epNumber]
-	return p != nil && len(p.messages) > 0 && !s.broken
+	for _, p := range s.pipes {
+		if len(p.messages) > 0 && !s.broken {
+			return true
+		}
+	}
+	return false
 }
 
 // typed takes a keyboard report; the key is locked meanwhile.
@@ -174,6 +178,7 @@ func (s *session) handle(u urb) {
 	case !u.in && u.ep == epFIDO && s.has(vkey.FIDO):
 		s.send(reply(retSubmit, u.seq, 0, len(u.data), nil))
 		s.queue(epFIDOIn&epNumber, answerFIDO(s.key, u.data))
+		s.key.Settle()
 	case !u.in && u.ep == epCCID && s.has(vkey.CCID):
 		s.send(reply(retSubmit, u.seq, 0, len(u.data), nil))
 		s.queue(epCCIDIn&epNumber, s.reader.take(u.data))

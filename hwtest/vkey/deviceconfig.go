@@ -61,6 +61,25 @@ const (
 	tagNFCRestricted = 0x17
 )
 
+// WriteDeviceInfo is a write of device info, length ‖ TLVs, by an interface that has no command for it here: FIDO. It says
+// whether the key accepted it; with the reboot tag the key is gone soon after.
+func (k *Key) WriteDeviceInfo(b []byte) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.plugged || !k.profile.Has(WriteInfo) || !k.writeInfo(b) {
+		return false
+	}
+	k.counted(cmdWriteInfo)
+	return true
+}
+
+// Settle carries out a reboot that is due; the caller has delivered what was said before it.
+func (k *Key) Settle() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settle()
+}
+
 // writeInfo takes length ‖ TLVs of command 15. All of it is taken or nothing: an empty list, a wrong or missing lock code, an
 // application that the key does not have, a key without any USB application, and an unknown tag reject it. With the
 // reboot tag, the key leaves as soon as the host has seen that.
