@@ -21,6 +21,9 @@ func (s *Store) SetNames(ctx context.Context, id token.ID, n desk.Naming) error 
 		detail, number, name := nameDetail{Serial: k.Serial, Label: k.Label}, k.StockNumber, k.Name
 		if n.StockNumber != nil && *n.StockNumber != number {
 			detail.StockNumber, number = n.StockNumber, *n.StockNumber
+			if err := tx.freeStock(id, number); err != nil {
+				return err
+			}
 		}
 		if n.Name != nil && *n.Name != name {
 			detail.Name, name = n.Name, *n.Name
@@ -38,5 +41,14 @@ func (s *Store) SetNames(ctx context.Context, id token.ID, n desk.Naming) error 
 		}
 		return tx.desk("token.set", tokenObject(id), detail)
 	})
+	return err
+}
+
+// freeStock refuses a stock number that another token has, or is about to have: it stands on its label.
+func (t *tx) freeStock(id token.ID, number string) error {
+	taken, err := t.stockNumberTaken(number, id)
+	if err == nil && taken && number != "" {
+		err = &desk.TextError{Field: "stock number", Cause: "is another token's"}
+	}
 	return err
 }

@@ -36,8 +36,12 @@ func testSetNames(t *testing.T, s *lifeSuite) {
 		t.Errorf("a name that is taken: %v", err)
 	}
 	found("r-0019", 0)
-	s.a.must(t, set(two, new("R-0018"), new("")))
-	found("r-0018", 2)
+	if err := set(two, new("R-0018"), nil); !isText(err) {
+		t.Errorf("a stock number that is taken: %v", err)
+	}
+	found("r-0018", 1)
+	s.a.must(t, set(two, new("R-0019"), new("")))
+	found("r-0019", 1)
 	events := func() int {
 		list, err := s.here.History(t.Context(), one, 100)
 		s.a.must(t, err)
