@@ -17,7 +17,7 @@ var ErrNoApplet = errors.New("the key's OTP application is switched off here, or
 // card must be held exclusively, or another program's command comes in between. If it also has a method ATR() []byte, a
 // key that is held to an NFC reader is told apart from one on USB. It wraps ErrNoApplet, and the transmitter's errors.
 //
-// A press cannot be read here. Firmware 4.0 to 5.2 on USB answers questions, but its slots and settings cannot be changed:
+// A press cannot be read here. Firmware 4.0 to 5.2 on USB answers questions and takes settings, but its slots cannot be written:
 // those methods return an *UnsupportedError. A cancelled context is noticed between commands; a write that was sent is
 // waited for.
 func OpenCard(ctx context.Context, card apdu.Transmitter) (*Session, error) {

@@ -105,6 +105,28 @@ func TestCardReadOnly(t *testing.T) {
 	}
 }
 
+// TestCardSettingsOfOld: what the Management application takes, firmware 4.0 to 5.2 takes as a card too.
+func TestCardSettingsOfOld(t *testing.T) {
+	t.Parallel()
+	fourth := vkey.New(vkey.YubiKey435, vkey.Options{Serial: serial})
+	if err := openCard(t, fourth.Card()).SetMode(t.Context(), ykslot.USBMode{OTP: true, CCID: true}); err != nil {
+		t.Error(err)
+	}
+	fourth.Unplug()
+	fourth.Plug()
+	if pid := fourth.USB().PID; pid != 0x0405 {
+		t.Errorf("4.3.5: PID %04x, want 0405", pid)
+	}
+	fifth := vkey.New(vkey.YubiKey527, vkey.Options{Serial: serial})
+	some := ykslot.CapOTP | ykslot.CapPIV
+	if err := openCard(t, fifth.Card()).WriteDeviceConfig(t.Context(), ykslot.DeviceConfig{USBEnabled: &some, Reboot: true}); err != nil {
+		t.Error(err)
+	}
+	if d, err := openCard(t, fifth.Card()).DeviceInfo(t.Context()); err != nil || d.USBEnabled != some {
+		t.Errorf("5.2.7: %+v, %v", d, err)
+	}
+}
+
 // TestCardStale: from 5.3.0 to 5.4.2 the status does not show what a card wrote. The session remembers it, and says so where
 // it cannot know.
 func TestCardStale(t *testing.T) {

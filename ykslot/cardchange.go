@@ -18,18 +18,18 @@ var (
 // writable is nil, or says that this key cannot be changed this way.
 func (c *cardCarrier) writable() error {
 	if !c.nfc && cardReadOnly.has(c.version) {
-		return &UnsupportedError{What: "changing a key by its smart-card interface", Needs: "5.3.0 or newer, or 3.x (use the keyboard interface)", Have: c.version}
+		return &UnsupportedError{What: "writing slots by a key's smart-card interface", Needs: "5.3.0 or newer, or 3.x (use the keyboard interface)", Have: c.version}
 	}
 	return nil
 }
 
 // change implements carrier. From the moment of sending on, the end of ctx is not looked at: the key completes the write.
 func (c *cardCarrier) change(ctx context.Context, cmd Command, payload []byte) (Status, error) {
-	if err := c.writable(); err != nil {
-		return c.status, err
-	}
 	if cmd == CommandMode && c.version.Major != neoMajor || cmd == CommandSetDevice {
 		return c.status, c.manage(ctx, cmd, payload)
+	}
+	if err := c.writable(); err != nil {
+		return c.status, err
 	}
 	before, err := c.refresh(ctx)
 	if err != nil {
