@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
@@ -106,6 +107,58 @@ func (r *rig) slotsAgree(how string) {
 	for slot := 1; slot <= 2; slot++ {
 		if holds := r.key.Slot(slot).Kind != vkey.Empty; holds != known[slot] {
 			r.t.Errorf("%s: slot %d is in use: %v, and the store says %v", how, slot, holds, known[slot])
+		}
+	}
+}
+
+// TestUnplugUpdate pulls the key out where the outcome of an update is not seen: the commands say so, and resume settles it.
+func TestUnplugUpdate(t *testing.T) {
+	t.Parallel()
+	for n := 5; ; n++ {
+		r := newRig(t, 2)
+		r.must("init")
+		r.must("slot", "program", "--slot", "2", "--type", "yubico-otp")
+		r.key.SetFaults(vkey.Faults{UnplugAfter: n})
+		code := r.run("slot", "access-code", "change", "--slot", "2")
+		r.key.SetFaults(vkey.Faults{})
+		r.key.PowerCycle()
+		if code == exitDone {
+			t.Fatalf("after %d reports all was done", n)
+		}
+		changes, err := r.open().OpenChanges(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(changes) == 0 {
+			r.slotsAgree(fmt.Sprint("before it was sent, report ", n))
+			continue
+		}
+		r.said("the update is not settled", "tokendesk provision resume --serial 7654321")
+		r.must("provision", "resume", "--dry-run")
+		r.said("writes the new ones again")
+		if code := r.run("slot", "erase", "--slot", "2", "--yes"); code != exitRefused {
+			t.Errorf("an erasure meanwhile: exit code %d", code)
+		}
+		r.must("doctor")
+		r.said("1 interrupted write not settled")
+		r.must("provision", "resume", "-o", "csv")
+		r.said("programmed,,kept in the store,update")
+		r.slotsAgree("resumed")
+		r.must("slot", "erase", "--slot", "2", "--yes")
+		r.slotsAgree("erased with the code of the update")
+		return
+	}
+}
+
+// said fails unless all of this was said since the last time.
+func (r *rig) said(texts ...string) {
+	r.t.Helper()
+	all := r.out.String() + r.err.String()
+	r.out.Reset()
+	r.err.Reset()
+	for _, text := range texts {
+		if !strings.Contains(all, text) {
+			r.t.Errorf("not said: %s\n%s", text, all)
 		}
 	}
 }
