@@ -159,17 +159,21 @@ func TestBox(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
+		good   int
 		faults func(*vkey.Key, int, *rand.Rand) vkey.Faults
 		shaky  bool
 		stops  bool // Ctrl-C now and then, half of them twice
 	}{
-		{name: "nothing"}, {name: "unplugs", faults: unplugs}, {name: "store failures", shaky: true}, {name: "interruptions", stops: true},
-		{name: "all of it", faults: unplugs, shaky: true, stops: true},
+		{name: "nothing", good: 40}, {name: "unplugs", good: 60, faults: unplugs}, {name: "store failures", good: 60, shaky: true},
+		{name: "interruptions", good: 60, stops: true}, {name: "all of it", good: 190, faults: unplugs, shaky: true, stops: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() {
+				tc.good = 30
+			}
 			r := newRoom(t)
-			good := r.fillBox(5, 3, 2, 190)
+			good := r.fillBox(5, 3, 2, tc.good)
 			r.begin(len(good), "all")
 			r.faults = tc.faults
 			if tc.shaky {
@@ -180,7 +184,7 @@ func TestBox(t *testing.T) {
 			for {
 				runs++
 				if tc.stops && runs < 12 {
-					n := 40 + r.rng.IntN(300)
+					n := 40 + r.rng.IntN(tc.good)
 					r.stopAt, r.abort = func(batch.Event) bool { n--; return n == 0 }, runs%2 == 0
 				} else {
 					r.stopAt = nil
@@ -196,7 +200,7 @@ func TestBox(t *testing.T) {
 					t.Fatalf("run %d: %v", runs, err)
 				}
 			}
-			if tc.stops && runs < 4 {
+			if tc.stops && runs < 3 {
 				t.Errorf("%d runs", runs)
 			}
 			r.agree(good)

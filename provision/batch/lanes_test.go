@@ -313,6 +313,39 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestFinishesWrites: an interruption that comes when a write is about to begin lets it be written.
+func TestFinishesWrites(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.begin(1, "all")
+	k := blank(5)
+	interrupt := make(chan func(), 1)
+	r.store = func(st batch.Store) batch.Store { return &interrupting{Store: st, stop: interrupt} }
+	s := r.start()
+	interrupt <- s.stop
+	must(t, r.hub.Plug("1-1", k))
+	s.reaches("1-1", batch.Written)
+	s.reaches("1-1", batch.Uncertain)
+	_ = s.end() // interrupted
+	if k.Slot(2).Kind == vkey.Empty {
+		t.Error("nothing was written")
+	}
+}
+
+// interrupting stops the run when the first write is marked.
+type interrupting struct {
+	batch.Store
+	stop chan func()
+}
+
+func (i *interrupting) Mark(ctx context.Context, id token.EntryID, p token.Phase) error {
+	err := i.Store.Mark(ctx, id, p)
+	if p == token.Writing {
+		(<-i.stop)()
+	}
+	return err
+}
+
 // TestReasons: what is put aside for what the key or the store tells.
 func TestReasons(t *testing.T) {
 	t.Parallel()
