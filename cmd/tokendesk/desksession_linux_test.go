@@ -158,7 +158,7 @@ func (d *deskDay) serve(i int, what accident) {
 		var now string
 		ok := d.term.until("another prompt", func(screen string) bool {
 			now = promptOf(screen)
-			return now != "" && (now != said || now == "")
+			return now != "" && now != said
 		})
 		if !ok {
 			d.killedHere()
@@ -199,7 +199,6 @@ func (d *deskDay) serve(i int, what accident) {
 		case has("that is another key"), has("take another key"):
 			d.aside++
 			d.pullAll()
-			said = ""
 		case has("that was the short touch"), has("touch the disc"):
 			if what == wrongTouch && !touched {
 				touched = true
