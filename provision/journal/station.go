@@ -78,7 +78,7 @@ func ParseLine(text string) (name string, public ed25519.PublicKey, err error) {
 	name, digits, cut := strings.Cut(rest, ":")
 	public, err = hex.DecodeString(digits)
 	if !ok || !cut || err != nil || len(public) != ed25519.PublicKeySize || CheckName(name) != nil {
-		return "", nil, errors.New("not the public key of a station, which begins with " + publicPrefix)
+		return "", nil, errors.New("not the public key of a station (" + publicPrefix + "…)")
 	}
 	return name, public, nil
 }

@@ -417,3 +417,16 @@ func TestBroken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// BenchmarkIssue is what a station adds to the writing of a key: five records, and the copy of the secrets that comes and goes.
+func BenchmarkIssue(b *testing.B) {
+	r := newRig(b)
+	r.snapshot.Most = 1 << 30
+	r.install()
+	s := r.open()
+	n := 0
+	for b.Loop() {
+		n++
+		issue(b, s, n, wish(token.Serial(10000+n), 1), "")
+	}
+}
