@@ -38,7 +38,6 @@ type deskScreen struct {
 	field []rune // H-1
 	burst []rune // otherwise
 	typed int    // keys so far
-	begun time.Time
 	last  time.Time
 	quick bool // every character of field came as from a scanner
 }

@@ -144,7 +144,7 @@ func (s *station) wait(ctx context.Context, e appointment.Wait) any {
 	case <-ctx.Done():
 	case <-ticks:
 	}
-	return appointment.Again{Job: e.Job}
+	return appointment.Again(e)
 }
 
 func (s *station) search(ctx context.Context, e appointment.Search) any {

@@ -40,7 +40,6 @@ type thing struct {
 	slot    int64 // number of the secret; 0: empty
 	tok     token.Token
 	cred    token.CredentialID
-	spare   bool // never seen by the store
 }
 
 type entry struct {
@@ -207,7 +206,7 @@ func (w *world) step(i int) {
 	}
 	switch e := j.e.(type) {
 	case Wait:
-		end(Again{e.Job})
+		end(Again(e))
 	case Print:
 		if w.r.IntN(8) == 0 {
 			end(Failed{Job: e.Job, Trouble: Fault, Why: "no paper"})
