@@ -59,7 +59,7 @@ func keyName(k token.Token) string {
 func (e Opened) apply(t *turn) {
 	why := ""
 	if e.Open > 0 {
-		why = fmt.Sprintf("%d keys are half-written: plug them in and they are finished", e.Open)
+		why = fmt.Sprintf("half-written keys: %d; plug them in and they are finished", e.Open)
 		t.Notice = why
 	}
 	t.tell(DidOpen, because(why))
