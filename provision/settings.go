@@ -58,6 +58,7 @@ var (
 	ErrLockUnknown  = errors.New("the key's settings are locked by a code that this store does not know")
 	ErrNotSupported = errors.New("the key does not have this application there")
 	ErrNothingLeft  = errors.New("a key without any application on USB could never be reached again")
+	ErrLockedOut    = errors.New("with a lock code, and with neither OTP nor a smart card on USB, its settings could never be changed again")
 	ErrWholeOnly    = errors.New("keys of firmware 3 and 4 switch whole interfaces only")
 	ErrGuarded      = errors.New("a slot has an access code, and keys of firmware 3 and 4 refuse another mode while one is set")
 )
@@ -143,6 +144,10 @@ func (p *SettingsPlan) byApplication(want SettingsSpec, have SettingsHave) (stri
 		return "", ErrLockUnknown
 	}
 	p.ModelAfter = modelWith(have.Model, interfacesOf(p.USBAfter))
+	p.Unreachable = p.USBAfter&^ykslot.CapCCID&(ykslot.CapOTP|cardApps) == 0 // the bit alone may be no interface
+	if p.Changes && p.Unreachable && p.LockedAfter {
+		return "nothing but FIDO would be left, and the lock code never leaves this store: take it away (--lock-code remove), or leave an application on", ErrLockedOut
+	}
 	return "", nil
 }
 
@@ -181,6 +186,7 @@ func (p *SettingsPlan) byMode(want SettingsSpec, have SettingsHave) (string, err
 	}
 	p.Mode = &ykslot.USBMode{OTP: after.Has(usbhid.OTP), FIDO: after.Has(usbhid.FIDO), CCID: after.Has(usbhid.CCID)}
 	p.ModelAfter = modelWith(have.Model, after)
+	p.Unreachable = !after.Has(usbhid.OTP) && !after.Has(usbhid.CCID)
 	return "", nil
 }
 
@@ -202,9 +208,8 @@ func (p *SettingsPlan) note() {
 	}
 	if p.USB&^p.USBAfter&ykslot.CapOTP != 0 {
 		p.Notes = append(p.Notes, "OTP goes: on USB it types no one-time passwords any more, and its slots cannot be written until it is switched on again")
-		p.Unreachable = !p.ModelAfter.Interfaces.Has(usbhid.CCID)
 	}
-	if p.Unreachable {
+	if p.Unreachable && p.Changes {
 		p.Notes = append(p.Notes, "neither OTP nor a smart card is left: only a tool that speaks FIDO brings them back (ykman config usb --enable OTP)")
 	}
 	if p.Restarts() && p.Model.ProductID != p.ModelAfter.ProductID {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,14 @@ func TestPlanSettings(t *testing.T) {
 	fourth := neo
 	fourth.Version = ykslot.Version{Major: 4, Minor: 3, Patch: 5}
 	fourth.Model, _ = usbhid.ModelOf(0x0407)
+	mine := locked
+	mine.Codes = []token.LockCode{{ID: 1}}
+	fido := ykslot.CapU2F | ykslot.CapFIDO2
+	card := v5 // without OTP, and with the bit of CCID itself
+	card.Info.USBSupported, card.Info.USBEnabled = allApps|ykslot.CapCCID, allApps&^ykslot.CapOTP|ykslot.CapCCID
+	card.Model, _ = usbhid.ModelOf(0x0406)
+	fourthCard := fourth
+	fourthCard.Model, _ = usbhid.ModelOf(0x0406)
 	old := provision.SettingsHave{Version: ykslot.Version{Major: 2, Minor: 4, Patch: 3}}
 	var unsupported *ykslot.UnsupportedError
 	for _, test := range []struct {
@@ -54,6 +63,12 @@ func TestPlanSettings(t *testing.T) {
 		{"on and off", provision.SettingsSpec{Enable: ykslot.CapPIV, Disable: ykslot.CapPIV, USB: true}, v5, 0, false, provision.ErrBadSpec},
 		{"locked by others", provision.SettingsSpec{Disable: ykslot.CapPIV, USB: true}, locked, 0, false, provision.ErrLockUnknown},
 		{"locked by others, nothing new", provision.SettingsSpec{Enable: ykslot.CapPIV, USB: true}, locked, usbhid.OTP | usbhid.FIDO | usbhid.CCID, false, nil},
+		{"only FIDO is left", provision.SettingsSpec{Disable: allApps &^ fido, USB: true, Lock: provision.KeepLock}, v5, usbhid.FIDO, true, nil},
+		{"only FIDO is left, locked", provision.SettingsSpec{Disable: allApps &^ fido, USB: true, Lock: provision.KeepLock}, mine, 0, false, provision.ErrLockedOut},
+		{"only FIDO is left, locked now", provision.SettingsSpec{Disable: allApps &^ fido, USB: true, Lock: provision.SetLock}, v5, 0, false, provision.ErrLockedOut},
+		{"only FIDO is left, unlocked now", provision.SettingsSpec{Disable: allApps &^ fido, USB: true, Lock: provision.RemoveLock}, mine, usbhid.FIDO, true, nil},
+		{"only FIDO is left after CCID went", provision.SettingsSpec{Disable: ykslot.CapCCID, USB: true, Lock: provision.KeepLock}, card, usbhid.FIDO | usbhid.CCID, true, nil},
+		{"4.3.5, only FIDO is left", provision.SettingsSpec{Disable: ykslot.CapCCID, USB: true, Lock: provision.KeepLock}, fourthCard, usbhid.FIDO, true, nil},
 		{"NEO", provision.SettingsSpec{Disable: ykslot.CapCCID, USB: true, Lock: provision.KeepLock}, neo, usbhid.OTP | usbhid.FIDO, true, nil},
 		{"NEO, one application", provision.SettingsSpec{Disable: ykslot.CapPIV, USB: true, Lock: provision.KeepLock}, neo, 0, false, provision.ErrWholeOnly},
 		{"NEO, an access code", provision.SettingsSpec{Disable: ykslot.CapCCID, USB: true, Lock: provision.KeepLock}, guarded, 0, false, provision.ErrGuarded},
@@ -73,6 +88,9 @@ func TestPlanSettings(t *testing.T) {
 			}
 			if !errors.Is(err, test.err) || p.ModelAfter.Interfaces != test.after || p.Changes != test.changes {
 				t.Errorf("%v, %v, changes %v", err, p.ModelAfter.Interfaces, p.Changes)
+			}
+			if only := strings.HasPrefix(test.name, "only FIDO") || strings.HasSuffix(test.name, "only FIDO is left"); err == nil && p.Unreachable != only {
+				t.Errorf("unreachable: %v, notes %q", p.Unreachable, p.Notes)
 			}
 			if p.Changes && p.ModelAfter.ProductID != p.Model.ProductID && len(p.Notes) < 2 {
 				t.Errorf("too few notes: %q", p.Notes)
