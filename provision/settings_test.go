@@ -354,3 +354,36 @@ func TestSettingsByMode(t *testing.T) {
 		t.Errorf("PID %04x, want %04x", pid, p.ModelAfter.ProductID)
 	}
 }
+
+// TestSettingsOtherKey: what another key says proves nothing, and settles no lock code.
+func TestSettingsOtherKey(t *testing.T) {
+	t.Parallel()
+	b := &bench{t: t, key: vkey.New(vkey.YubiKey571, vkey.Options{Serial: 7654321})}
+	other := &bench{t: t, key: vkey.New(vkey.YubiKey571, vkey.Options{Serial: 7}), card: true}
+	off := ykslot.CapU2F | ykslot.CapFIDO2
+	for _, x := range []*bench{b, other} { // both without FIDO and locked, or about to be
+		x.v.cut = &countdown{whole}
+	}
+	if _, err := other.run(whole, provision.SettingsSpec{Disable: off, USB: true, Lock: provision.SetLock}); err != nil {
+		t.Fatal(err)
+	}
+	s := b.open()
+	info, err := s.DeviceInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := provision.SettingsHave{Serial: 7654321, Version: s.Status().Version, Info: info}
+	have.Model, _ = usbhid.ModelOf(b.key.USB().PID)
+	p, err := provision.PlanSettings(provision.SettingsSpec{Disable: off, USB: true, Lock: provision.SetLock}, have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := cutSettings{s, &countdown{1}} // the write is done, and not seen
+	r := provision.SettingsRunner{Codes: &b.v, Rand: rand.Reader, Again: func(context.Context) (provision.SettingsDevice, error) { return other.open(), nil }}
+	if _, err := r.Run(t.Context(), lost, p); !errors.Is(err, provision.ErrOtherSettings) || !errors.Is(err, ykslot.ErrUnsettled) {
+		t.Errorf("%v, want ErrOtherSettings and ErrUnsettled", err)
+	}
+	if len(b.v.codes) != 1 || b.v.codes[0].Held || !b.v.knows(b.key) {
+		t.Errorf("codes: %+v", b.v.codes)
+	}
+}

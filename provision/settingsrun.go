@@ -73,14 +73,25 @@ func (r *SettingsRunner) Run(ctx context.Context, dev SettingsDevice, p Settings
 			return ykslot.DeviceInfo{}, nil
 		}
 		if dev, err = r.Again(ctx); err != nil {
-			return ykslot.DeviceInfo{}, fmt.Errorf("the settings were written: %w", err)
+			return ykslot.DeviceInfo{}, unread(seen, err)
 		}
 	}
 	info, err := dev.DeviceInfo(ctx)
+	if n := token.Serial(info.Serial); err == nil && n != 0 && n != p.Serial { // a key without visible serial number is found as the only one
+		err = fmt.Errorf("%w: key %s is there instead of %s", ErrOtherSettings, n, p.Serial)
+	}
 	if err != nil {
-		return info, fmt.Errorf("the settings were written: %w", err)
+		return ykslot.DeviceInfo{}, unread(seen, err)
 	}
 	return info, r.verify(ctx, p, info, seen, held)
+}
+
+// unread says that settings were not read back.
+func unread(seen bool, err error) error {
+	if seen {
+		return fmt.Errorf("the settings were written, but not read back: %w", err)
+	}
+	return fmt.Errorf("%w: the settings may be written: %w", ykslot.ErrUnsettled, err)
 }
 
 // config is what to write, but for the code that opens the lock. A new lock code is durable when it returns.

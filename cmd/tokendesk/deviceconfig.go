@@ -255,6 +255,9 @@ const (
 func (c *choice) again(ctx context.Context, a *app, k *key) (*key, error) {
 	k.close()
 	by := choice{serial: uint32(k.serial), transport: c.transport}
+	if by.transport != string(viaCCID) {
+		by.transport = string(auto) // its keyboard interface may be what was switched off
+	}
 	var err error
 	for range againTries {
 		var again *key

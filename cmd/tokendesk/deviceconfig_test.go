@@ -58,6 +58,16 @@ func TestDeviceConfig(t *testing.T) {
 	}
 }
 
+// TestDeviceConfigFoundAgain: a key whose keyboard interface was asked for by name, and switched off, is found again as a smart card.
+func TestDeviceConfigFoundAgain(t *testing.T) {
+	t.Parallel()
+	r := newCardRig(t, vkey.YubiKey571, nil)
+	r.must("device", "config", "--transport", "hidraw", "--disable", "otp", "--yes")
+	if pid := r.key.USB().PID; pid != 0x0406 {
+		t.Errorf("PID %04x, want 0406", pid)
+	}
+}
+
 func TestDeviceConfigRefused(t *testing.T) {
 	t.Parallel()
 	r := newCardRig(t, vkey.YubiKey571, nil)
