@@ -28,17 +28,26 @@ type heldCard interface {
 
 var _ cardBus = usbBus{}
 
-// cards lists the keys in smart-card readers. On Windows the service runs only while there is a reader.
+// cards lists the keys in smart-card readers. A reader that bears a key's name and is empty is one only if there is no other: virtual
+// readers come in pairs. On Windows the service runs only while there is a reader.
 func (b usbBus) cards(ctx context.Context) ([]usbhid.Attached, error) {
 	list, err := b.readers.Readers(ctx)
 	if errors.Is(err, pcsc.ErrNoService) && runtime.GOOS == "windows" {
 		err = nil
 	}
-	var keys []usbhid.Attached
+	var keys, empty []usbhid.Attached
 	for _, r := range list {
-		if m, ok := r.Key(); ok {
-			keys = append(keys, usbhid.Attached{Path: r.Name, Model: m, Product: r.Name, Reader: r.Name})
+		m, ok := r.Key()
+		k := usbhid.Attached{Path: r.Name, Model: m, Product: r.Name, Reader: r.Name}
+		switch {
+		case ok && r.ATR != nil:
+			keys = append(keys, k)
+		case ok:
+			empty = append(empty, k)
 		}
+	}
+	if len(keys) == 0 {
+		keys = empty
 	}
 	return keys, err
 }

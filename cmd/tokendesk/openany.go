@@ -25,7 +25,7 @@ func (c *choice) openAny(ctx context.Context, a *app) (*key, error) {
 	}
 	var without []usbhid.Attached
 	for _, at := range all {
-		if a.reaches(viaCCID, at) && !at.Model.Interfaces.Has(usbhid.OTP) {
+		if a.reaches(viaCCID, at) && (at.Reader != "" || !at.Model.Interfaces.Has(usbhid.OTP)) { // a reader's name may promise OTP that is off
 			without = append(without, at)
 		}
 	}

@@ -40,7 +40,7 @@ func TestReaders(t *testing.T) {
 
 	p.until("7654321", "device", "list")
 	p.until("1234567", "device", "list")
-	if said, code := p.run("device", "info"); code != exitAmbiguous || !strings.Contains(said, "--serial 1234567") {
+	if said, code := p.run("device", "info"); code != exitAmbiguous || !strings.Contains(said, "--serial 1234567") || strings.Contains(said, "no card") {
 		t.Errorf("two keys: exit code %d\n%s", code, said)
 	}
 	if said, code := p.run("doctor"); !strings.Contains(said, "Reader "+d.Readers[0]) {
@@ -53,6 +53,11 @@ func TestReaders(t *testing.T) {
 	}
 	p.until("0405", "device", "config", "--serial", "7654321", "--disable", "fido", "--lock-code", "set", "--yes")
 	r.lockedBy(true)
+	for _, words := range [][]string{{"--disable", "otp"}, {"--enable", "otp"}} { // the reader's name stays
+		if said, code := p.run(append([]string{"device", "config", "--serial", "7654321", "--yes"}, words...)...); code != 0 {
+			t.Errorf("%q: exit code %d\n%s", words, code, said)
+		}
+	}
 }
 
 // onReaders is the program as a process of its own, with the smart cards of a pcscd.
