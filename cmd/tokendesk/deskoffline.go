@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
+	"io/fs"
+
+	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -64,10 +66,28 @@ func (o offline) Profile(_ context.Context, name string) (profile.Profile, error
 // stationDir is where the station's journal is, in the data directory.
 const stationDir = "station"
 
+// dirAlone refuses --dir where no station is meant.
+func dirAlone(cmd *cobra.Command, offline bool) error {
+	if !offline && cmd.Flags().Changed("dir") {
+		return usagef("--dir is the directory of a station: it goes with --offline")
+	}
+	return nil
+}
+
+// openStation opens the journal in a directory.
+func (a *app) openStation(dir string) (*journal.Station, error) {
+	s, err := journal.Open(dir, a.stationOptions())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = problemf(exitNotFound, "open station: there is none in %s, or it has no snapshot", printable(dir)).
+			hint("make one: tokendesk journal init NAME").hint("take the server's snapshot: tokendesk journal install FILE")
+	}
+	return s, err
+}
+
 // openEnroller opens the store, or with --offline the journal.
 func (a *app) openEnroller(ctx context.Context, o deskOptions) (enroller, func(), error) {
 	if o.offline {
-		s, err := journal.Open(filepath.Join(a.dataDir, stationDir), journal.Options{Now: a.now, Rand: a.rand, Operator: a.user})
+		s, err := a.openStation(o.dir)
 		if err != nil {
 			return nil, nil, err
 		}

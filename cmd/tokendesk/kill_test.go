@@ -156,6 +156,12 @@ func (r *rig) killed(keys string, slot, n int, words ...string) bool {
 	r.t.Helper()
 	cmd := r.program(keys, slot, words...)
 	cmd.Env = append(cmd.Env, fmt.Sprint("STOP_AT=", n))
+	return r.stopped(cmd, n)
+}
+
+// stopped is killed for a program that was made ready.
+func (r *rig) stopped(cmd *exec.Cmd, n int) bool {
+	r.t.Helper()
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		r.t.Fatal(err)

@@ -30,6 +30,7 @@ type deskOptions struct {
 	appointments string
 	date         string
 	offline      bool
+	dir          string // of the station
 	video        bool
 	noColour     bool
 }
@@ -52,7 +53,12 @@ one-time password of a key from stock.`,
 		Example: `  tokendesk provision desk --slot 2 --place 'room 12' --print receipts
   tokendesk provision desk --profile staff --appointments today.csv
   printf 'ada\nstaff-card\n' | tokendesk provision desk --slot 2 -o json`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDesk(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := dirAlone(cmd, o.offline); err != nil {
+				return err
+			}
+			return a.runDesk(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
 	o.specFlags(cmd)
@@ -65,6 +71,7 @@ one-time password of a key from stock.`,
 	f.StringVar(&o.appointments, "appointments", "", "CSV file with the columns account and time, in the order of the day")
 	f.StringVar(&o.date, "date", "", "take only the appointments of this day, such as 2026-11-23")
 	f.BoolVar(&o.offline, "offline", false, "work without the store, into this station's journal")
+	stationFlag(cmd, a, &o.dir)
 	f.BoolVar(&o.video, "video", false, "check identities in video calls and send keys by post: they go out shipped, with a number for the call")
 	f.BoolVar(&o.noColour, "no-color", false, "no colours; also NO_COLOR")
 	f.StringVar(&o.transport, "transport", string(auto), "way to the key: auto, libusb or hidraw")
@@ -142,7 +149,7 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 		err = a.runLines(ctx, l, open)
 	}
 	a.say("%s issued", count(l.state.Count, "key"))
-	return errors.Join(err, a.sayLeft(context.WithoutCancel(ctx), store), unserved(l))
+	return errors.Join(err, a.sayLeft(context.WithoutCancel(ctx), store, o.offline), unserved(l))
 }
 
 // unserved is the last appointment of a script, if it came to no end.
@@ -208,7 +215,11 @@ func (a *app) settleIdle(ctx context.Context, store enroller) (open int, err err
 }
 
 // sayLeft says which keys are half-written at the end.
-func (a *app) sayLeft(ctx context.Context, store enroller) error {
+func (a *app) sayLeft(ctx context.Context, store enroller, offline bool) error {
+	resume := "tokendesk provision resume --serial"
+	if offline {
+		resume = "tokendesk provision resume --offline --serial"
+	}
 	entries, err := store.Open(ctx)
 	defer destroyEntries(entries)
 	for _, e := range entries {
@@ -216,7 +227,7 @@ func (a *app) sayLeft(ctx context.Context, store enroller) error {
 		if e.Holder != nil {
 			who = e.Holder.Account
 		}
-		a.say("key %s is half-written for %s; plug it in at the next session, or: tokendesk provision resume --serial %s", e.Serial, printable(who), e.Serial)
+		a.say("key %s is half-written for %s; plug it in at the next session, or: %s %s", e.Serial, printable(who), resume, e.Serial)
 	}
 	return err
 }

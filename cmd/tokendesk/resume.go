@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,9 @@ import (
 // resumeOptions are the flags of provision resume.
 type resumeOptions struct {
 	choice
-	dryRun bool
+	dryRun  bool
+	offline bool
+	dir     string // of the station
 }
 
 func newProvisionResumeCmd(a *app) *cobra.Command {
@@ -26,35 +29,53 @@ func newProvisionResumeCmd(a *app) *cobra.Command {
 		Long: `Settle every write that was interrupted. Where nothing was sent to the key, the reservation is given up. Otherwise the
 key is needed: a touch, or a challenge, tells what its slot holds, and if that is neither the new nor the former key, the secret that was
 already sealed is written again. A second secret is never drawn. New flags, a new access code and an erasure are written again; after a
-swap the slots are asked what they hold.`,
-		Example: "  tokendesk provision resume --dry-run\n  tokendesk provision resume --serial 12345678",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runResume(cmd.Context(), a, o) },
+swap the slots are asked what they hold. With --offline the writes are those of this station's journal.`,
+		Example: "  tokendesk provision resume --dry-run\n  tokendesk provision resume --serial 12345678\n  tokendesk provision resume --offline",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := dirAlone(cmd, o.offline); err != nil {
+				return err
+			}
+			return runResume(cmd.Context(), a, o)
+		},
 	}
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only list what is not settled")
+	f := cmd.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "only list what is not settled")
+	f.BoolVar(&o.offline, "offline", false, "settle this station's writes, without the store")
+	stationFlag(cmd, a, &o.dir)
 	o.choice.flags(cmd, a)
 	return cmd
 }
 
 func runResume(ctx context.Context, a *app, o resumeOptions) error {
-	st, err := a.openStore(ctx)
-	if err != nil {
-		return err
+	run := resumption{a: a, choice: o.choice}
+	if o.offline {
+		s, err := a.openStation(o.dir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }() // what counts is durable already
+		run.ledger = s
+	} else {
+		st, err := a.openStore(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = st.Close() }()
+		run.st, run.ledger = st, st
 	}
-	defer func() { _ = st.Close() }()
-	entries, err := st.Open(ctx)
+	entries, err := run.ledger.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer destroyEntries(entries)
 	if o.dryRun {
-		changes, err := st.OpenChanges(ctx)
+		changes, err := run.openChanges(ctx)
 		if err != nil {
 			return err
 		}
 		defer destroyChanges(changes)
 		return listUnsettled(a, entries, changes)
 	}
-	run := resumption{a: a, st: st, choice: o.choice}
 	for _, e := range entries {
 		if o.serial != 0 && e.Serial != token.Serial(o.serial) {
 			continue
@@ -69,10 +90,17 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 	return run.end()
 }
 
+// openLedger tells what is not settled.
+type openLedger interface {
+	provision.Ledger
+	Open(context.Context) ([]token.Entry, error)
+}
+
 // resumption is one run of resume, and what became of the entries.
 type resumption struct {
 	a      *app
-	st     *sqlstore.Store
+	st     *sqlstore.Store // nil: a station, which only writes
+	ledger openLedger
 	choice choice
 	done   []written // settled, also those that were given up
 	gaveUp int       // because the key refused them
@@ -82,7 +110,7 @@ type resumption struct {
 
 // one settles an entry if it can. The error is one that ends the whole run.
 func (r *resumption) one(ctx context.Context, e token.Entry) error {
-	res, err := r.a.settle(ctx, r.st, r.choice, e)
+	res, err := r.a.settle(ctx, r.ledger, r.choice, e)
 	if err == nil {
 		r.done = append(r.done, writtenOf(res))
 		return nil
@@ -90,7 +118,7 @@ func (r *resumption) one(ctx context.Context, e token.Entry) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	open, lookErr := isOpen(ctx, r.st, e.ID)
+	open, lookErr := isOpen(ctx, r.ledger, e.ID)
 	switch {
 	case lookErr != nil:
 		return errors.Join(err, lookErr)
@@ -108,7 +136,7 @@ func (r *resumption) one(ctx context.Context, e token.Entry) error {
 }
 
 // isOpen reports whether an entry still waits to be settled.
-func isOpen(ctx context.Context, st *sqlstore.Store, id token.EntryID) (bool, error) {
+func isOpen(ctx context.Context, st openLedger, id token.EntryID) (bool, error) {
 	entries, err := st.Open(ctx)
 	defer destroyEntries(entries)
 	return slices.ContainsFunc(entries, func(e token.Entry) bool { return e.ID == id }), err
@@ -125,13 +153,18 @@ func (r *resumption) end() error {
 			return err
 		}
 	}
-	switch {
-	case r.last == nil:
+	if r.last == nil {
 		return nil
-	case all == 1 && r.left == 1:
-		return r.last
 	}
 	x := explain(r.last)
+	if r.st == nil {
+		for i, h := range x.hints {
+			x.hints[i] = strings.Replace(h, "provision resume", "provision resume --offline", 1)
+		}
+	}
+	if all == 1 && r.left == 1 {
+		return &problem{line: x.line, hints: x.hints, code: x.code, cause: r.last}
+	}
 	p := &problem{line: fmt.Sprintf("%d of %d writes not settled; the last: %s", r.left, all, x.line), hints: x.hints, code: exitPartly, cause: r.last}
 	if r.left == 0 {
 		p.line = fmt.Sprintf("%s given up, and the slot holds what it held before: %s", count(r.gaveUp, "write"), x.line)
@@ -141,7 +174,7 @@ func (r *resumption) end() error {
 }
 
 // settle ends one entry, with its key if one byte may have been sent to it.
-func (a *app) settle(ctx context.Context, st *sqlstore.Store, c choice, e token.Entry) (provision.Result, error) {
+func (a *app) settle(ctx context.Context, st openLedger, c choice, e token.Entry) (provision.Result, error) {
 	r := a.runner(st, e.Slot)
 	if !provision.NeedsDevice(e) {
 		return r.Settle(ctx, e)

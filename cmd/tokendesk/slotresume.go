@@ -10,7 +10,7 @@ import (
 
 // changes settles what was left of updates, swaps and erasures. The error is one that ends the whole run.
 func (r *resumption) changes(ctx context.Context) error {
-	open, err := r.st.OpenChanges(ctx)
+	open, err := r.openChanges(ctx)
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,14 @@ func (r *resumption) changes(ctx context.Context) error {
 		r.done = append(r.done, w)
 	}
 	return nil
+}
+
+// openChanges are those of the store: a station has none.
+func (r *resumption) openChanges(ctx context.Context) ([]token.SlotChange, error) {
+	if r.st == nil {
+		return nil, nil
+	}
+	return r.st.OpenChanges(ctx)
 }
 
 // change settles one with its key.

@@ -84,7 +84,7 @@ func (a *app) sayPlan(k *key, p provision.Plan) {
 var touches = map[token.Slot]string{1: "touch it shortly", 2: "touch it and hold for three seconds"}
 
 // runner is a Runner that talks.
-func (a *app) runner(st *sqlstore.Store, slot token.Slot) *provision.Runner {
+func (a *app) runner(st provision.Ledger, slot token.Slot) *provision.Runner {
 	proof := "proven by the answer to a challenge"
 	return &provision.Runner{
 		Ledger: st, Rand: a.rand, Now: a.now, TouchWait: a.touchWait,
