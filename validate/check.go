@@ -95,7 +95,7 @@ func (c *Checker) understand(text string) typed {
 	if code := strings.ReplaceAll(text, " ", ""); oath.IsCode(code) {
 		return typed{oath: code}
 	}
-	if prefix, code, ok := cutPrefix(text); ok {
+	if prefix, code, ok := CutPrefix(text); ok {
 		return typed{oath: code, prefix: prefix}
 	}
 	if c.verifier.Layouts {
@@ -117,8 +117,8 @@ func (c *Checker) understand(text string) typed {
 // validation-protocol.md §15.
 const prefixLen = 12
 
-// cutPrefix splits a HOTP code of 6 or 8 digits that has a prefix, which becomes lower case.
-func cutPrefix(s string) (prefix, code string, ok bool) {
+// CutPrefix splits a HOTP code of 6 or 8 digits behind what a YubiKey types to name itself, which becomes lower case.
+func CutPrefix(s string) (prefix, code string, ok bool) {
 	if len(s) != prefixLen+oath.MinDigits && len(s) != prefixLen+oath.MaxDigits {
 		return "", "", false
 	}

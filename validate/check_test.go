@@ -199,11 +199,7 @@ func moving(list []validate.Advance) int64 {
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	byID, byLabel := candidate(t, 1, token.HOTP, token.YubiKey, 3, true), candidate(t, 2, token.HOTP, token.Hardware, 4, true)
-	id, err := token.ParsePublicID("ubhecccccccb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	byID.PublicID, byLabel.Label = id, "UBHE00123456"
+	byID.TypedID, byLabel.Label = "ubhecccccccb", "UBHE00123456"
 	totp := candidate(t, 3, token.TOTP, token.App, -1, true)
 	totp.Label = "ubhe00123457"
 	code := byID.Generator.Code(5)

@@ -126,7 +126,7 @@ func (c *Checker) ruleOATH(h Holding, code string, at time.Time, checked *Checke
 
 // types reports whether k is the HOTP credential that a prefix names.
 func (k Candidate) types(prefix string) bool {
-	return k.Kind == token.HOTP && (k.PublicID.Len() > 0 && k.PublicID.String() == prefix || strings.EqualFold(k.Label, prefix))
+	return k.Kind == token.HOTP && (k.TypedID == prefix || strings.EqualFold(k.Label, prefix))
 }
 
 // match holds a code against one credential.

@@ -52,9 +52,9 @@ type Candidate struct {
 	Token     token.ID
 	Kind      token.Kind
 	Model     token.Model
-	PublicID  token.PublicID // empty for most
-	Label     string         // of the token; ""
-	Period    time.Duration  // TOTP
+	TypedID   string        // of HOTP: what a YubiKey types before its codes, token.Credential.TypedID; "" for most
+	Label     string        // of the token; ""
+	Period    time.Duration // TOTP
 	Generator oath.Generator
 	Row       Row
 }

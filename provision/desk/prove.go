@@ -76,9 +76,13 @@ func (d *Desk) prove(ctx context.Context, t token.Token, codes []string, p purpo
 	return d.proveCodes(ctx, t, digits, p)
 }
 
-// codeDigits takes the blanks out of a code as it was typed. ok is false unless 6 to 8 digits are left.
+// codeDigits takes the blanks out of a code as it was typed, and what a YubiKey types before it to name itself: whose code it is, is known
+// here. ok is false unless 6 to 8 digits are left.
 func codeDigits(typed string) (code string, ok bool) {
 	code = strings.Join(strings.Fields(typed), "")
+	if _, behind, named := validate.CutPrefix(code); named {
+		code = behind
+	}
 	if !oath.IsCode(code) {
 		return "", false
 	}

@@ -193,12 +193,15 @@ func (s *Store) candidates(ctx context.Context, q querier, h validate.Holding) (
 		n := &c.Row.Counters
 		var at, driftAt, rate int64
 		var public string
-		err = row.Scan(&c.ID, &c.Token, &c.Kind, &c.Model, &public, &c.Label, &c.version, &c.Period, &c.hash, &c.digits, &c.Row.State, &c.Row.Token, &c.Row.Enabled, &c.Row.Caution,
+		var config uint8
+		err = row.Scan(&c.ID, &c.Token, &c.Kind, &c.Model, &public, &config, &c.Label, &c.version, &c.Period, &c.hash, &c.digits, &c.Row.State, &c.Row.Token, &c.Row.Enabled, &c.Row.Caution,
 			&n.Moving, &at, &n.Clock.Drift, &rate, &driftAt)
 		n.Use, n.Session, n.At = -1, -1, fromMicros(at)
 		n.Clock.Rate, n.Clock.At = time.Duration(rate)*time.Millisecond, fromMicros(driftAt)
-		if err == nil {
-			c.PublicID, err = token.ParsePublicID(public)
+		if err == nil && c.Kind == token.HOTP && public != "" {
+			named := token.Credential{Kind: c.Kind, Settings: token.Settings{ConfigFlags: config}}
+			named.PublicID, err = token.ParsePublicID(public)
+			c.TypedID = named.TypedID()
 		}
 		return c, err
 	}
@@ -206,7 +209,7 @@ func (s *Store) candidates(ctx context.Context, q querier, h validate.Holding) (
 	if h.Token != 0 {
 		where, id = `t.id = ?`, int64(h.Token)
 	}
-	rows, err := collect(ctx, q, scan, `SELECT c.id, c.token, c.kind, t.model, c.public_id, t.label, c.version, c.period, c.hash, c.digits, c.state, t.state, n.enabled, n.caution,
+	rows, err := collect(ctx, q, scan, `SELECT c.id, c.token, c.kind, t.model, c.public_id, c.config_flags, t.label, c.version, c.period, c.hash, c.digits, c.state, t.state, n.enabled, n.caution,
 			n.moving, n.at, n.drift, n.rate, n.drift_at
 		FROM token t JOIN credential c ON c.token = t.id JOIN counter n ON n.credential = c.id
 		WHERE `+where+` AND c.kind IN ('hotp', 'totp') AND c.state NOT IN ('pending', 'revoked') AND t.state NOT IN ('pending', 'revoked') ORDER BY c.id`, id)
