@@ -33,6 +33,10 @@ type SlotDevice interface {
 
 var _ SlotDevice = Key{}
 
+// SecondHand is a Device whose presses come from where people type: text of none of its credentials may be anybody's, and says nothing
+// about its slots.
+type SecondHand interface{ SecondHand() }
+
 // UnsettledError says that a slot may be as before a change or as after it. ResumeChange settles it.
 type UnsettledError struct {
 	Change token.SlotChange
@@ -222,10 +226,11 @@ func (r *Runner) touched(ctx context.Context, dev SlotDevice, one, two *token.Cr
 		tries++
 		return who != nil || tries == 2
 	})
+	_, anybody := dev.(SecondHand)
 	switch {
 	case err != nil:
 		return false, err
-	case who == nil && one != nil && two != nil:
+	case who == nil && (anybody || one != nil && two != nil):
 		return false, ErrUnknownSlots
 	case who == nil:
 		return one != nil, nil

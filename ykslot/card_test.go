@@ -138,8 +138,8 @@ func TestCardStale(t *testing.T) {
 		if err := s.Write(t.Context(), ykslot.Slot2, cfg, none); err != nil || !s.Status().Configured(ykslot.Slot2) {
 			t.Errorf("%v: first write: %v, %+v", p.Version, err, s.Status())
 		}
-		if err := s.Write(t.Context(), ykslot.Slot2, cfg, none); !errors.Is(err, ykslot.ErrUnsettled) {
-			t.Errorf("%v: over a full slot: %v, want ErrUnsettled", p.Version, err)
+		if err := s.Write(t.Context(), ykslot.Slot2, cfg, none); !errors.Is(err, ykslot.ErrUnsettled) || !errors.Is(err, ykslot.ErrStale) {
+			t.Errorf("%v: over a full slot: %v, want ErrUnsettled and ErrStale", p.Version, err)
 		}
 		if err := s.Delete(t.Context(), ykslot.Slot2, none); err != nil || s.Status().Configured(ykslot.Slot2) {
 			t.Errorf("%v: delete: %v, %+v", p.Version, err, s.Status())

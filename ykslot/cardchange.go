@@ -15,6 +15,10 @@ var (
 	cardStale    = span{Version{5, 0, 0}, Version{5, 4, 3}} // the status does not show a write before the next power-up
 )
 
+// ErrStale: firmware 5.0.0 to 5.4.2 as a smart card does not tell what became of a write after an earlier one, until it is plugged in
+// again. It comes with ErrUnsettled.
+var ErrStale = errors.New("the key does not tell by its smart-card interface before it is plugged in again")
+
 // writable is nil, or says that this key cannot be changed this way.
 func (c *cardCarrier) writable() error {
 	if !c.nfc && cardReadOnly.has(c.version) {
@@ -66,7 +70,7 @@ func (c *cardCarrier) judge(before Status, raw uint16, cmd Command, payload []by
 		}
 		return nil
 	case stale && after.ProgSeq == 0 && sw == 0:
-		return fmt.Errorf("%w: firmware %v does not tell by its smart-card interface", ErrUnsettled, c.version)
+		return fmt.Errorf("%w: %w (firmware %v)", ErrUnsettled, ErrStale, c.version)
 	case after.ProgSeq != before.ProgSeq:
 		return fmt.Errorf("%w: %w", ErrUnsettled, errOtherWriter)
 	case sw == 0:

@@ -35,6 +35,8 @@ func TestExplain(t *testing.T) {
 		{"not answering", ykslot.ErrNotAnswering, exitDevice, "not answering", "unplug"},
 		{"no USB", usbhid.ErrNoUSB, exitDevice, "no USB", "/sys/bus/usb"},
 		{"not built in", usbhid.ErrNotBuiltIn, exitDevice, "not part of this build", "tokendesk version"},
+		{"stale card", fmt.Errorf("%w: %w", ykslot.ErrUnsettled, ykslot.ErrStale), exitDevice, "plugged in again", "unplug"},
+		{"nobody's press", &provision.UnsettledError{Change: token.SlotChange{Serial: 7, Work: token.Swap}, Err: provision.ErrUnknownSlots}, exitDevice, "did not tell", "--transport libusb"},
 		{"rejected", &ykslot.RejectedError{Slot: 1, Causes: []ykslot.Cause{ykslot.CauseAccessCode}}, exitDevice, "slot 1", "access code"},
 		{"firmware too old", &ykslot.UnsupportedError{What: "slot 2", Needs: "2.2.0 or newer", Have: ykslot.Version{Major: 2, Minor: 1, Patch: 5}}, exitDevice, "needs firmware 2.2.0", ""},
 		{"uncertain, gone", &provision.UncertainError{Entry: entry, Err: usbhid.ErrGone}, exitDevice, "key 7, slot 2", "provision resume --serial 7"},

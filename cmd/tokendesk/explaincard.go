@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime"
 
+	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/pcsc"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
@@ -28,6 +29,10 @@ func explainCard(err error, x *explained) bool {
 		x.hints = []string{"unplug the key and plug it in again, or put it on the reader again"}
 	case errors.Is(err, ykslot.ErrNoApplet):
 		x.hints = []string{"switch it on: tokendesk device config --enable otp"}
+	case errors.Is(err, ykslot.ErrStale):
+		x.hints = []string{"unplug the key and plug it in again"}
+	case errors.Is(err, provision.ErrUnknownSlots):
+		x.hints = []string{"let the key itself tell, not who types: --transport libusb or hidraw"}
 	case errors.Is(err, ykslot.ErrNeedsHID):
 		x.hints = []string{"use it: --transport libusb or hidraw"}
 	default:

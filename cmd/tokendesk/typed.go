@@ -12,13 +12,19 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
-var _ provision.Device = typedKey{}
+var (
+	_ provision.Device     = typedKey{}
+	_ provision.SecondHand = typedKey{}
+)
 
 // typedKey is a key that is written as a smart card: its presses come from where people type.
 type typedKey struct {
 	*ykslot.Session
 	presses *typedPresses
 }
+
+// SecondHand implements provision.SecondHand.
+func (typedKey) SecondHand() {}
 
 // Press implements provision.Device.
 func (k typedKey) Press(ctx context.Context, _ int) (string, error) { return k.presses.next(ctx) }
