@@ -72,8 +72,8 @@ func (p Profile) checkOptions() error {
 		{"layout", static && !isName(p.Layout, MaxName) || !static && p.Layout != "", "names a keyboard layout, such as modhex or de, for static alone"},
 		{"button", p.Button && p.Kind != token.ChallengeResponse, "leave it out: the other kinds always need a touch"},
 		{"pacing", !slices.Contains([]int{0, 20, 40, 60}, p.Pacing) || p.Pacing != 0 && !typing, "0, 20, 40 and 60 milliseconds are possible, for kinds that type"},
-		{"enter", p.Enter && !typing, "leave it out: the slot types nothing"},
-		{"fast-trigger", p.FastTrigger && !typing, "leave it out: the slot types nothing"},
+		{"append-cr", p.Enter && !typing, "leave it out: the slot types nothing"},
+		{"fast-trig", p.FastTrigger && !typing, "leave it out: the slot types nothing"},
 	} {
 		if c.bad {
 			return &CheckError{c.key, c.problem}
