@@ -108,7 +108,7 @@ func writeCSV(w io.Writer, head []string, rows [][]string) error {
 	}
 	for _, r := range rows {
 		for i, c := range r {
-			if strings.HasPrefix(c, "=") || strings.HasPrefix(c, "+") || strings.HasPrefix(c, "@") {
+			if isFormula(c) {
 				r[i] = "'" + c
 			}
 		}
@@ -118,6 +118,11 @@ func writeCSV(w io.Writer, head []string, rows [][]string) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// isFormula: a dash alone, and a negative number, are none.
+func isFormula(cell string) bool {
+	return cell != "" && (strings.Contains("=+@", cell[:1]) || cell[0] == '-' && strings.ContainsAny(cell, "(|!+*/^&="))
 }
 
 // writeTable writes columns side by side without lines; a cell that is empty shows a dash.

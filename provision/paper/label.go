@@ -250,7 +250,7 @@ func (p *Press) LabelCSV(w io.Writer, list []Label) error {
 		f := l.facts()
 		row := []string{f.Code, f.Serial, f.Stock, f.Label, f.Model, f.PublicID, f.Batch}
 		for i, cell := range row {
-			if cell = unguard(cell); strings.HasPrefix(cell, "=") || strings.HasPrefix(cell, "+") || strings.HasPrefix(cell, "@") {
+			if cell = unguard(cell); cell != "" && strings.Contains("=+-@", cell[:1]) {
 				cell = "'" + cell
 			}
 			row[i] = cell

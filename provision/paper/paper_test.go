@@ -283,7 +283,7 @@ func TestLabelCSV(t *testing.T) {
 	var b bytes.Buffer
 	list := []paper.Label{
 		{Subject: sample().Token, Batch: "7"}, {Subject: paper.Subject{Serial: 5}},
-		{Subject: paper.Subject{Label: "=cmd|' /C calc'!A0"}, Batch: "a\nb"},
+		{Subject: paper.Subject{Label: "=cmd|' /C calc'!A0"}, Batch: "a\nb"}, {Subject: paper.Subject{StockNumber: "-1+1"}},
 	}
 	if err := open(t, nil).LabelCSV(&b, list); err != nil {
 		t.Fatal(err)
@@ -292,6 +292,7 @@ func TestLabelCSV(t *testing.T) {
 A-00017,20411733,A-00017,,"YubiKey 5 NFC, firmware 5.7.4",vvccccbeiggg,7
 5,5,,,,,
 '=cmd|' /C calc'!A0,,,'=cmd|' /C calc'!A0,,,a b
+'-1+1,,'-1+1,,,,
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
