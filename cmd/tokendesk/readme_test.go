@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,6 +41,45 @@ func TestReadmeTranscript(t *testing.T) {
 				t.Errorf("tokendesk %s: does not say %q but\n%s", command, line, said)
 			}
 		}
+	}
+}
+
+// TestReadmeCommands: each command that the README prints is one of the program, with flags and arguments that it takes.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for i, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, " #")
+		for command := range strings.SplitSeq(strings.ReplaceAll(strings.ReplaceAll(line, "&&", "|"), "\"", "'"), "|") {
+			words := shellWords(command)
+			if len(words) > 0 && words[0] == "$" {
+				words = words[1:]
+			}
+			if len(words) < 2 || words[0] != "tokendesk" || strings.HasPrefix(line, "tokendesk: ") || strings.HasPrefix(line, "tokendesk is") || strings.HasPrefix(line, " tokendesk desk ·") {
+				continue
+			}
+			seen++
+			if at := slices.IndexFunc(words, func(w string) bool { return w == ">" || w == "<" }); at > 0 {
+				words = words[:at]
+			}
+			cmd, rest, err := newRootCmd(&app{env: &env{}}).Find(words[1:])
+			if err == nil {
+				err = cmd.ParseFlags(rest)
+			}
+			if err == nil {
+				err = cmd.ValidateArgs(cmd.Flags().Args())
+			}
+			if err != nil {
+				t.Errorf("README.md:%d: %s: %v", i+1, strings.TrimSpace(command), err)
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("the README has %d commands", seen)
 	}
 }
 
