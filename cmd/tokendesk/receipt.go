@@ -107,9 +107,14 @@ func findReceipt(ctx context.Context, d *desk.Desk, query string, scan paper.Sca
 			return token.Receipt{}, err
 		}
 		for _, r := range all {
-			if strings.EqualFold(r.Station, station) {
-				return r, nil
+			if !strings.EqualFold(r.Station, station) {
+				continue
 			}
+			if t, err := d.Find(ctx, query); err == nil && t.ID != r.Token && scan.Kind != paper.ScanReceipt {
+				return r, problemf(exitAmbiguous, "%s is the number of a receipt and the stock number of %s", printable(query), desk.Name(t)).
+					hint("name the token by its serial number, or scan the receipt's code")
+			}
+			return r, nil
 		}
 		if scan.Kind == paper.ScanReceipt {
 			return token.Receipt{}, problemf(exitVerify, "the store knows of no receipt with this number: it is of another store, or the paper is not genuine")
@@ -144,7 +149,7 @@ func (a *app) compareReceipt(kept token.Receipt, scan paper.Scan) error {
 		return nil
 	}
 	if kept.Station != "" {
-		a.say("receipt %s was made without a connection; the store took it in by event %d", printable(kept.Ref()), kept.Checkpoint)
+		a.say("receipt %s was made without a connection: its checkpoint is not compared; the store took it in by event %d", printable(kept.Ref()), kept.Checkpoint)
 		return nil
 	}
 	return problemf(exitVerify, "the checkpoint on the paper is not the one that the store keeps of receipt %s", printable(kept.Ref())).
