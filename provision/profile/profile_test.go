@@ -128,7 +128,7 @@ func TestRefused(t *testing.T) {
 		"name = a\npublic-id = ff0001":                        "public-id: serial and random",
 		"name = a\naccess-code = 010203040506":                "the code itself is never in a profile",
 		"name = a\ntouch = sample:0":                          "touch: all, none and sample:N",
-		"name = a\nappend-cr = true":                              "append-cr: yes and no",
+		"name = a\nappend-cr = true":                          "append-cr: yes and no",
 		"name = a\noverwrite = foreign":                       "profile: reason: say why",
 		"name = a\nreason = because":                          "reason: leave it out",
 		"name = a\npacing = 30":                               "pacing: 0, 20, 40 and 60",
