@@ -96,6 +96,9 @@ func TestCardReadOnly(t *testing.T) {
 		}
 		c.sent = nil
 		var old *ykslot.UnsupportedError
+		if err := s.Writable(); !errors.As(err, &old) {
+			t.Errorf("%v: writable: %v", p.Version, err)
+		}
 		if err := s.Write(t.Context(), ykslot.Slot1, otpConfig(t, s.Status().Version, 1, none), none); !errors.As(err, &old) || len(c.sent) > 0 {
 			t.Errorf("%v: %v after %x", p.Version, err, c.sent)
 		}
@@ -204,6 +207,9 @@ func TestCardChallenge(t *testing.T) {
 	s := openCard(t, k.Card())
 	if _, err := s.ChallengeHMAC(t.Context(), ykslot.Slot2, []byte("x"), ykslot.PadYubikit, nil); !errors.Is(err, ykslot.ErrNeedsHID) {
 		t.Errorf("on USB: %v, want ErrNeedsHID", err)
+	}
+	if err := s.Answers(); !errors.Is(err, ykslot.ErrNeedsHID) || s.Writable() != nil || openCard(t, k.NFC()).Answers() != nil {
+		t.Errorf("answers on USB: %v, writable: %v", err, s.Writable())
 	}
 	var refused *ykslot.RejectedError
 	if _, err := openCard(t, k.NFC()).ChallengeHMAC(t.Context(), ykslot.Slot2, []byte("x"), ykslot.PadYubikit, nil); !errors.As(err, &refused) {

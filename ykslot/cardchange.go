@@ -27,6 +27,22 @@ func (c *cardCarrier) writable() error {
 	return nil
 }
 
+// Writable is nil, or an *UnsupportedError: slots of this key cannot be written the way it was opened.
+func (s *Session) Writable() error {
+	if c, ok := s.carrier.(*cardCarrier); ok {
+		return c.writable()
+	}
+	return nil
+}
+
+// Answers is nil, or ErrNeedsHID: this key answers no challenge the way it was opened.
+func (s *Session) Answers() error {
+	if c, ok := s.carrier.(*cardCarrier); ok && !c.nfc {
+		return ErrNeedsHID
+	}
+	return nil
+}
+
 // change implements carrier. From the moment of sending on, the end of ctx is not looked at: the key completes the write.
 func (c *cardCarrier) change(ctx context.Context, cmd Command, payload []byte) (Status, error) {
 	if cmd == CommandMode && c.version.Major != neoMajor || cmd == CommandSetDevice {

@@ -137,6 +137,7 @@ func TestPressWithoutTerminal(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, r.err.String())
 	}
 	r.says("--verify none")
+	r.says("provision resume --serial")
 	r.stdin = readFunc(func(b []byte) (int, error) {
 		r.key.Touch(2)
 		if n := copy(b, r.key.Typed()); n > 0 {
@@ -160,6 +161,7 @@ func TestCardRefused(t *testing.T) {
 		code   exitCode
 	}{
 		{"4.3.5", vkey.YubiKey435, nil, []string{"provision", "--slot", "2", "--transport", "ccid"}, "needs firmware 5.3.0 or newer", exitDevice},
+		{"no challenge", vkey.YubiKey571, nil, []string{"slot", "program", "--type", "challenge-response", "--slot", "2", "--transport", "ccid"}, "--verify none", exitDevice},
 		{"OTP is off", vkey.YubiKey571.Without(vkey.OTP), nil, []string{"provision", "--slot", "2", "--transport", "ccid"}, "device config --enable otp", exitDevice},
 		{"OTP is off, auto", vkey.YubiKey571.Without(vkey.OTP), nil, []string{"provision", "--slot", "2"}, "device config --enable otp", exitDevice},
 		{"held", vkey.YubiKey571, func(b *cardRigBus) { b.busy = usbhid.ErrBusy }, []string{"provision", "--slot", "2", "--transport", "ccid"}, "in use by another program", exitBusy},
@@ -178,6 +180,9 @@ func TestCardRefused(t *testing.T) {
 			st := r.open()
 			if open, err := st.Open(t.Context()); err != nil || len(open) != 0 {
 				t.Errorf("%d entries left open, %v", len(open), err)
+			}
+			if strings.Contains(r.err.String(), "safe in the store") {
+				t.Error("a secret was drawn")
 			}
 		})
 	}

@@ -29,7 +29,7 @@ func explain(err error) explained {
 	if errors.Is(err, syscall.EPIPE) { // nobody reads on
 		return explained{code: exitError}
 	}
-	if errors.As(err, &p) {
+	if errors.As(err, &p) && !leavesOpen(err, p) {
 		return explained{p.line, p.hints, p.code}
 	}
 	x := explained{line: oneLine(err), code: exitError}
@@ -39,6 +39,13 @@ func explain(err error) explained {
 		}
 	}
 	return x
+}
+
+// leavesOpen reports whether a problem is why an outcome is open, which must be said beside it.
+func leavesOpen(err error, p *problem) bool {
+	var entry *provision.UncertainError
+	var change *provision.UnsettledError
+	return errors.As(err, &entry) && errors.Is(entry.Err, p) || errors.As(err, &change) && errors.Is(change.Err, p)
 }
 
 // oneLine joins the lines of joined errors.

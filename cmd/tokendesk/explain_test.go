@@ -35,6 +35,8 @@ func TestExplain(t *testing.T) {
 		{"not answering", ykslot.ErrNotAnswering, exitDevice, "not answering", "unplug"},
 		{"no USB", usbhid.ErrNoUSB, exitDevice, "no USB", "/sys/bus/usb"},
 		{"not built in", usbhid.ErrNotBuiltIn, exitDevice, "not part of this build", "tokendesk version"},
+		{"uncertain, a problem", &provision.UncertainError{Entry: entry, Err: problemf(exitVerify, "nobody types")}, exitVerify, "not settled: nobody types", "provision resume --serial 7"},
+		{"a problem about it", &problem{line: "left open", code: exitVerify, cause: &provision.UncertainError{Entry: entry, Err: usbhid.ErrGone}}, exitVerify, "left open", ""},
 		{"stale card", fmt.Errorf("%w: %w", ykslot.ErrUnsettled, ykslot.ErrStale), exitDevice, "plugged in again", "unplug"},
 		{"nobody's press", &provision.UnsettledError{Change: token.SlotChange{Serial: 7, Work: token.Swap}, Err: provision.ErrUnknownSlots}, exitDevice, "did not tell", "--transport libusb"},
 		{"rejected", &ykslot.RejectedError{Slot: 1, Causes: []ykslot.Cause{ykslot.CauseAccessCode}}, exitDevice, "slot 1", "access code"},

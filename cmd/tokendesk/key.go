@@ -130,6 +130,17 @@ func (k *key) slotState(s ykslot.Slot) string {
 	return "in use"
 }
 
+// takes is nil, or says why a slot cannot be written or proven the way the key was opened: before a secret is drawn for it.
+func (k *key) takes(want provision.Spec) error {
+	err := k.session.Writable()
+	if err == nil && want.Kind == token.ChallengeResponse && want.Verify != token.NoProof {
+		if err = k.session.Answers(); err != nil {
+			err = problemf(exitDevice, "%s", oneLine(err)).hint("use it: --transport libusb or hidraw").hint("or leave the answer unproven: --verify none")
+		}
+	}
+	return err
+}
+
 // device is the key as provision drives it.
 func (k *key) device() provision.SlotDevice {
 	if k.dev == nil {

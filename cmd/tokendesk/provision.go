@@ -198,6 +198,9 @@ func (a *app) writeSlot(ctx context.Context, want provision.Spec, o provisionOpt
 	if err != nil {
 		return err
 	}
+	if err := k.takes(want); err != nil {
+		return err
+	}
 	a.sayPlan(k, plan)
 	if o.dryRun {
 		return a.showPlan(plan)
