@@ -118,8 +118,8 @@ func newJournalStationCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "station NAME --out FILE", Short: "Register a station and write its snapshot", Args: args(1, 1, "NAME"),
 		Long: `Register a station, or know it again, and write what it may know and do: persons, profiles, the keys that are known, how many keys it may
-write, and until when. There is no secret in the file, but the names of staff; it is signed. The limit and the end hold at the station, and again
-when its journal is imported. With --group only persons of that group are in it.`,
+write, and until when. There is no secret in the file, but the names of staff; it is signed. With --group only persons of that group are in it, and may
+get keys. Limit, end and groups hold at the station, and again when its journal is imported.`,
 		Example: "  tokendesk journal station DESK1 --public-key desk1.public --limit 40 --until 2026-06-01 --out desk1.snapshot",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.grantStation(cmd.Context(), given[0], o)

@@ -2,9 +2,11 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/journal"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -61,7 +63,7 @@ func (t *tx) take(ctx context.Context, w journal.Write) (journal.Taken, error) {
 		return journal.Taken{Outcome: journal.GivenUp}, t.desk("journal.abort", serialObject(w.Plan.Serial), ledgerDetail{Slot: w.Plan.Slot, PublicID: w.Plan.PublicID.String(),
 			Reason: w.Reason, Station: w.Station, Write: w.ID, Operator: w.Operator, At: stamp(w.At)})
 	}
-	if err := t.granted(st.id, w); err != nil {
+	if err := t.granted(ctx, st.id, w); err != nil {
 		return journal.Taken{}, err
 	}
 	if !sound(w) {
@@ -92,13 +94,23 @@ func (t *tx) takeCommit(ctx context.Context, station int64, w journal.Write, e t
 		c := w.Proof.Counters()
 		counters = &c
 	}
-	err := t.commit(ctx, e, counters, act{station: w.Station, entry: w.ID, receipt: w.Receipt, operator: w.Operator, at: w.At})
+	left, err := t.leftSince(station, w, e) // before the commit, which may replace that token
+	if err != nil {
+		return out, err
+	}
+	err = t.commit(ctx, e, counters, act{station: w.Station, entry: w.ID, receipt: w.Receipt, operator: w.Operator, at: w.At})
 	if err != nil {
 		return out, err
 	}
 	now, err := oneToken(ctx, t, `WHERE t.id = ?`, e.Token)
 	if err != nil {
 		return out, err
+	}
+	if left && !now.State.Blocked() {
+		if _, err := t.block(ctx, now, desk.Block{Reason: token.ReasonLeft, Note: "issued at a station that did not know it yet"}); err != nil {
+			return out, err
+		}
+		now.State, now.Reason = token.Suspended, token.ReasonLeft
 	}
 	outcome := "issued"
 	if now.State.Blocked() {
@@ -169,11 +181,12 @@ func sound(w journal.Write) bool {
 }
 
 // granted holds a write against what the station was allowed.
-func (t *tx) granted(station int64, w journal.Write) error {
+func (t *tx) granted(ctx context.Context, station int64, w journal.Write) error {
 	var most, taken int
 	var until int64
-	err := t.QueryRow(`SELECT g.most, g.until, (SELECT count(*) FROM journal_entry j WHERE j.station = g.station AND j.grant_no = g.number AND j.outcome <> 'aborted')
-		FROM station_grant g WHERE g.station = ? AND g.number = ?`, station, w.Plan.Grant).Scan(&most, &until, &taken)
+	var only string
+	err := t.QueryRow(`SELECT g.most, g.until, g.groups_only, (SELECT count(*) FROM journal_entry j WHERE j.station = g.station AND j.grant_no = g.number AND j.outcome <> 'aborted')
+		FROM station_grant g WHERE g.station = ? AND g.number = ?`, station, w.Plan.Grant).Scan(&most, &until, &only, &taken)
 	switch {
 	case isNotFound(err):
 		return conflictf("snapshot %d was never made for this station", w.Plan.Grant)
@@ -183,8 +196,33 @@ func (t *tx) granted(station int64, w journal.Write) error {
 		return conflictf("the station was allowed %d keys by this snapshot", most)
 	case micros(w.Started) >= until:
 		return conflictf("it was begun after the end of the station's snapshot")
+	case w.Plan.Holder == "":
+		return nil
 	}
-	return nil
+	var groups []string
+	if err := json.Unmarshal([]byte(only), &groups); err != nil {
+		return fmt.Errorf("%w: the groups of a grant", token.ErrIntegrity)
+	}
+	holder, err := personOf(ctx, t, w.Plan.Holder)
+	switch {
+	case isNotFound(err):
+		return conflictf("no person has the account %q", w.Plan.Holder)
+	case err == nil && !inOne(holder, groups):
+		return conflictf("the person is in none of the groups of the station's snapshot")
+	}
+	return err
+}
+
+// leftSince reports whether a token of the holder was blocked because its holder left, after the snapshot was made by which the station gave out
+// another one: nobody could know there.
+func (t *tx) leftSince(station int64, w journal.Write, e token.Entry) (left bool, err error) {
+	if e.Holder == nil {
+		return false, nil
+	}
+	err = t.QueryRow(`SELECT EXISTS (SELECT 1 FROM token k JOIN station_grant g ON g.station = ? AND g.number = ?
+		WHERE k.holder = ? AND k.id <> ? AND k.state = 'suspended' AND k.reason = ? AND k.blocked_at >= g.created)`,
+		station, w.Plan.Grant, e.Holder.ID, e.Token, string(token.ReasonLeft)).Scan(&left)
+	return left, err
 }
 
 // takeEntry puts a write into the ledger as the station left it, or as written if it was settled there.

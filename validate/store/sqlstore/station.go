@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -101,8 +102,12 @@ func (t *tx) grant(ctx context.Context, g journal.Grant) (journal.Snapshot, erro
 		return out, err
 	}
 	out.Grant = known.Grants + 1
-	if _, err := t.Exec(`INSERT INTO station_grant (station, number, most, until, created) VALUES (?, ?, ?, ?, ?)`,
-		known.id, out.Grant, g.Most, micros(g.Until), micros(t.now)); err != nil {
+	groups, err := json.Marshal(append([]string{}, g.Groups...))
+	if err != nil {
+		return out, err
+	}
+	if _, err := t.Exec(`INSERT INTO station_grant (station, number, most, until, groups_only, created) VALUES (?, ?, ?, ?, ?, ?)`,
+		known.id, out.Grant, g.Most, micros(g.Until), string(groups), micros(t.now)); err != nil {
 		return out, err
 	}
 	if err := t.tellStation(ctx, &out, g.Groups); err != nil {
@@ -118,6 +123,11 @@ func (t *tx) grant(ctx context.Context, g journal.Grant) (journal.Snapshot, erro
 	return out, err
 }
 
+// inOne reports whether somebody is in one of the groups of a grant; none: everybody is.
+func inOne(p token.Person, groups []string) bool {
+	return len(groups) == 0 || slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(groups, g) })
+}
+
 // tellStation fills in what the station is told.
 func (t *tx) tellStation(ctx context.Context, out *journal.Snapshot, groups []string) error {
 	persons, err := collect(ctx, t, scanPerson, `SELECT `+personColumns+` FROM person p ORDER BY p.account`)
@@ -126,7 +136,7 @@ func (t *tx) tellStation(ctx context.Context, out *journal.Snapshot, groups []st
 	}
 	in := map[string]bool{}
 	for _, p := range persons {
-		if len(groups) == 0 || slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
+		if inOne(p, groups) {
 			in[p.Account] = true
 			out.Persons = append(out.Persons, journal.Person{ID: p.ID, Account: p.Account, Name: p.Name, Groups: p.Groups})
 		}

@@ -41,6 +41,8 @@ func RunHandover(t *testing.T, open func(t *testing.T, now func() time.Time) (he
 		{"journal conflicts", testJournalConflicts},
 		{"journal beyond its grant", testJournalGrant},
 		{"journal, blocked meanwhile", testJournalBlocked},
+		{"journal, groups", testJournalGroups},
+		{"journal, left meanwhile", testJournalLeft},
 		{"journal, unfinished", testJournalOpen},
 		{"journal, another way", testJournalFork},
 		{"snapshot", testSnapshot},

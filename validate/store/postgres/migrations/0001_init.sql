@@ -388,6 +388,7 @@ CREATE TABLE station_grant (
   number  BIGINT NOT NULL CHECK (number > 0),
   most    BIGINT NOT NULL CHECK (most > 0), -- keys that may be issued by it
   until   BIGINT NOT NULL,
+  groups_only TEXT COLLATE "C" NOT NULL,    -- JSON: keys only for persons of one of these; []: for all
   created BIGINT NOT NULL,
   PRIMARY KEY (station, number)
 );

@@ -375,6 +375,7 @@ CREATE TABLE station_grant (
   number  INTEGER NOT NULL CHECK (number > 0),
   most    INTEGER NOT NULL CHECK (most > 0), -- keys that may be issued by it
   until   INTEGER NOT NULL,
+  groups_only TEXT NOT NULL,               -- JSON: keys only for persons of one of these; []: for all
   created INTEGER NOT NULL,
   PRIMARY KEY (station, number)
 ) STRICT, WITHOUT ROWID;
