@@ -104,6 +104,8 @@ func (o deskOptions) check(a *app) error {
 		return usagef("--video needs the store: it keeps the number of the call")
 	case a.format == "csv":
 		return usagef("provision desk writes lines of text or, with -o json, of JSON")
+	case transport(o.transport) == viaCCID:
+		return usagef("a desk holds the keyboard interface, so that no touch types: --transport auto, libusb or hidraw")
 	case o.print != "none" && o.print == "":
 		return usagef("--print is a directory, or none")
 	}
