@@ -29,7 +29,7 @@ func asideStanding(st token.Standing, slot token.Slot) (token.Aside, string) {
 	case st.Item != nil:
 		return "", ""
 	case st.Other != 0:
-		return token.AsideOtherBatch, fmt.Sprintf("it belongs to batch %d", st.Other)
+		return token.AsideOtherBatch, fmt.Sprintf("it belongs to batch %d: hand it out as it is, or empty it first (tokendesk slot erase)", st.Other)
 	case st.Entry != nil:
 		return token.AsideUnsettled, "an interrupted write holds the slot: tokendesk provision resume"
 	case st.Token.Holder != nil:
@@ -37,7 +37,7 @@ func asideStanding(st token.Standing, slot token.Slot) (token.Aside, string) {
 	case st.Token.State.Blocked(), st.Token.State == token.Revoked:
 		return token.AsideBlocked, "the token is " + string(st.Token.State)
 	case ours:
-		return token.AsideOurs, "the slot holds a key of this store already"
+		return token.AsideOurs, "the slot holds what this store wrote: hand the key out as it is, or empty it first (tokendesk slot erase)"
 	}
 	return "", ""
 }

@@ -405,3 +405,22 @@ func TestSameSerial(t *testing.T) {
 		t.Errorf("%+v", s.totals)
 	}
 }
+
+// TestSecondProcess: what another process wrote into the same batch counts, and the run ends when all is done.
+func TestSecondProcess(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.begin(1, "none")
+	s := r.start()
+	s.until("the begin", func(ev batch.Event) bool { return ev.Event == batch.Begun })
+	e, _, err := r.st.ReserveItem(t.Context(), r.batch.ID, token.Reservation{Serial: 5, Slot: 2, Kind: token.YubicoOTP, PublicID: token.SerialPublicID(5), Proof: token.NoProof})
+	must(t, err)
+	must(t, r.st.Seal(t.Context(), e.ID, token.Secrets{Key: secretOf("0123456789abcdef"), PrivateID: secretOf("abcdef")}))
+	must(t, r.st.Mark(t.Context(), e.ID, token.Written))
+	must(t, r.st.Commit(t.Context(), e.ID, nil))
+	must(t, r.hub.Plug("1-1", blank(6)))
+	must(t, s.end())
+	if s.totals.Done != 1 {
+		t.Errorf("%+v", s.totals)
+	}
+}

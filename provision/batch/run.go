@@ -19,7 +19,7 @@ func (e *Engine) Run(ctx, abandon context.Context) (Totals, error) {
 	defer stop(nil)
 	r := &run{
 		Engine: e, taking: taking, stop: stop, abandon: abandon, free: make(chan struct{}, e.Lanes),
-		lanes: map[string]*visit{}, working: map[token.Serial]*visit{}, uncertain: map[token.Serial]bool{}, aside: e.Batch.Aside,
+		lanes: map[string]*visit{}, working: map[token.Serial]*visit{}, uncertain: map[token.Serial]bool{}, done: map[int]bool{}, aside: e.Batch.Aside,
 		changed: make(chan struct{}),
 	}
 	if err := r.begin(); err != nil {
@@ -57,7 +57,7 @@ type run struct {
 	mu        sync.Mutex
 	working   map[token.Serial]*visit
 	uncertain map[token.Serial]bool
-	done      int
+	done      map[int]bool // positions that are written, here or by another process
 	aside     int
 	away      bool          // the store
 	changed   chan struct{} // closed and replaced when a key or a place has become free
@@ -86,18 +86,12 @@ func (r *run) begin() error {
 	if err != nil {
 		return err
 	}
-	var items []token.BatchItem
-	err = r.try(r.taking, func(ctx context.Context) (err error) {
-		items, err = r.Store.Items(ctx, r.Batch.ID)
-		return err
-	})
+	items, err := r.count(r.taking)
 	if err != nil {
 		return err
 	}
 	for _, i := range items {
-		if i.State == token.ItemDone {
-			r.done++
-		} else {
+		if i.State != token.ItemDone {
 			r.uncertain[i.Serial] = true
 		}
 	}
@@ -105,6 +99,23 @@ func (r *run) begin() error {
 	r.report(Event{Event: Begun, Step: StepPlan, Detail: fmt.Sprintf("%d done, %d uncertain", t.Done, t.Uncertain)})
 	r.finishIfAll()
 	return nil
+}
+
+// count counts what is done, by this and by other processes that write the same batch.
+func (r *run) count(ctx context.Context) (items []token.BatchItem, err error) {
+	err = r.try(ctx, func(ctx context.Context) (err error) {
+		items, err = r.Store.Items(ctx, r.Batch.ID)
+		return err
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, i := range items {
+		if i.State == token.ItemDone {
+			r.done[i.Position] = true
+			delete(r.uncertain, i.Serial)
+		}
+	}
+	return items, err
 }
 
 // take starts a lane for a key that came, and ends that of one that went.
@@ -133,7 +144,7 @@ func (r *run) take(ev usbhid.Event) {
 func (r *run) totals() Totals {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Totals{Wanted: r.Batch.Wanted, Done: r.done, Uncertain: len(r.uncertain), Aside: r.aside}
+	return Totals{Wanted: r.Batch.Wanted, Done: len(r.done), Uncertain: len(r.uncertain), Aside: r.aside}
 }
 
 // report completes an event and hands it on.

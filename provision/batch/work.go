@@ -163,7 +163,7 @@ func (v *visit) ended(ctx context.Context, res provision.Result, err error) (aga
 		return v.anew()
 	}
 	v.mu.Lock()
-	v.done++
+	v.done[v.item.Position] = true
 	v.mu.Unlock()
 	v.say(Done, "")
 	v.finishIfAll()
@@ -185,6 +185,11 @@ func (v *visit) refused(ctx context.Context, err error) (again bool) {
 	case errors.Is(err, usbhid.ErrGone), errors.Is(err, context.Canceled), why == token.AsideSilent && ctx.Err() != nil:
 		return false
 	case errors.Is(err, token.ErrBatchFull):
+		if _, err := v.count(ctx); err != nil {
+			v.fail(ctx, err)
+			return false
+		}
+		v.finishIfAll()
 		return v.waitPlace(ctx)
 	case errors.Is(err, token.ErrBatchClosed), errors.Is(err, provision.ErrBadSpec), permanent(err):
 		v.stop(err)
