@@ -143,7 +143,7 @@ func (r *Runner) insist(codes []secret.Bytes, do func(code secret.Bytes) error) 
 
 // ResumeChange settles a change with its key, which dev must be. An update and an erasure are done again: they come to the same. For a
 // swap the slots are asked, by a challenge or a touch of slot 1, and the record follows what they say. done is false if the slots are
-// as before; if the key refuses, the change is given up and the error says so.
+// as before, or if CodeLost; if the key refuses, the change is given up and the error says so.
 func (r *Runner) ResumeChange(ctx context.Context, store Changes, dev SlotDevice, c token.SlotChange) (done bool, err error) {
 	st, err := dev.ReadStatus(ctx)
 	if err != nil {
@@ -161,6 +161,8 @@ func (r *Runner) ResumeChange(ctx context.Context, store Changes, dev SlotDevice
 		return true, r.settle(ctx, store, c, nil)
 	case c.Work == token.Erase && !st.Configured(ykslot.Slot(c.Slot)):
 		return true, r.settle(ctx, store, c, nil)
+	case CodeLost(c):
+		return false, store.DropChange(context.WithoutCancel(ctx), c.ID, "its access code is kept by nobody here, so it is not done again")
 	}
 	codes := []secret.Bytes{c.Code, guardOf(c, secret.Bytes{})}
 	if c.Work == token.Erase {
@@ -172,6 +174,12 @@ func (r *Runner) ResumeChange(ctx context.Context, store Changes, dev SlotDevice
 	}
 	err = r.settle(ctx, store, c, err)
 	return err == nil, err
+}
+
+// CodeLost reports whether a change was to leave a slot that is not ours with an access code, which nobody kept: doing it again would
+// take the code away, so ResumeChange gives it up, and what the slot holds is for its owner to say.
+func CodeLost(c token.SlotChange) bool {
+	return c.Work == token.Update && c.Credential == nil && c.After.HasAccessCode
 }
 
 // swapped says whether the slots were swapped: by which of them is in use, by a challenge, or by what a touch of slot 1 types.

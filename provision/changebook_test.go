@@ -18,7 +18,11 @@ func (b *book) BeginChange(_ context.Context, c token.SlotChange) (token.SlotCha
 		return c, token.ErrUnsettled
 	}
 	c.ID, c.Phase, c.Code = token.ChangeID(len(b.changes)+1), token.Writing, c.Code.Clone()
-	b.changes = append(b.changes, &c)
+	kept := c
+	if c.Credential == nil { // nothing to keep its code with
+		kept.Code = secret.Bytes{}
+	}
+	b.changes = append(b.changes, &kept)
 	return c, nil
 }
 

@@ -38,7 +38,7 @@ type AccessCodeMode string
 const (
 	RandomCode AccessCodeMode = "random" // six random bytes, escrowed
 	NoCode     AccessCodeMode = "none"
-	KeepCode   AccessCodeMode = "keep"  // the escrowed one of the credential that is replaced
+	KeepCode   AccessCodeMode = "keep"  // the one that guards the slot: escrowed, or OwnSecrets.Current, escrowed from now on
 	GivenCode  AccessCodeMode = "given" // OwnSecrets.AccessCode, escrowed
 )
 
@@ -189,7 +189,7 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 	if class == Factory || class == Foreign {
 		p.Reservation.Overwrite = string(class)
 	}
-	if p.NewCode == KeepCode && formerCode(p.Former).IsZero() {
+	if p.NewCode == KeepCode && p.guard().IsZero() {
 		p.NewCode = NoCode
 		p.Notes = append(p.Notes, "no access code of this slot is known, so none is set")
 	}

@@ -115,6 +115,7 @@ type Outcome string
 const (
 	Programmed Outcome = "programmed" // the slot holds the new credential
 	Undone     Outcome = "undone"     // the slot holds what it held before
+	Unknown    Outcome = "unknown"    // of a change that was given up: CodeLost
 )
 
 // UncertainError says that the slot may hold the former or the new credential. Neither validates until Resume settled it.
@@ -200,7 +201,7 @@ func (r *Runner) draw(p Plan) (token.Secrets, error) {
 	case RandomCode:
 		s.AccessCode, err = secret.Random(r.Rand, ykslot.AccessCodeLen)
 	case KeepCode:
-		s.AccessCode = p.Former.Secrets.AccessCode.Clone()
+		s.AccessCode = p.guard().Clone()
 	case GivenCode:
 		s.AccessCode = p.want.own().AccessCode.Clone()
 	}

@@ -41,6 +41,9 @@ func (r *resumption) changes(ctx context.Context) error {
 			if r.left == 0 {
 				r.last = err
 			}
+		case !done && provision.CodeLost(c):
+			w.Outcome, w.AccessCode = provision.Unknown, "kept by nobody here"
+			r.a.say("key %s, slot %d is not ours, so its access code is kept nowhere: its flags and its code are as before or the new ones", c.Serial, c.Slot)
 		case done:
 			w.Outcome = provision.Programmed
 			if c.Work == token.Update {
@@ -107,6 +110,9 @@ func unsettledChange(c token.SlotChange) unsettled {
 	switch c.Work {
 	case token.Update:
 		u.Holds, u.Next = "the flags and the access code of before, or the new ones", "writes the new ones again"
+		if provision.CodeLost(c) {
+			u.Next = "gives it up: the slot is not ours, and its code is kept nowhere"
+		}
 	case token.Erase:
 		u.Holds, u.Next = "nothing, or what it held before", "erases it"
 	default:
