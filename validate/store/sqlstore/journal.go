@@ -50,7 +50,7 @@ func (t *tx) take(ctx context.Context, w journal.Write) (journal.Taken, error) {
 	case former.outcome == "open" && w.Phase == token.Aborted:
 		return journal.Taken{}, conflictf("the station gave it up after it was taken from it: settle it here with the key: provision resume")
 	case former.outcome == "open":
-		return journal.Taken{Outcome: journal.Held, Ledger: former.ledger}, errUnchanged
+		return t.stillHeld(ctx, former)
 	case former.outcome != "" && former.hash != w.Hash:
 		return journal.Taken{}, conflictf("another journal of this station was imported, in which this write ended otherwise")
 	case former.outcome != "":
@@ -118,6 +118,19 @@ func (t *tx) takeCommit(ctx context.Context, station int64, w journal.Write, e t
 		out.Why = "its token is blocked here: " + string(now.Reason)
 	}
 	return out, note(station, w, outcome, e.ID)
+}
+
+// stillHeld is what became of a write that was taken unfinished: it may have been settled here since.
+func (t *tx) stillHeld(ctx context.Context, former takenRow) (journal.Taken, error) {
+	e, err := t.s.entry(ctx, t, former.ledger)
+	if err != nil {
+		return journal.Taken{}, err
+	}
+	out := journal.Taken{Outcome: journal.Already, Ledger: former.ledger}
+	if e.Phase.Open() {
+		out.Outcome = journal.Held
+	}
+	return out, errUnchanged
 }
 
 // settleHeld ends a write that was taken unfinished and that the station finished all the same.

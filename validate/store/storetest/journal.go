@@ -314,6 +314,7 @@ func testJournalOpen(t *testing.T, s *lifeSuite) {
 	}
 	s.a.must(t, s.a.Commit(t.Context(), open[2].ID, counters(1, 0))) // resumed here, with the key
 	s.a.must(t, s.a.Abort(t.Context(), open[1].ID, token.Writing, "the key refused it", nil))
+	same(t, "two were settled here", f.imported(t, here, f.text(t), true), "open", "held", "already", "already", "held")
 	st, err := journal.Open(f.dir, f.options())
 	s.a.must(t, err)
 	for _, n := range []int{3, 4, 5} {
