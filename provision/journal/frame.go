@@ -115,7 +115,7 @@ func (f *File) header(payload, signature []byte, public ed25519.PublicKey) error
 	}
 	own, err := hex.DecodeString(f.Header.Public)
 	series, err2 := hex.DecodeString(f.Header.Series)
-	if err != nil || err2 != nil || len(own) != ed25519.PublicKeySize || len(series) != seriesLen || f.Header.Schema != schema {
+	if err != nil || err2 != nil || len(own) != ed25519.PublicKeySize || len(series) != seriesLen || f.Header.Schema != schema || CheckName(f.Header.Station) != nil {
 		return fmt.Errorf("%w: its first record is no header", ErrDamaged)
 	}
 	if public != nil && !bytes.Equal(own, public) {

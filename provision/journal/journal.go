@@ -143,7 +143,7 @@ func (e *entries) one(id int64) *Entry {
 // add takes one record.
 func (e *entries) add(r Record) error {
 	bad := func(why string) error {
-		return fmt.Errorf("%w: record %d (%s): %s", ErrDamaged, r.Seq, r.Event, why)
+		return fmt.Errorf("%w: record %d (%q): %s", ErrDamaged, r.Seq, r.Event, why)
 	}
 	if r.Event == Reserve {
 		if r.Plan == nil || r.Entry != int64(len(e.list))+1 {

@@ -99,7 +99,7 @@ func ParseSnapshot(text []byte, signer ed25519.PublicKey) (Snapshot, error) {
 	if err != nil {
 		return s, fmt.Errorf("snapshot: %w", ErrSignature)
 	}
-	if err := strict(body, &s); err != nil || s.Schema != schema || s.Station == "" {
+	if err := strict(body, &s); err != nil || s.Schema != schema || CheckName(s.Station) != nil {
 		return Snapshot{}, fmt.Errorf("snapshot: %w", ErrDamaged)
 	}
 	own, err := hex.DecodeString(s.Signer)
