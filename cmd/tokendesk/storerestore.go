@@ -35,7 +35,8 @@ What happened after the backup is forgotten, so the store becomes careful. A Yub
 one-time passwords, which are refused, before its third is accepted (tokendesk store caution). TOTP codes of up to now
 do not count. Temporary and recovery codes are withdrawn, trusted browsers dropped, links cancelled, operators logged out.
 With the logs of what every server accepted since (serve --accepted-log), and --all-logs, only the last three are needed.
-Blocks, new tokens and changed rights of after the backup are lost: do them again before servers start.`,
+Blocks, new tokens and changed rights of after the backup are lost: do them again before servers start.
+Access codes and lock codes drawn since are lost for good, and what they guard in those keys can never be changed again.`,
 		Example: "  cp sealing.key signing.key /srv/new/\n  tokendesk store restore tokendesk-2026-01-31.backup --identity backup-identity.txt --store /srv/new",
 		RunE:    func(cmd *cobra.Command, given []string) error { return runRestore(cmd.Context(), a, given[0], o) },
 	}
