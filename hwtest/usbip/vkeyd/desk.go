@@ -90,6 +90,8 @@ func (d *desk) order(words []string) (string, error) {
 			return answerNothing, nil
 		}
 		return fmt.Sprintf("%c %q", kind, text), nil
+	case "strokes":
+		return strconv.Itoa(len(k.Pauses())), nil
 	case "reset":
 		k.ResetTransfers()
 	case "transfers":

@@ -13,6 +13,7 @@
 //
 //	touch KEY SLOT         "ok", or "nothing" if the key did not react
 //	hold KEY DURATION      touches it for so long; the slot that reacted, or "nothing"
+//	strokes KEY            how many keys the last touch pressed
 //	tap KEY                reads its NFC tag: type and text, or "nothing"
 //	unplug KEY, plug KEY   a plugged key must be attached again
 //	transfers KEY          "gets=N sets=N" since the last reset

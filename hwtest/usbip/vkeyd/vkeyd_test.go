@@ -42,6 +42,8 @@ func TestOrders(t *testing.T) {
 	for _, v := range []struct{ order, want string }{
 		{"touch 1 1", "nothing"},
 		{"touch 1 2", "ok"},
+		{"strokes 1", "13"},
+		{"strokes 2", "0"},
 		{"slots 1", "1 empty; 2 static scan codes public=8b080f0f122c9a12150f079e00000000 flags=34/20/02 protected=false use=0 session=0"},
 		{"slots 2", "1 empty; 2 empty"},
 		{"holds 1 2 00000000000000000000000000000000", "yes"},
