@@ -9,8 +9,8 @@ import (
 )
 
 // BeginChange makes the record of a work durable, with the new access code sealed, before the key is asked. The slot's credential, and
-// for a swap those of both slots, are read here: the caller's are not believed. While an erasure is open its credential does not
-// validate. The errors are token.ErrUnsettled while a write or a work of the key is open, token.ErrNotFound for an unknown serial, and
+// for a swap those of both slots, are read here: the caller's are not believed. While an erasure is open its
+// credential validates: an OTP shows that the slot still has it. The errors are token.ErrUnsettled while a write or a work of the key is open, token.ErrNotFound for an unknown serial, and
 // token.ErrConflict if the slot no longer holds the credential that the caller saw.
 func (s *Store) BeginChange(ctx context.Context, c token.SlotChange) (token.SlotChange, error) {
 	out := c
