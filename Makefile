@@ -91,12 +91,15 @@ fuzz:
 			|| { grep -q "context deadline exceeded" $(OUT)/$$1.$$$$.log && ! grep -q "Failing input" $(OUT)/$$1.$$$$.log; } \
 			|| { cat $(OUT)/$$1.$$$$.log; exit 255; }; rm $(OUT)/$$1.$$$$.log'
 
-# soak runs what is too long for every day: 3000 kills of a server under load, ten minutes of fire, and two minutes for each decoder.
+# soak runs what is too long for every day: 3000 kills of a server under load, ten minutes of fire, 200 random option sets beside each of
+# Debian's programs in the guest, and two minutes for each decoder.
 soak: export TOKENDESK_KILLS  = 3000
 soak: export TOKENDESK_CHAOS  = 10m
+soak: export TOKENDESK_SETS   = 200
+soak: export TOKENDESK_GUEST  = 1
 soak: export TOKENDESK_JUDGES = 1
-soak:
-	$(GO) test -count 1 -timeout 60m -run 'Kill|OneOf|Unplug|UnderFire' ./validate/... ./provision ./cmd/tokendesk
+soak: guest
+	$(GO) test -count 1 -timeout 60m -run 'Kill|OneOf|Unplug|UnderFire|TestGuest' ./validate/... ./provision ./cmd/tokendesk
 	$(MAKE) fuzz FUZZTIME=2m
 
 # test-hw SERIAL=12345678 runs the suite on a real key whose two slots may be wiped; hardware-report.json can be sent in.

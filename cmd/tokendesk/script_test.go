@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	early.Restore()
 	testscript.Main(m, map[string]func(){
 		"bare":     bareMain,
+		"differ":   differ,
 		"escrowed": escrowed,
 		"readers":  readersMain,
 		"tokendesk": func() {

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// scenarioBound is how long one scenario may run in the guest, in seconds: half a minute on an idle machine, two where other tests run.
-const scenarioBound = 300
+// scenarioBound is how long one scenario may run in the guest, in seconds: half a minute on an idle machine, two where other tests run,
+// ten for the many sets of make soak.
+const scenarioBound = 900
 
 // RunScenarios runs every bash file that matches the pattern (testdata/*.sh) in one boot of the guest, each in a shell of
 // its own, and makes each a subtest: it fails where the file does not exit with status 0. Files are handed over as in
@@ -32,7 +33,7 @@ func RunScenarios(t *testing.T, img *Image, pattern string, files map[string]str
 		all["scenario/"+name] = p
 		fmt.Fprintf(&text, "run_scenario %s %d\n", name, scenarioBound)
 	}
-	res, err := img.Run(t.Context(), Script{Text: text.String(), Files: all, Timeout: 15 * time.Minute})
+	res, err := img.Run(t.Context(), Script{Text: text.String(), Files: all, Timeout: 40 * time.Minute})
 	if err != nil {
 		t.Errorf("%v\n%s", err, res.Output)
 	}
