@@ -145,9 +145,6 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	s := fmt.Sprintf("key %s, slot %d: %v", e.Serial, e.Slot, e.Err)
-	if e.Slot == 0 {
-		s = fmt.Sprintf("key %s: %v", e.Serial, e.Err)
-	}
 	if e.Slot == 0 { // the key's settings
 		s = fmt.Sprintf("key %s: %v", e.Serial, e.Err)
 	}

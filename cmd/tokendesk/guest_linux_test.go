@@ -16,7 +16,7 @@ func TestGuest(t *testing.T) {
 	img := vm.Need(t)
 	const module = "github.com/tokendesk/tokendesk/"
 	sets := filepath.Join(t.TempDir(), "sets")
-	if err := os.WriteFile(sets, []byte(cmp.Or(os.Getenv("TOKENDESK_SETS"), "16")), 0o600); err != nil {
+	if err := os.WriteFile(sets, []byte(cmp.Or(os.Getenv("TOKENDESK_SETS"), "8")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	programs := vm.Build(t, false, module+"cmd/tokendesk", "test", "-c") // named by what they are called as: see TestMain
