@@ -81,6 +81,7 @@ func recordLine(r appointment.Record) string {
 	add("key %s", r.Serial.String())
 	add("%s", r.PublicID)
 	add("%s", appointment.CheckName(r.Check))
+	add("second operator %s", r.Witness)
 	add("%s", string(r.Use))
 	add("number %s", r.Number)
 	add("receipt %s", r.Receipt)
@@ -137,7 +138,7 @@ func lineMeans(s appointment.State, line string) (e appointment.Event, taken boo
 		return appointment.Quit{}, !s.Leaving
 	case verb == "cancel" && s.Done == nil:
 		return appointment.Escaped{}, true
-	case wants == appointment.WantKey && isOTP(line), wants == appointment.WantPerson && isOTP(line):
+	case wants == appointment.WantKey && isOTP(line), wants == appointment.WantWitness && isOTP(line), wants == appointment.WantPerson && isOTP(line):
 		return appointment.Touched{OTP: line}, true
 	}
 	switch wants {
@@ -145,6 +146,8 @@ func lineMeans(s appointment.State, line string) (e appointment.Event, taken boo
 		return appointment.Submit{Text: line, Whole: true}, true
 	case appointment.WantCheck:
 		return checkOf(line), true
+	case appointment.WantWitness:
+		return appointment.Witnessed{Name: line}, true
 	case appointment.WantUse:
 		return useOf(s, verb, rest), true
 	case appointment.WantGrave, appointment.WantAnew:

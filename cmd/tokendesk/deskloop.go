@@ -18,7 +18,7 @@ type deskFront interface {
 type deskLoop struct {
 	state   appointment.State
 	station *station
-	events  chan any // appointment.Event, or wake
+	events  chan any // appointment.Event, wake, or broken
 	front   deskFront
 }
 
@@ -41,6 +41,8 @@ func (l *deskLoop) run(ctx context.Context, open int) {
 				l.station.cancel()
 			}
 			l.handle(e)
+		case broken:
+			panic(e.String())
 		default:
 			l.handle(nil)
 		}

@@ -69,7 +69,7 @@ func (s *station) receipt(ctx context.Context, e appointment.Print) any {
 func (s *station) receiptOf(ctx context.Context, d appointment.Done) paper.Receipt {
 	r := paper.Receipt{
 		Number: d.Receipt, Language: s.print.language, Template: s.print.template, Name: d.Name, Account: d.Account, Replaces: d.Replaced, Issued: d.At.Local(), By: s.a.user,
-		Place: s.options.Place, IDCheck: d.Check, Way: paper.Handed, Pending: d.Pending,
+		Place: s.options.Place, IDCheck: d.Check, Witness: d.Witness, Way: paper.Handed, Pending: d.Pending,
 		Token: paper.Subject{
 			Model: "YubiKey", Serial: d.Serial, Label: d.Label, PublicID: d.PublicID, Slot: d.Slot, Kind: s.options.Spec.Kind,
 		},

@@ -49,7 +49,7 @@ func (m deskScreen) Init() tea.Cmd { return nil }
 func (m deskScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case stateMsg:
-		if m.state.Number != msg.Number || m.state.Person == nil && msg.Person != nil {
+		if m.state.Number != msg.Number || m.state.Person == nil && msg.Person != nil || m.state.Wants() != msg.Wants() && msg.Wants() == appointment.WantWitness {
 			m.field = nil
 		}
 		m.state = msg.State
@@ -73,6 +73,9 @@ func (m deskScreen) View() string { return m.look.view(m) }
 
 func (m deskScreen) searching() bool { return m.state.Wants() == appointment.WantPerson }
 
+// lining: what is typed is a line, which Enter ends.
+func (m deskScreen) lining() bool { return m.searching() || m.state.Wants() == appointment.WantWitness }
+
 func (m deskScreen) key(k tea.KeyMsg) (tea.Model, tea.Cmd) {
 	switch k.Type {
 	case tea.KeyCtrlC:
@@ -95,7 +98,7 @@ func (m deskScreen) key(k tea.KeyMsg) (tea.Model, tea.Cmd) {
 		m.field = nil
 		m.look4()
 	case tea.KeyRunes, tea.KeySpace:
-		return m.characters(k.Runes)
+		return m.characters([]rune(printable(string(k.Runes)))) // what is pasted may hold anything
 	}
 	return m, nil
 }
@@ -106,7 +109,7 @@ func (m deskScreen) characters(runes []rune) (tea.Model, tea.Cmd) {
 	m.quick = len(m.field) == 0 || m.quick && now.Sub(m.last) <= scannerPause
 	m.last = now
 	m.typed++
-	if m.searching() {
+	if m.lining() {
 		m.field = append(append([]rune{}, m.field...), runes...)
 		if len(m.field) > maxField {
 			m.field = m.field[len(m.field)-maxField:]
@@ -130,6 +133,9 @@ const shownOTP = 16
 
 // look4 searches for what the field holds, unless a key is typing into it.
 func (m deskScreen) look4() {
+	if !m.searching() {
+		return
+	}
 	if text := string(m.field); len(text) < shownOTP || strings.Trim(text, "cbdefghijklnrtuv") != "" {
 		m.post(appointment.Typed{Text: text})
 	}
@@ -138,7 +144,7 @@ func (m deskScreen) look4() {
 // enter ends a line: of a person, a scanner, or a key.
 func (m deskScreen) enter() deskScreen {
 	text := string(m.field)
-	if !m.searching() {
+	if !m.lining() {
 		text = string(m.burst)
 	}
 	burst := m.burst
@@ -155,6 +161,9 @@ func (m deskScreen) enter() deskScreen {
 			break
 		}
 		m.post(appointment.Submit{Text: text})
+	case m.lining():
+		m.field = nil
+		m.post(appointment.Witnessed{Name: text})
 	case len(burst) == 0:
 		m.post(appointment.Submit{})
 	}
@@ -212,11 +221,31 @@ func (m deskScreen) use(key string) appointment.Event {
 	return useOf(m.state, key, "")
 }
 
-// screenFront hands states to a program.
-type screenFront struct{ program *tea.Program }
+// screenFront hands states to a program, the newest one when it has time: a program that posts what is typed may itself wait for the loop.
+type screenFront struct{ newest chan appointment.State }
+
+func newScreenFront() screenFront { return screenFront{make(chan appointment.State, 1)} }
 
 // show implements deskFront.
-func (f screenFront) show(s appointment.State, _ []appointment.Record) { f.program.Send(stateMsg{s}) }
+func (f screenFront) show(s appointment.State, _ []appointment.Record) {
+	select {
+	case <-f.newest: // nobody saw it
+	default:
+	}
+	f.newest <- s
+}
+
+// hand sends states until stop is closed.
+func (f screenFront) hand(send func(tea.Msg), stop <-chan struct{}) {
+	for {
+		select {
+		case s := <-f.newest:
+			send(stateMsg{s})
+		case <-stop:
+			return
+		}
+	}
+}
 
 // next implements deskFront: the screen posts what the operator does.
 func (f screenFront) next(appointment.State) appointment.Event { return nil }
@@ -228,14 +257,24 @@ func (a *app) runScreen(ctx context.Context, l *deskLoop, look deskLook, open in
 		m.pause = a.typingPause
 	}
 	p := tea.NewProgram(m, tea.WithInput(a.stdin), tea.WithOutput(a.stdout), tea.WithAltScreen(), tea.WithoutSignalHandler())
-	l.front = screenFront{p}
+	f, over := newScreenFront(), make(chan struct{})
+	l.front = f
+	go f.hand(p.Send, over)
 	drawn := make(chan error, 1)
 	go func() {
 		_, err := p.Run()
 		drawn <- err
 		l.post(appointment.Quit{}) // also when the terminal went away
 	}()
+	defer func() { // a defect must not leave the terminal as the screen had it
+		if broken := recover(); broken != nil {
+			p.Kill()
+			<-drawn
+			panic(broken)
+		}
+	}()
 	l.run(ctx, open)
+	close(over)
 	p.Quit()
 	err := <-drawn
 	a.hush()() // what a key typed must not reach the shell

@@ -192,6 +192,8 @@ func (d *deskDay) serve(i int, what accident) {
 				what = nothingWrong
 			}
 			d.term.press(fmt.Sprint(1 + d.rnd.IntN(5)))
+		case has("known personally"):
+			d.term.press("Turing\r")
 		case has("plug in a key"):
 			what = d.bring(name, k, what)
 		case has("plug in key"):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/tokendesk/tokendesk/provision"
@@ -128,12 +129,28 @@ func (s *station) begin(job appointment.Job, do func(context.Context) any) {
 	s.mu.Unlock()
 	s.work.Go(func() {
 		defer cancel()
+		defer s.brokenly()
 		answer := do(ctx)
 		s.mu.Lock()
 		delete(s.halts, job)
 		s.mu.Unlock()
 		s.post(answer)
 	})
+}
+
+// broken is a defect in a goroutine of the station. The loop panics with it, for its front gives the terminal back.
+type broken struct {
+	why   any
+	stack []byte
+}
+
+func (b broken) String() string { return fmt.Sprintf("%v\n%s", b.why, b.stack) }
+
+// brokenly is deferred.
+func (s *station) brokenly() {
+	if why := recover(); why != nil {
+		s.post(broken{why, debug.Stack()})
+	}
 }
 
 // wait is the pace at which something is tried again.

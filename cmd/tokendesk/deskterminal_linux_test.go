@@ -24,6 +24,7 @@ type terminal struct {
 
 	mu      sync.Mutex
 	lines   [][]rune
+	frame   string // lines as they were when the program last ended a frame
 	row     int
 	col     int
 	changed chan struct{} // closed by the next output
@@ -165,7 +166,8 @@ func (x *terminal) control(letter rune, args []string) {
 		x.col += arg(0)
 	case 'D':
 		x.col = max(x.col-arg(0), 0)
-	case 'H':
+	case 'H': // bubbletea begins and ends each frame by it: between, the screen is half the one and half the other
+		x.frame = x.text()
 		x.row, x.col = min(max(arg(0)-1, 0), len(x.lines)-1), max(arg(1)-1, 0)
 	case 'K':
 		if args[0] == "2" {
@@ -188,7 +190,7 @@ func (x *terminal) control(letter rune, args []string) {
 func (x *terminal) screen() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.text()
+	return x.frame
 }
 
 func (x *terminal) text() string {
@@ -221,7 +223,7 @@ func (x *terminal) until(what string, look func(screen string) bool) bool {
 	patience := time.After(30 * time.Second)
 	for {
 		x.mu.Lock()
-		screen, changed, stopped := x.text(), x.changed, x.stopped
+		screen, changed, stopped := x.frame, x.changed, x.stopped
 		x.mu.Unlock()
 		switch {
 		case look(screen):

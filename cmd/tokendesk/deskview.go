@@ -136,6 +136,9 @@ func (l deskLook) body(m deskScreen, w, room int) []string {
 	}
 	if s.Person != nil && s.Done == nil {
 		out = append(out, l.person(s)...)
+		if s.Wants() == appointment.WantWitness {
+			out = append(out, l.row("Second", string(m.field)+"█"))
+		}
 	}
 	if s.Done == nil {
 		out = append(out, l.device(s)...)
@@ -160,7 +163,7 @@ func (l deskLook) search(m deskScreen, room int) []string {
 			if i == 5 {
 				break
 			}
-			out = append(out, l.row(p.Time, p.Account))
+			out = append(out, l.row(printable(p.Time), printable(p.Account)))
 		}
 		return out
 	}
@@ -222,9 +225,16 @@ func (l deskLook) person(s appointment.State) []string {
 		out = append(out, l.row("Use", "a second key"))
 	}
 	if s.Check != "" {
-		out = append(out, l.row("Identity", "✓ checked "+s.Checked.Local().Format("15:04")+" · "+appointment.CheckName(s.Check)))
+		out = append(out, l.row("Identity", "✓ checked "+s.Checked.Local().Format("15:04")+" · "+appointment.CheckName(s.Check)+witnessed(s.Witness)))
 	}
 	return out
+}
+
+func witnessed(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " to you and to " + printable(name)
 }
 
 // device is what is plugged in.
@@ -328,6 +338,8 @@ func (l deskLook) keys(s appointment.State) string {
 		text = "letters search  ↑↓ Enter choose  Esc clear  Ctrl-C end"
 	case appointment.WantCheck:
 		text = checkKeys() + "  Esc cancel"
+	case appointment.WantWitness:
+		text = "Enter takes the name  Esc cancel"
 	case appointment.WantUse:
 		text = "S second key  R or its number replace  Esc cancel"
 	case appointment.WantGrave, appointment.WantAnew:

@@ -42,7 +42,7 @@ func (s *station) write(ctx context.Context, e appointment.Write) any {
 	want := s.options.Spec
 	if !s.options.Video {
 		want.Holder = &p
-		want.Handover = token.Handover{IDCheck: e.Order.Check, Replace: e.Order.Replace, Note: e.Order.Place}
+		want.Handover = token.Handover{IDCheck: e.Order.Check, Replace: e.Order.Replace, Note: e.Order.Note()}
 	}
 	plan, err := provision.BuildPlan(want, have)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *station) doneOf(ctx context.Context, res provision.Result) *appointment
 
 // issueOf is an order for a key from stock.
 func issueOf(o appointment.Order) desk.Issue {
-	i := desk.Issue{To: o.Account, IDCheck: o.Check, Note: o.Place}
+	i := desk.Issue{To: o.Account, IDCheck: o.Check, Note: o.Note()}
 	if o.Replace != 0 {
 		i.Replace = desk.ByID(o.Replace)
 	}

@@ -48,7 +48,7 @@ A key that was written before (from stock) is not written again: one touch binds
 A key that was pulled out too early is finished when it comes back, with the secret that was sealed for it.
 
 Without a terminal, with TERM=dumb or with -o json, events are lines of standard output and acts lines of standard input: an
-account, then an identity check, "second" or "replace SERIAL", "yes" or "no", "next", "cancel", "give-up", "quit", or a
+account, then an identity check (after "known" the name of a second operator), "second" or "replace SERIAL", "yes" or "no", "next", "cancel", "give-up", "quit", or a
 one-time password of a key from stock.`,
 		Example: `  tokendesk provision desk --slot 2 --place 'room 12' --print receipts
   tokendesk provision desk --profile staff --appointments today.csv
@@ -141,7 +141,7 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 	if o.place != "" {
 		title = o.place + " · " + title
 	}
-	station := appointment.Station{Spec: want, Place: o.place, Video: o.video, Offline: o.offline, Paper: print.on()}
+	station := appointment.Station{Spec: want, Operator: a.user, Place: o.place, Video: o.video, Offline: o.offline, Paper: print.on()}
 	l := &deskLoop{state: appointment.New(station, next, a.now()), events: make(chan any, mostEvents)}
 	l.station = a.newStation(ctx, store, station, transport(o.transport), print, l.post)
 	if a.deskDrawn() {

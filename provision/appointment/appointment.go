@@ -13,6 +13,7 @@ package appointment
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision"
@@ -48,11 +49,12 @@ func Steps() []struct {
 
 // Station is what holds for all appointments of a session.
 type Station struct {
-	Spec    provision.Spec // what is written; without Holder
-	Place   string
-	Video   bool // keys are sent by post: the identity is checked in a call
-	Offline bool // without the store: what is issued is pending until the journal is imported
-	Paper   bool // receipts are printed
+	Spec     provision.Spec // what is written; without Holder
+	Operator string
+	Place    string
+	Video    bool // keys are sent by post: the identity is checked in a call
+	Offline  bool // without the store: what is issued is pending until the journal is imported
+	Paper    bool // receipts are printed
 }
 
 // Use is what a key is to a person who holds one already.
@@ -72,6 +74,15 @@ type Order struct {
 	Use     Use
 	Replace token.ID // 0: none
 	Place   string
+	Witness string // second operator, of a person who is known
+}
+
+// Note is what is kept with the issue.
+func (o Order) Note() string {
+	if o.Witness == "" {
+		return o.Place
+	}
+	return strings.TrimPrefix(o.Place+"; second operator: "+o.Witness, "; ")
 }
 
 // Job numbers an effect whose answer is waited for; 0 is none.
@@ -137,6 +148,7 @@ type Done struct {
 	Slot      token.Slot
 	PublicID  string
 	Check     desk.IDCheck
+	Witness   string
 	Replaced  string // name of the token that was revoked with it
 	Proof     *token.Counters
 	Stocked   bool // it was written before
@@ -177,6 +189,7 @@ type State struct {
 	Person  *Person
 
 	Check   desk.IDCheck // H-2
+	Witness string       // second operator, who knows the person too
 	Checked time.Time
 	Use     Use
 	Replace token.ID
@@ -274,14 +287,15 @@ type Wants string
 
 // What can be asked for.
 const (
-	Nothing    Wants = ""
-	WantPerson Wants = "person"
-	WantCheck  Wants = "identity check"
-	WantUse    Wants = "use"   // second key, replacement or cancel
-	WantGrave  Wants = "grave" // agree in spite of a warning
-	WantAnew   Wants = "anew"  // agree to write a key anew
-	WantKey    Wants = "key"   // a key, or a touch of one from stock
-	WantPull   Wants = "pull"  // the key out
+	Nothing     Wants = ""
+	WantPerson  Wants = "person"
+	WantCheck   Wants = "identity check"
+	WantWitness Wants = "second operator" // the name of one
+	WantUse     Wants = "use"             // second key, replacement or cancel
+	WantGrave   Wants = "grave"           // agree in spite of a warning
+	WantAnew    Wants = "anew"            // agree to write a key anew
+	WantKey     Wants = "key"             // a key, or a touch of one from stock
+	WantPull    Wants = "pull"            // the key out
 )
 
 // Wants says it.
@@ -305,6 +319,8 @@ func (s State) Wants() Wants {
 		return WantUse
 	case s.Check == "":
 		return WantCheck
+	case s.needsWitness():
+		return WantWitness
 	case s.Down == nil && s.Left == nil && s.theirs() && !s.Rewrite:
 		return WantAnew
 	}
@@ -318,8 +334,11 @@ func (s State) Ready() bool {
 
 // known: the operator has said all that is asked about the person.
 func (s State) known() bool {
-	return s.Person != nil && s.Check != "" && (s.Chosen || !s.needsUse()) && (s.Agreed || !s.Person.grave())
+	return s.Person != nil && s.Check != "" && !s.needsWitness() && (s.Chosen || !s.needsUse()) && (s.Agreed || !s.Person.grave())
 }
+
+// needsWitness: two operators must know a person who shows nothing. PRODUCT.md §3.a, H-2.
+func (s State) needsWitness() bool { return s.Check == desk.ByAcquaintance && s.Witness == "" }
 
 // needsUse: the person has a key.
 func (s State) needsUse() bool { return s.Person != nil && len(s.Person.Keys()) > 0 }

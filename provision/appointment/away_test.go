@@ -1,6 +1,7 @@
 package appointment
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/provision"
@@ -102,6 +103,66 @@ func outages() map[string]func(*player) {
 			p.do(Again{p.jobs["Wait"]}, "Load ada")
 			p.do(Loaded{Job: p.jobs["Load"], Person: ada, Tokens: []token.Token{{ID: 3, Serial: 7, State: token.Active}}}, "Print ada")
 		},
+		"and the half-written key is given up before it is known whether it was issued": func(p *player) {
+			p.writing(provision.StepSealed)
+			p.do(Removed{"a"}, "")
+			p.fails("Write", StoreAway, &left, "Free a, Wait")
+			p.do(Again{p.jobs["Wait"]}, "Load ada")
+			p.do(GaveUp{}, "")
+			p.do(Loaded{Job: p.jobs["Load"], Person: ada, Open: []Open{left}}, "")
+			p.do(GaveUp{}, "GiveUp 7")
+		},
+		"and another desk issues another key meanwhile": func(p *player) {
+			p.writing(provision.StepSealed)
+			p.do(Removed{"a"}, "")
+			p.fails("Write", StoreAway, nil, "Free a, Wait")
+			p.do(Again{p.jobs["Wait"]}, "Load ada")
+			p.do(Loaded{Job: p.jobs["Load"], Person: ada, Tokens: []token.Token{{ID: 9, Serial: 99, Model: token.YubiKey, State: token.Active}}}, "")
+			p.sees(Identity, "has a key already")
+		},
+	}
+}
+
+// TestKnown: two operators must know a person who shows nothing, and neither is the person.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	p := newPlayer(t, func(s *Station) { s.Operator = "op" })
+	p.sits(nil)
+	p.plugs(fresh("a", 7), "")
+	p.do(Checked{desk.ByAcquaintance}, "")
+	p.sees(Identity, "second operator")
+	for _, name := range []string{"", " ", "OP", "ada", "Ada  Lovelace", "a\x1b[2J", strings.Repeat("x", 61)} {
+		p.do(Witnessed{name}, "")
+		p.sees(Identity, "second operator")
+	}
+	p.do(Witnessed{" alan turing "}, "Write ada known")
+	if r := p.happened(DidIdentify); r.Witness != "alan turing" || r.Check != desk.ByAcquaintance {
+		t.Errorf("%+v", r)
+	}
+	if note := p.s.turnOrder().Note(); note != "room 12; second operator: alan turing" {
+		t.Errorf("note %q", note)
+	}
+	if note := (Order{Witness: "x"}).Note(); note != "second operator: x" {
+		t.Errorf("note %q", note)
+	}
+	p.do(Ended{p.jobs["Write"], &Done{Account: "ada", Serial: 7, Check: desk.ByPassport}}, "Print ada")
+	if d := p.s.Done; d.Check != desk.ByPassport || d.Witness != "" {
+		t.Errorf("a check that the store has otherwise: %+v", d)
+	}
+}
+
+func (s State) turnOrder() Order { return (&turn{State: s}).order() }
+
+// TestNoPaper: a receipt that could not be printed is told, also when its key was pulled out before.
+func TestNoPaper(t *testing.T) {
+	t.Parallel()
+	p := newPlayer(t, nil)
+	p.writing()
+	p.do(Ended{p.jobs["Write"], &Done{Account: "ada", Serial: 7}}, "Print ada")
+	p.do(Removed{"a"}, "Free a")
+	p.fails("Print", Fault, nil, "")
+	if p.sees(Who, "who is it?"); p.s.Notice != "the receipt of ada was not printed: because" {
+		t.Errorf("notice %q", p.s.Notice)
 	}
 }
 
@@ -156,10 +217,18 @@ func TestVideo(t *testing.T) {
 		t.Errorf("a passport cannot be seen from here: %+v", p.s.Check)
 	}
 	p.do(Checked{desk.ByVideo}, "")
+	p.do(Touched{"otp"}, "") // it would be active in the post
+	if !strings.Contains(p.s.Notice, "plug the key in") {
+		t.Errorf("notice %q", p.s.Notice)
+	}
 	p.plugs(fresh("a", 7), "Write ada video")
 	p.do(Ended{p.jobs["Write"], &Done{Account: "ada", Serial: 7, Shipped: true, Call: "123456"}}, "Print ada")
 	p.do(Printed{Job: p.jobs["Print"]}, "")
 	p.sees(Removal, "123456")
+	p.do(Removed{"a"}, "Free a")
+	p.sees(Removal, "123456") // it is not shown again
+	p.do(Submit{}, "")
+	p.sees(Who, "who is it?")
 	if r := p.happened(DidIssue); !r.Shipped || r.Number != "123456" {
 		t.Errorf("%+v", r)
 	}

@@ -25,6 +25,8 @@ type (
 	}
 	// Checked says how the person was known.
 	Checked struct{ Check desk.IDCheck }
+	// Witnessed names the second operator who knows the person.
+	Witnessed struct{ Name string }
 	// Chosen says what the key is to somebody who has one, and which token it replaces.
 	Chosen struct {
 		Use     Use

@@ -31,7 +31,7 @@ func (e Removed) apply(t *turn) {
 	if t.tries > 0 && t.job == 0 {
 		t.waiting, t.tries = 0, 0
 	}
-	if spent && t.Done != nil && t.printing == 0 {
+	if spent && t.Done != nil && t.printing == 0 && t.Done.Call == "" { // a number is shown once: Enter says that it was read
 		t.turnOver()
 	}
 }
@@ -99,7 +99,7 @@ func (t *turn) settleLoaded(e Loaded) {
 	}
 	t.suspect = nil
 	for _, k := range e.Tokens {
-		fresh := t.Person != nil && !slices.ContainsFunc(t.Person.Holds, func(h token.Token) bool { return h.ID == k.ID })
+		fresh := t.Person != nil && (s.serial == 0 || k.Serial == s.serial) && !slices.ContainsFunc(t.Person.Holds, func(h token.Token) bool { return h.ID == k.ID })
 		written := s.left != nil && k.Serial == s.serial // one that they held before, written anew
 		open := slices.ContainsFunc(e.Open, func(o Open) bool { return o.Serial == k.Serial })
 		if !open && k.State != token.Pending && (fresh || written) {
@@ -160,7 +160,7 @@ func (t *turn) later(port, why string) {
 }
 
 func (e GaveUp) apply(t *turn) {
-	if t.Left == nil || t.job != 0 {
+	if t.Left == nil || t.job != 0 || t.lost != "" || t.loading != 0 { // it may be issued: the store is asked first
 		return
 	}
 	t.work(Giving)
@@ -172,6 +172,8 @@ func (e Touched) apply(t *turn) {
 	case t.Done != nil || t.Work == Giving || t.suspect != nil:
 	case t.Work != NoWork && t.Work != Inspecting:
 		t.Notice = "a touch came in as typing: it is of a key that this program does not hold"
+	case t.Station.Video: // bound by that touch, it would be active in the post
+		t.Notice = "this desk sends keys by post: plug the key in"
 	case !t.Ready() || t.Left != nil:
 		t.Notice = "a key was touched: first say who it is for"
 		if t.Left != nil {

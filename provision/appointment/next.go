@@ -142,7 +142,7 @@ func (t *turn) resume(o Open) {
 
 // order is what this appointment issues.
 func (t *turn) order() Order {
-	o := Order{Account: t.Person.Account, Check: t.Check, Use: t.Use, Replace: t.Replace, Place: t.Station.Place}
+	o := Order{Account: t.Person.Account, Check: t.Check, Use: t.Use, Replace: t.Replace, Place: t.Station.Place, Witness: t.Witness}
 	if t.Key != nil && t.Key.Have.Token.ID == o.Replace { // it is written anew: nothing else is revoked
 		o.Replace = 0
 	}

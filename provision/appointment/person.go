@@ -3,6 +3,8 @@ package appointment
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -229,7 +231,28 @@ func (e Checked) apply(t *turn) {
 	}
 	t.Notice = ""
 	t.Check, t.Checked = e.Check, t.now
-	t.tell(DidIdentify, func(r *Record) { r.Check = e.Check })
+	if !t.needsWitness() {
+		t.tell(DidIdentify, func(r *Record) { r.Check = e.Check })
+	}
+}
+
+// maxName is how long the name of a second operator may be, in bytes.
+const maxName = 60
+
+func (e Witnessed) apply(t *turn) {
+	name := strings.Join(strings.Fields(e.Name), " ")
+	switch {
+	case t.Wants() != WantWitness || name == "":
+		return
+	case strings.EqualFold(name, t.Station.Operator) || strings.EqualFold(name, t.Person.Account) || strings.EqualFold(name, t.Person.Name):
+		t.Notice = "the second operator is neither you nor the person"
+		return
+	case len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		t.Notice = "that is no name"
+		return
+	}
+	t.Notice, t.Witness = "", name
+	t.tell(DidIdentify, func(r *Record) { r.Check, r.Witness = t.Check, name })
 }
 
 func (e Chosen) apply(t *turn) {

@@ -53,6 +53,7 @@ func (w *world) anything() {
 		w.give(Submit{Text: people[w.r.IntN(len(people))], Whole: w.r.IntN(2) == 0})
 	case 6, 7:
 		w.give(Checked{desk.IDChecks()[w.r.IntN(5)]})
+		w.give(Witnessed{[]string{"", "ada", "turing"}[w.r.IntN(3)]})
 	case 8:
 		w.give(Chosen{Use: []Use{Second, Replacement}[w.r.IntN(2)]})
 	case 9:

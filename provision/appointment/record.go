@@ -23,6 +23,7 @@ type Record struct {
 	PublicID    string       `json:"public_id,omitempty"`
 	Port        string       `json:"port,omitempty"`
 	Check       desk.IDCheck `json:"id_check,omitempty"`
+	Witness     string       `json:"second_operator,omitempty"`
 	Use         Use          `json:"use,omitempty"`
 	Number      string       `json:"number,omitempty"` // of a call
 	Why         string       `json:"why,omitempty"`

@@ -183,6 +183,9 @@ func (w *world) mayIssue(o Order) {
 	if o.Account == "" || o.Check == "" || w.s.Person == nil || w.s.Person.Account != o.Account {
 		w.fail("an issue without person or identity check: %+v", o)
 	}
+	if (o.Check == desk.ByAcquaintance) != (o.Witness != "") || o.Witness == o.Account {
+		w.fail("known to %q: %+v", o.Witness, o)
+	}
 	for _, e := range w.open {
 		if e.Account == o.Account {
 			w.fail("a second write for %s while key %s is open", o.Account, e.Serial)

@@ -55,6 +55,8 @@ func (s State) prompt() (string, Tone) {
 		return "has a key already: S for a second one, R to replace, Esc to cancel", Act
 	case WantCheck:
 		return "check the identity, and press 1 to 5", Act
+	case WantWitness:
+		return "known personally: type the name of a second operator who knows this person too", Act
 	case WantAnew:
 		return "this key is theirs already: Y writes it anew, or take another one", Act
 	}
@@ -138,6 +140,8 @@ func missed(why provision.Mispress, slot token.Slot) string {
 func (s State) pull() string {
 	who := s.Done.Account
 	switch {
+	case s.Done.Call != "" && (s.Key == nil || s.gone):
+		return fmt.Sprintf("read the number %s to each other, send the key to %s, and press Enter", s.Done.Call, who)
 	case s.Done.Shipped && s.Done.Call != "":
 		return fmt.Sprintf("read the number %s to each other, then pull the key out and send it to %s", s.Done.Call, who)
 	case s.Done.Shipped:

@@ -78,7 +78,10 @@ func (e Ended) apply(t *turn) {
 func (t *turn) issued(d Done) {
 	if t.Person != nil && t.Person.Account == d.Account {
 		t.Left = nil
-		d.Check, d.Name = t.Check, t.Person.Name
+		d.Name = t.Person.Name
+		if d.Check == "" { // otherwise as the store has it: an earlier appointment may have checked
+			d.Check, d.Witness = t.Check, t.Witness
+		}
 	}
 	d.Number, d.At, d.Machine = t.Number, t.now, t.Machine
 	d.Pending = d.Pending || t.Station.Offline
@@ -106,6 +109,7 @@ func (t *turn) issued(d Done) {
 
 func (d Done) record(r *Record) {
 	r.Account, r.Serial, r.Slot, r.PublicID, r.Check, r.Receipt = d.Account, d.Serial, d.Slot, d.PublicID, d.Check, d.Receipt
+	r.Witness = d.Witness
 	r.Machine, r.Pending, r.Shipped, r.Number, r.Recovered, r.Papers = d.Machine.Milliseconds(), d.Pending, d.Shipped, d.Call, d.Recovered, d.Papers
 }
 
@@ -141,7 +145,7 @@ func (t *turn) printed(number string, papers []string) {
 
 // arrivedAtEnd goes on, also if the key was pulled out while its receipt was printed.
 func (t *turn) arrivedAtEnd() {
-	if !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Spent && t.Key != nil && p.Path == t.Key.Port }) {
+	if t.Done.Call == "" && !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Spent && t.Key != nil && p.Path == t.Key.Port }) {
 		t.turnOver()
 	}
 }
@@ -154,9 +158,10 @@ func (e Failed) apply(t *turn) {
 		t.failedLoad(e)
 	case t.printing:
 		t.printed("", nil)
-		t.Notice = "the receipt was not printed: " + e.Why
+		notice := "the receipt of " + t.Done.Account + " was not printed: " + e.Why
 		t.tell(DidNotPrint, because(e.Why))
 		t.arrivedAtEnd()
+		t.Notice = notice // also where the next appointment has begun by that
 	case t.job:
 		work := t.Work
 		t.rest()
@@ -218,7 +223,7 @@ func (t *turn) suspicious(work Work, left *Open) {
 		return
 	}
 	s := suspect{left: left, otp: t.otp}
-	if t.Key != nil {
+	if t.Key != nil && t.otp == "" { // an OTP that was typed is of another key than the one that is held
 		s.serial = t.Key.Have.Serial
 		if t.Key.Open != nil {
 			s.account, s.left = t.Key.Open.Account, t.Key.Open
