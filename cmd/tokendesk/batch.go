@@ -121,6 +121,7 @@ func runBatch(ctx context.Context, a *app, o batchOptions) error {
 	if err != nil {
 		return err
 	}
+	ends.lines = true
 	totals, err := a.runLanes(ctx, st, b, p, o)
 	if err != nil {
 		return pausedBatch(b, totals, err)

@@ -48,6 +48,7 @@ type closing struct {
 	files []batchExport
 	press *paper.Press
 	notes []token.Serial
+	lines bool // -o json writes an object a line
 }
 
 // batchExport is one key file.
@@ -119,8 +120,11 @@ func (c *closing) prepareLabels() (err error) {
 	return nil
 }
 
-// knows refuses a profile whose labels cannot be printed.
+// knows refuses a profile whose labels cannot be printed, or whose keys no key file carries.
 func (c *closing) knows(p profile.Profile) error {
+	if len(c.files) > 0 && (p.Kind == token.ChallengeResponse || p.Kind == token.Static) {
+		return usagef("--export: no key file carries a %s credential", p.Kind)
+	}
 	if c.press == nil {
 		return nil
 	}
@@ -227,7 +231,7 @@ func (a *app) leave(ctx context.Context, st *sqlstore.Store, id token.BatchID, p
 	for _, f := range c.files {
 		keep(f.out, a.exportBatch(ctx, f, items))
 	}
-	if err := a.showBatch(b, items, aside, c.notes); err != nil {
+	if err := a.showBatch(b, items, aside, c); err != nil {
 		return err
 	}
 	for _, name := range p.Exports {
@@ -250,21 +254,26 @@ func writeNew(name string, write func(io.Writer) error) error {
 	return os.Chmod(name, 0o644)
 }
 
-// exportBatch makes one key file of the keys that are done.
+// exportBatch makes one key file of the keys that are done: of what the batch wrote, and nothing else that their tokens have.
 func (a *app) exportBatch(ctx context.Context, f batchExport, items []token.BatchItem) error {
 	var serials []string
+	var written []token.CredentialID
 	for _, i := range items {
 		if i.State == token.ItemDone {
-			serials = append(serials, i.Serial.String())
+			serials, written = append(serials, i.Serial.String()), append(written, i.Credential)
 		}
 	}
 	if len(serials) == 0 {
 		return problemf(exitNotFound, "there is nothing to export")
 	}
 	return a.withDesk(ctx, func(staff *desk.Desk) error {
-		_, records, err := staff.Export(ctx, desk.Export{Format: f.to.codec.Name(), Target: f.to.server(), File: f.out, Protection: f.protect.what}, serials...)
+		e := desk.Export{Format: f.to.codec.Name(), Target: f.to.server(), File: f.out, Protection: f.protect.what, Only: written}
+		n, records, err := staff.Export(ctx, e, serials...)
 		if err != nil {
 			return queryProblem(err)
+		}
+		if n == 0 {
+			return problemf(exitNotFound, "there is nothing to export")
 		}
 		_, err = a.writeOut(writing{to: f.to, protect: f.protect, out: f.out, records: destroying(records)})
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -171,7 +172,7 @@ func newBatchCloseCmd(a *app) *cobra.Command {
 }
 
 // showBatch shows a batch, its keys in the order of their positions, those that were put aside, and how it differs from the note.
-func (a *app) showBatch(b token.Batch, items []token.BatchItem, aside []token.PutAside, note []token.Serial) error {
+func (a *app) showBatch(b token.Batch, items []token.BatchItem, aside []token.PutAside, c *closing) error {
 	s := batchShown{batchRow: batchRowOf(b), Keys: []batchKey{}}
 	for _, i := range items {
 		k := batchKey{Position: i.Position, Serial: i.Serial, StockNumber: i.StockNumber, PublicID: i.PublicID.String(), State: "done", Proof: "none"}
@@ -185,12 +186,18 @@ func (a *app) showBatch(b token.Batch, items []token.BatchItem, aside []token.Pu
 	for _, p := range aside {
 		s.Keys = append(s.Keys, batchKey{Serial: p.Serial, State: "put aside", Reason: p.Reason, Detail: p.Detail, Port: p.Port})
 	}
-	if note != nil {
-		d := batch.Compare(note, items, aside)
+	if c.notes != nil {
+		d := batch.Compare(c.notes, items, aside)
 		s.Delivery = &d
 		a.say("%s compared with the delivery note: %s missing, %s surplus", batch.StepNote, count(len(d.Missing), "key"), count(len(d.Surplus), "key"))
 		a.sayDelivery("missing", d.Missing)
 		a.sayDelivery("surplus", d.Surplus)
+	}
+	if a.format == "json" && c.lines {
+		return json.NewEncoder(a.stdout).Encode(struct {
+			Schema int        `json:"schema"`
+			Batch  batchShown `json:"batch"`
+		}{schema, s})
 	}
 	if a.format == "json" {
 		return writeJSON(a.stdout, "batch", s)

@@ -136,7 +136,7 @@ func (a *app) batchView(b token.Batch, p profile.Profile) batchView {
 	switch {
 	case a.format == "json":
 		return jsonView{a}
-	case a.stderrTTY:
+	case a.stderrTTY && a.getenv("TERM") != "dumb":
 		return newLaneScreen(a, b, p)
 	}
 	return lineView{a, b}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -33,7 +34,7 @@ type laneScreen struct {
 	away   string      // why the store is away
 	said   string      // beside
 	ends   []time.Time // of the last keys
-	lines  int         // that are drawn
+	drawn  []int       // the widths of the lines that are drawn
 	colour bool
 }
 
@@ -64,19 +65,24 @@ func (s *laneScreen) note(text string) {
 	s.draw()
 }
 
-// draw goes back to the first line and writes all of them anew; what a line or the picture had more is cleared.
+// draw goes back to the first line and writes all of them anew; what a line or the picture had more is cleared. A terminal that became
+// narrower meanwhile has broken the lines that were too long for it.
 func (s *laneScreen) draw() {
-	width := screenWidth(s.a.stderr)
+	width, height := screenSize(s.a.stderr)
 	var out strings.Builder
-	if s.lines > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA", s.lines)
+	up := 0
+	for _, n := range s.drawn {
+		up += max(1, (n+width-1)/width)
 	}
-	list := s.picture()
-	for _, l := range list {
-		out.WriteString("\r" + s.paint(l, width) + "\x1b[K\n")
+	if up = min(up, height-1); up > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", up)
+	}
+	s.drawn = s.drawn[:0]
+	for _, l := range s.picture(height - 1) {
+		out.WriteString("\r\x1b[K" + s.paint(l, width) + "\n") // cleared first: behind the last column it would take the last sign
+		s.drawn = append(s.drawn, min(width, utf8.RuneCountInString(l.text)))
 	}
 	out.WriteString("\x1b[J")
-	s.lines = len(list)
 	_, _ = io.WriteString(s.a.stderr, out.String()) // to a terminal
 }
 
@@ -86,19 +92,52 @@ type line struct {
 	colour string // parameters of SGR; "": none
 }
 
-func (s *laneScreen) picture() []line {
+// picture has so many lines at most: where there are more lanes, those that need somebody come first.
+func (s *laneScreen) picture(most int) []line {
 	list := []line{{s.total(), "1"}}
 	if s.away != "" {
 		list = append(list, line{"the store is away, nothing more is written: " + printable(s.away), "31"})
 	}
-	ports := slices.SortedFunc(maps.Keys(s.lanes), usbhid.ComparePorts)
+	room := most - len(list)
+	if s.said != "" {
+		room--
+	}
+	ports, rest := s.visible(max(room, 1))
 	for _, port := range ports {
 		list = append(list, s.lane(s.lanes[port]))
+	}
+	if rest != "" {
+		list = append(list, line{rest, "90"})
 	}
 	if s.said != "" {
 		list = append(list, line{s.said, "1"})
 	}
 	return list
+}
+
+// laneOrder is how much a lane needs somebody, what is not here in between.
+var laneOrder = map[batch.State]int{
+	batch.Touch: -4, batch.Uncertain: -3, batch.Failed: -2, batch.Aside: -1, batch.Done: 1, batch.Again: 2, batch.Waiting: 3, batch.Removed: 4,
+}
+
+// visible are the ports that have a line each, in their order, and a line about the others; "": there are none.
+func (s *laneScreen) visible(room int) (ports []string, rest string) {
+	ports = slices.SortedFunc(maps.Keys(s.lanes), usbhid.ComparePorts)
+	if len(ports) <= room {
+		return ports, ""
+	}
+	slices.SortStableFunc(ports, func(a, b string) int { return laneOrder[s.lanes[a].State] - laneOrder[s.lanes[b].State] })
+	states := map[batch.State]int{}
+	for _, port := range ports[room-1:] {
+		states[s.lanes[port].State]++
+	}
+	rest = fmt.Sprintf("… and %d more:", len(ports)-room+1)
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		rest += fmt.Sprintf(" %d %s", states[state], state)
+	}
+	ports = ports[:room-1]
+	slices.SortFunc(ports, usbhid.ComparePorts)
+	return ports, rest
 }
 
 // total is the line of the whole batch, with throughput and estimate.
@@ -167,12 +206,12 @@ func (s *laneScreen) paint(l line, width int) string {
 	return "\x1b[" + l.colour + "m" + string(text) + "\x1b[0m"
 }
 
-// screenWidth is that of the terminal, or 80.
-func screenWidth(w io.Writer) int {
+// screenSize is that of the terminal, or 80 by 24.
+func screenSize(w io.Writer) (width, height int) {
 	if f, ok := w.(*os.File); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 20 {
-			return n
+		if n, m, err := term.GetSize(int(f.Fd())); err == nil && n > 20 && m > 4 {
+			return n, m
 		}
 	}
-	return 80
+	return 80, 24
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +105,28 @@ the store is away, nothing more is written: no[31m route
 	show(batch.Event{Event: batch.Lane, Port: "1-1.1", State: batch.Removed})
 	if lines := drawn(t, out.String(), 80); len(lines) != 5 || lines[1] != "1-1.1" {
 		t.Errorf("got\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+// TestLaneScreenHeight: with more lanes than lines, the numbers and the lanes that need somebody stay in sight, and the others are counted.
+func TestLaneScreenHeight(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	s := newLaneScreen(&app{env: &env{stderr: &out}}, token.Batch{ID: 7, Profile: "staff"}, profile.New("staff", token.YubicoOTP))
+	for n := range 40 {
+		state := batch.Waiting
+		if n%4 == 3 {
+			state = batch.Touch
+		}
+		s.show(batch.Event{Event: batch.Lane, Port: fmt.Sprintf("1-1.%d", n+1), State: state})
+	}
+	s.note("finishing")
+	lines := drawn(t, out.String(), 80)
+	text := strings.Join(lines, "\n")
+	if len(lines) != 23 || !strings.HasPrefix(lines[0], "batch 7 staff") || lines[21] != "… and 20 more: 20 waiting" || lines[22] != "finishing" {
+		t.Errorf("%d lines\n%s", len(lines), text)
+	}
+	if n := strings.Count(text, "now touch it"); n != 10 {
+		t.Errorf("%d lanes to touch are in sight\n%s", n, text)
 	}
 }

@@ -19,6 +19,8 @@ type Export struct {
 	File       string     `json:"file"`
 	Protection string     `json:"protection,omitempty"` // how the file is encrypted and for whom, or that it is in clear
 	Tokens     []token.ID `json:"tokens,omitempty"`     // those that were named; set by Desk.Export; none: the default set
+
+	Only []token.CredentialID `json:"credentials,omitempty"` // of the selected ones no others; none: all
 }
 
 // Export selects credentials and says how many; the sequence reads them one at a time, and the caller destroys each record.
@@ -33,6 +35,9 @@ func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, it
 	list, err := d.Store.Exportable(ctx, e.Tokens)
 	if err != nil {
 		return 0, nil, err
+	}
+	if len(e.Only) > 0 {
+		list = slices.DeleteFunc(list, func(id token.CredentialID) bool { return !slices.Contains(e.Only, id) })
 	}
 	if len(list) == 0 {
 		return 0, func(func(keyfile.Record, error) bool) {}, nil
