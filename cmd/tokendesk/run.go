@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -21,8 +24,19 @@ type app struct {
 func run(ctx context.Context, e *env, args []string) exitCode {
 	ctx, stop := e.notify(ctx)
 	defer stop()
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
 	a := &app{env: e}
 	root := newRootCmd(a)
+	check := root.PersistentPreRunE
+	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Name() != "serve" && !signal.Ignored(syscall.SIGHUP) { // serve reads its certificates anew then; nohup ignores it
+			hangups, deaf := e.hangups()
+			context.AfterFunc(ctx, deaf)
+			go endOn(ctx, hangups, leave)
+		}
+		return check(cmd, args)
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -36,6 +50,15 @@ func run(ctx context.Context, e *env, args []string) exitCode {
 		fmt.Fprintln(e.stderr, "  "+strings.ReplaceAll(h, "\n", "\n  "))
 	}
 	return x.code
+}
+
+// endOn lets a program whose terminal was closed end as by Ctrl-C: a held key gets its keyboard driver back.
+func endOn(ctx context.Context, hangups <-chan os.Signal, leave context.CancelFunc) {
+	select {
+	case <-hangups:
+		leave()
+	case <-ctx.Done():
+	}
 }
 
 func newRootCmd(a *app) *cobra.Command {

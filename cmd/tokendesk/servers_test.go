@@ -202,10 +202,20 @@ func TestServe(t *testing.T) {
 	_ = open.Wait()
 }
 
-// TestInterruptWhileTouchIsAwaited sends SIGINT twice while the program waits for a touch: it gives the key back, says what
-// is open, and resume settles it.
+// TestInterruptWhileTouchIsAwaited sends SIGINT twice, or SIGHUP as a terminal does that is closed, while the program waits for a
+// touch: it gives the key back, says what is open, and resume settles it.
 func TestInterruptWhileTouchIsAwaited(t *testing.T) {
 	t.Parallel()
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			interruptAtTouch(t, signal)
+		})
+	}
+}
+
+func interruptAtTouch(t *testing.T, signal os.Signal) {
+	t.Helper()
 	r := newRig(t, 2)
 	r.must("init")
 	keys := serveKey(t, r)
@@ -223,7 +233,7 @@ func TestInterruptWhileTouchIsAwaited(t *testing.T) {
 		fmt.Fprintln(&all, in.Text())
 		if strings.Contains(in.Text(), "now the key blinks") {
 			for range 2 {
-				if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				if err := cmd.Process.Signal(signal); err != nil {
 					t.Fatal(err)
 				}
 			}
