@@ -64,12 +64,12 @@ test: export TOKENDESK_GUEST  = 1
 test: export TOKENDESK_JUDGES = 1
 test: export CGO_ENABLED      = 1
 test: deps guest vet cross
-	$(GO) test -json -timeout 20m ./... | $(GO) run .ci/testreport.go
+	$(GO) test -json -timeout 40m ./... | $(GO) run .ci/testreport.go
 	$(MAKE) race
 
 race: export CGO_ENABLED = 1
 race:
-	$(GO) test -race -short -timeout 20m ./validate/... ./provision/... ./keyfile/secret ./hwtest/vkey/...
+	$(GO) test -race -short -timeout 30m ./validate/... ./provision/... ./keyfile/secret ./hwtest/vkey/...
 
 # bench prints medians of three runs, and the ratios that mean something within one run.
 bench:

@@ -175,6 +175,9 @@ func parsePlug(args []string) (vkey.Profile, vkey.Options, plugged, error) {
 
 // foreign writes something into a slot that no store knows: a static ticket's configuration as ykpersonalize writes it.
 func foreign(k *vkey.Key, slot int) error {
+	if err := released(k); err != nil {
+		return err
+	}
 	c, err := k.Open()
 	if err != nil {
 		return err
@@ -189,6 +192,9 @@ func (r *keyring) hold(name string) error {
 	k, ok := r.keys[name]
 	if !ok {
 		return errNoKey
+	}
+	if err := released(k); err != nil {
+		return err
 	}
 	c, err := k.Open()
 	r.held[name] = c

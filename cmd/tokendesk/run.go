@@ -28,11 +28,13 @@ func run(ctx context.Context, e *env, args []string) exitCode {
 	defer leave()
 	a := &app{env: e}
 	root := newRootCmd(a)
+	deaf := func() {}
+	defer func() { deaf() }()
 	check := root.PersistentPreRunE
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Name() != "serve" && !signal.Ignored(syscall.SIGHUP) { // serve reads its certificates anew then; nohup ignores it
-			hangups, deaf := e.hangups()
-			context.AfterFunc(ctx, deaf)
+			var hangups <-chan os.Signal
+			hangups, deaf = e.hangups()
 			go endOn(ctx, hangups, leave)
 		}
 		return check(cmd, args)
