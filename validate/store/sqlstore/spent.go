@@ -130,7 +130,7 @@ func proofOf(e audit.Event) (spentlog.Entry, bool) {
 }
 
 // serves tells the log of a chain that this process writes.
-func (p spending) serves(chain string) error {
+func (p *spending) serves(chain string) error {
 	if p.log == nil {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (p spending) serves(chain string) error {
 }
 
 // close ends the log.
-func (p spending) close() error {
+func (p *spending) close() error {
 	if p.log == nil {
 		return nil
 	}
@@ -148,7 +148,7 @@ func (p spending) close() error {
 }
 
 // write makes entries durable beside whatever the caller does meanwhile. It waits when the result is called.
-func (p spending) write(entries []spentlog.Entry) (wait func() error) {
+func (p *spending) write(entries []spentlog.Entry) (wait func() error) {
 	if p.log == nil || len(entries) == 0 {
 		return func() error { return nil }
 	}
