@@ -13,7 +13,7 @@ DEBIAN   := qemu-system-x86 busybox-static kmod cpio usbip usbutils yubikey-mana
             gnupg age zbar-tools qrencode libxml2-utils python3 python3-pskc python3-pyotp python3-cryptography python3-yaml \
             libpam-oath libpam-google-authenticator libpam-yubico pamtester libpam-wrapper chromium libxkbcommon0 xkb-data \
             postgresql-15 freeradius freeradius-utils yubiserver rpm lintian systemd man-db \
-            libpcsclite-dev vsmartcard-vpcd poppler-utils tmux
+            libpcsclite-dev vsmartcard-vpcd poppler-utils tmux opensc yubico-piv-tool openssl
 
 # cgo where there are a C compiler and the headers of libusb or of PC/SC, either of which may be missing; pure Go otherwise. macOS has PC/SC as
 # a framework, and Windows needs no C for it.
