@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/batch"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // batchRow is a batch as batch list shows it.
@@ -92,43 +94,50 @@ type batchShown struct {
 	Delivery *batch.Delivery `json:"delivery,omitempty"`
 }
 
+// withBatch calls do with a batch, the profile as it was when it began, and what its files need, which is asked for before the store opens.
+func (a *app) withBatch(ctx context.Context, number string, o closingFlags, do func(st *sqlstore.Store, id token.BatchID, p profile.Profile, ends *closing) error) error {
+	id, err := batchNumber(number)
+	if err != nil {
+		return err
+	}
+	ends, err := a.prepareClosing(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer ends.destroy()
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	b, err := st.Batch(ctx, id)
+	if err != nil {
+		return batchProblem(err, int64(id))
+	}
+	p, err := profile.Parse(b.ProfileText)
+	if err != nil {
+		return err
+	}
+	return do(st, id, p, ends)
+}
+
 func newBatchShowCmd(a *app) *cobra.Command {
 	var o closingFlags
 	cmd := &cobra.Command{
 		Use: "show N", Short: "Show a batch and its keys; make its files again", Args: args(1, 1, "N"),
 		Example: "  tokendesk provision batch show 7\n  tokendesk provision batch show 7 --manifest box.json --delivery-note note.csv",
 		RunE: func(cmd *cobra.Command, given []string) error {
-			id, err := batchNumber(given[0])
-			if err != nil {
-				return err
-			}
-			ends, err := a.prepareClosing(cmd.Context(), o)
-			if err != nil {
-				return err
-			}
-			defer ends.destroy()
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			b, err := st.Batch(cmd.Context(), id)
-			if err != nil {
-				return batchProblem(err, int64(id))
-			}
-			p, err := profile.Parse(b.ProfileText)
-			if err != nil {
-				return err
-			}
-			text, err := st.Manifest(cmd.Context(), id)
-			if err != nil {
-				return err
-			}
-			if text == "" && o.manifest != "" {
-				return problemf(exitRefused, "batch %d is open, and has no manifest yet", id).hint("close it: tokendesk provision batch close %d", id)
-			}
-			p.Exports = nil
-			return a.leave(cmd.Context(), st, id, p, ends, text)
+			return a.withBatch(cmd.Context(), given[0], o, func(st *sqlstore.Store, id token.BatchID, p profile.Profile, ends *closing) error {
+				text, err := st.Manifest(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				if text == "" && o.manifest != "" {
+					return problemf(exitRefused, "batch %d is open, and has no manifest yet", id).hint("close it: tokendesk provision batch close %d", id)
+				}
+				p.Exports = nil
+				return a.leave(cmd.Context(), st, id, p, ends, text)
+			})
 		},
 	}
 	o.flags(cmd)
@@ -141,29 +150,9 @@ func newBatchCloseCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "close N", Short: "Close a batch before it has all keys, and sign its manifest", Args: args(1, 1, "N"),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			id, err := batchNumber(given[0])
-			if err != nil {
-				return err
-			}
-			ends, err := a.prepareClosing(cmd.Context(), o)
-			if err != nil {
-				return err
-			}
-			defer ends.destroy()
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer func() { _ = st.Close() }()
-			b, err := st.Batch(cmd.Context(), id)
-			if err != nil {
-				return batchProblem(err, int64(id))
-			}
-			p, err := profile.Parse(b.ProfileText)
-			if err != nil {
-				return err
-			}
-			return a.closeBatch(cmd.Context(), st, id, p, ends, uncertain)
+			return a.withBatch(cmd.Context(), given[0], o, func(st *sqlstore.Store, id token.BatchID, p profile.Profile, ends *closing) error {
+				return a.closeBatch(cmd.Context(), st, id, p, ends, uncertain)
+			})
 		},
 	}
 	o.flags(cmd)
