@@ -108,6 +108,48 @@ func TestQuirkHiddenOnNEO(t *testing.T) {
 	}
 }
 
+// TestQuirkReclaimedAndHidden: a NEO that hides its serial and ignores frames too does what it was told once it is back.
+func TestQuirkReclaimedAndHidden(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(*rig) error{
+		"write": func(r *rig) error {
+			return r.Write(t.Context(), ykslot.Slot1, otpConfig(t, r.Status().Version, 1, none), none)
+		},
+		"challenge": func(r *rig) error {
+			_, err := r.ChallengeHMAC(t.Context(), ykslot.Slot2, []byte("x"), 0, nil)
+			return err
+		},
+	} {
+		r := openRig(t, vkey.YubiKeyNEO, vkey.Options{Serial: serial, HideSerial: true, Reclaim: 3 * time.Second})
+		r.program(t, ykslot.Slot2, ykslot.ChallengeHMAC{Key: bytesOf(20, 1), Flags: ykslot.ChallengeFlags(r.Status().Version)})
+		r.key.PowerCycle()
+		if _, err := r.key.Card().Transmit(fromHex(t, "00a4040008a000000527471117")); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(t) // in vain: the frame that freshens the sequence is ignored
+		want(t, name, call(r), false, 0)
+	}
+}
+
+// TestQuirkReclaimedForLong: a key that ignores frames for longer than it may neither hides, nor refuses, nor did anything.
+func TestQuirkReclaimedForLong(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKey543, vkey.Options{Serial: serial, Reclaim: time.Hour})
+	if _, err := r.key.Card().Transmit(fromHex(t, "00a4040008a000000527471117")); err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() error{
+		"write": func() error {
+			return r.Write(t.Context(), ykslot.Slot1, otpConfig(t, r.Status().Version, 1, none), none)
+		},
+		"serial": func() error { _, err := r.Serial(t.Context()); return err },
+	} {
+		if err := call(); !errors.Is(err, ykslot.ErrNotAnswering) || errors.Is(err, ykslot.ErrUnsettled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestQuirkModeOfAnEmptyKey: the sequence stays 0 when a key without configured slot takes a mode.
 func TestQuirkModeOfAnEmptyKey(t *testing.T) {
 	t.Parallel()

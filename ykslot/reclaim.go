@@ -15,9 +15,9 @@ const (
 	reclaimPause  = 500 * time.Millisecond
 )
 
-// reclaimed is called when the key did not do what it was told: it reports whether the key ignored everything, and does not any
-// more. It asks a question that each key of its firmware answers, until it does; on firmware without one that of the serial
-// number, which a key may hide: then it waits in vain, once a session.
+// reclaimed is called when the key did not do what it was told: it reports whether the key may have ignored everything, and does
+// not any more. It asks a question that each key of its firmware answers, until it does, or ErrNotAnswering; on firmware without
+// one that of the serial number, which a key may hide: then it waits as long as keys ignore frames, once a session.
 func (c *reports) reclaimed(ctx context.Context) (bool, error) {
 	probe := question{cmd: CommandSerial, answer: serialLen}
 	switch v := c.status.Version; {
@@ -35,9 +35,11 @@ func (c *reports) reclaimed(ctx context.Context) (bool, error) {
 			return false, nil
 		case !errors.Is(err, errNoAnswer):
 			return false, err
+		case waited >= reclaimBudget && probe.cmd != CommandSerial:
+			return false, ErrNotAnswering
 		case waited >= reclaimBudget:
-			c.hides = probe.cmd == CommandSerial
-			return false, nil
+			c.hides = true
+			return true, c.freshen(ctx)
 		}
 		if err := c.pause(ctx, reclaimPause); err != nil {
 			return false, err
@@ -60,7 +62,7 @@ func (c *reports) freshen(ctx context.Context) error {
 	}
 	err := c.send(ctx, CommandScanMap, bytes.Repeat([]byte{refreshByte}, refreshLen))
 	if err == nil {
-		err = c.settle(ctx, busyBudget)
+		err = c.settle(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("refresh status: %w", err)

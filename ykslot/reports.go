@@ -12,7 +12,7 @@ const (
 	partGap      = time.Millisecond        // after each report: the device needs 0.4 ms to latch it
 	pollCap      = 32 * time.Millisecond   // polls after 1, 2, 4 … ms, at most this far apart
 	busyBudget   = 1150 * time.Millisecond // until flag 80 clears: slowest known write with 25 % on top
-	wakeBudget   = 4 * time.Second         // until the first status: the interface is reclaimed for about 3 s
+	wakeBudget   = 4 * time.Second         // until a status: the interface is reclaimed for about 3 s
 	silentBudget = 63 * time.Millisecond   // in rest after a question: six polls, then there is no answer
 	touchBudget  = 270 * time.Second       // while the key waits for a touch: its longest wait is 255 s
 )
@@ -31,7 +31,7 @@ type reports struct {
 func (c *reports) last() Status { return c.status }
 
 func (c *reports) refresh(ctx context.Context) (Status, error) {
-	err := c.settle(ctx, busyBudget)
+	err := c.settle(ctx)
 	return c.status, err
 }
 
@@ -80,8 +80,8 @@ func (c *reports) write(ctx context.Context, r Report) error {
 
 // settle reads until a status report, and drops an answer that somebody left unread or a wait for a touch that nobody
 // attends any more. All zeros are no status: the interface is not back yet.
-func (c *reports) settle(ctx context.Context, budget time.Duration) error {
-	return c.poll(ctx, budget, func(r Report) (bool, error) {
+func (c *reports) settle(ctx context.Context) error {
+	return c.poll(ctx, wakeBudget, func(r Report) (bool, error) {
 		if f := r[offFlag]; f&flagWrite == 0 && f&(flagData|flagTouch) != 0 {
 			return false, c.write(ctx, resetReport)
 		}
@@ -101,7 +101,7 @@ func (c *reports) abandon(ctx context.Context, cause error) error {
 // send transfers a frame. An error that does not wrap ErrUnsettled means that the command was not executed.
 func (c *reports) send(ctx context.Context, cmd Command, payload []byte) error {
 	if !c.rest {
-		if err := c.settle(ctx, busyBudget); err != nil {
+		if err := c.settle(ctx); err != nil {
 			return err
 		}
 	}

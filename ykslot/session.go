@@ -23,7 +23,7 @@ func Open(ctx context.Context, dev FeatureReporter, pause Pause) (*Session, erro
 		pause = sleep
 	}
 	c := &reports{dev: dev, pause: pause}
-	if err := c.settle(ctx, wakeBudget); err != nil {
+	if err := c.settle(ctx); err != nil {
 		return nil, fmt.Errorf("open key: %w", err)
 	}
 	if err := c.freshen(ctx); err != nil {

@@ -212,6 +212,17 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestAsleepInSession: reports without a version are waited for in an open session as long as at its opening.
+func TestAsleepInSession(t *testing.T) {
+	t.Parallel()
+	p := newPlayback(t, idle543+strings.Repeat("GET 00 00 00 00 00 00 00 00\n", 100)+idle543)
+	s, _ := Open(t.Context(), p, p.pause)
+	if _, err := s.ReadStatus(t.Context()); err != nil {
+		t.Errorf("%v", err)
+	}
+	p.end()
+}
+
 // TestOpenNEO: a NEO's status is refreshed by a scan map it refuses, in 9 reports (reference yubikey-otp.md §1.7).
 func TestOpenNEO(t *testing.T) {
 	t.Parallel()

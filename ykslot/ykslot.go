@@ -117,8 +117,8 @@ func ofSlot(s Slot, first, second Command) Command {
 
 // What callers branch on, beside *RejectedError, *UnsupportedError and *InvalidError.
 var (
-	// ErrNotAnswering: the device does not come to rest: its reports stay busy, or show no firmware version, which a key
-	// does for up to 3 s after its FIDO or smart-card interface was used.
+	// ErrNotAnswering: the device does not come to rest: its reports stay busy, or show no firmware version, or it ignores
+	// frames, which a key does for up to 3 s after its FIDO or smart-card interface was used.
 	ErrNotAnswering = errors.New("the key is not answering: try again in a few seconds, or unplug it and plug it in again")
 	// ErrSerialHidden: no slot of the key has SERIAL_API_VISIBLE set.
 	ErrSerialHidden = errors.New("the key hides its serial number")
