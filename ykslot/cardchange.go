@@ -112,7 +112,7 @@ func (c *cardCarrier) manage(ctx context.Context, cmd Command, payload []byte) e
 	var sw apdu.Status
 	switch {
 	case errors.As(err, &sw):
-		return fmt.Errorf("%w (%w)", newRejected(o, 0, c.status, false), sw)
+		return fmt.Errorf("%w (%w)", newRejected(o, 0, c.status, false, false), sw)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnsettled, err)
 	}

@@ -110,7 +110,7 @@ func (s *Session) challenge(ctx context.Context, slot Slot, q question) (secret.
 	}
 	b, err := s.carrier.ask(ctx, q)
 	if errors.Is(err, errNoAnswer) {
-		err = newRejected(opChallenge, slot, s.Status(), false)
+		err = newRejected(opChallenge, slot, s.Status(), false, false)
 	}
 	if err != nil {
 		return secret.Bytes{}, opError(opChallenge, slot, err)

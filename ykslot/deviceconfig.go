@@ -95,7 +95,7 @@ func (s *Session) WriteDeviceConfig(ctx context.Context, d DeviceConfig) error {
 	case err == errRefused && before.ProgSeq == 0 && s.shows(ctx, d): // itself, as in SetMode
 		return nil // without a configured slot the sequence may not move
 	case errors.Is(err, errRefused):
-		return opError(opDevice, 0, newRejected(opDevice, 0, before, d.Unlock.Len() > 0))
+		return opError(opDevice, 0, newRejected(opDevice, 0, before, d.Unlock.Len() > 0, false))
 	case err != nil:
 		return opError(opDevice, 0, err)
 	}

@@ -81,7 +81,7 @@ func (s *Session) SetMode(ctx context.Context, m USBMode) error {
 	case err == errRefused && before.ProgSeq == 0: // itself: a card's status word around it is a refusal
 		return nil // without a configured slot the sequence does not move: §1.7
 	case errors.Is(err, errRefused):
-		return opError(opMode, 0, newRejected(opMode, 0, before, false))
+		return opError(opMode, 0, newRejected(opMode, 0, before, false, false))
 	case err != nil:
 		return opError(opMode, 0, err)
 	}

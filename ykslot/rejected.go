@@ -45,7 +45,7 @@ var causes = []struct {
 		return r.op&slotWrites != 0 && r.Slot == Slot2 && r.Before.Configured(Slot1)
 	}},
 	{CauseProtectFlag, "slot 2 has PROTECT_CFG2, which keeps slot 1 from having it", func(r *RejectedError) bool {
-		return r.op == opWrite && r.Slot == Slot1 && r.Before.Configured(Slot2)
+		return r.op == opWrite && r.protects && r.Slot == Slot1 && r.Before.Configured(Slot2)
 	}},
 	{CauseNotUpdatable, "the slot was written without ALLOW_UPDATE", func(r *RejectedError) bool { return r.op&(opUpdate|opSwap) != 0 }},
 	{CauseEmpty, "the slot is empty", func(r *RejectedError) bool {
@@ -84,10 +84,11 @@ type RejectedError struct {
 	CodeSent bool    // a current access code other than zeros was sent
 	Causes   []Cause // likely ones for this firmware, slot and kind of write, most likely first
 	op       op
+	protects bool // PROTECT_CFG2 was to be written
 }
 
-func newRejected(o op, slot Slot, before Status, codeSent bool) *RejectedError {
-	r := &RejectedError{Slot: slot, Before: before, CodeSent: codeSent, op: o}
+func newRejected(o op, slot Slot, before Status, codeSent, protects bool) *RejectedError {
+	r := &RejectedError{Slot: slot, Before: before, CodeSent: codeSent, op: o, protects: protects}
 	for _, row := range causes {
 		if row.cause != CauseLostReport && row.fits(r) {
 			r.Causes = append(r.Causes, row.cause)

@@ -329,12 +329,12 @@ func TestRejectedCauses(t *testing.T) {
 	}{
 		{"write slot 1 without code", opWrite, Slot1, Status{Touch: 1}, false, []Cause{CauseNoAccessCode, CauseLostReport}},
 		{"write slot 2 beside slot 1", opWrite, Slot2, Status{Touch: 1}, true, []Cause{CauseAccessCode, CauseProtected, CauseLostReport}},
-		{"write slot 1 beside slot 2", opWrite, Slot1, Status{Touch: 3}, true, []Cause{CauseAccessCode, CauseProtectFlag, CauseLostReport}},
+		{"write slot 1 beside slot 2", opWrite, Slot1, Status{Touch: 3}, true, []Cause{CauseAccessCode, CauseLostReport}},
 		{"update", opUpdate, Slot1, Status{Touch: 1}, true, []Cause{CauseAccessCode, CauseNotUpdatable, CauseLostReport}},
 		{"delete empty", opDelete, Slot1, Status{}, false, []Cause{CauseNoAccessCode, CauseEmpty, CauseLostReport}},
 		{"swap", opSwap, 0, Status{Touch: 3}, false, []Cause{CauseNotUpdatable, CauseSwapAccessCode, CauseLostReport}},
 	} {
-		got := newRejected(tc.op, tc.slot, tc.st, tc.code)
+		got := newRejected(tc.op, tc.slot, tc.st, tc.code, false)
 		if len(got.Causes) != len(tc.want) {
 			t.Errorf("%s: %v", tc.name, got)
 			continue

@@ -3,6 +3,7 @@ package ykslot_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -384,6 +385,22 @@ func TestProtectedSlot(t *testing.T) {
 	want(t, "write 1", r.Write(t.Context(), ykslot.Slot1, cfg, none), false, 0)
 	cfg.Ticket &^= ykslot.ProtectCfg2
 	want(t, "write 2", r.Write(t.Context(), ykslot.Slot2, cfg, none), true, ykslot.CauseProtected)
+}
+
+// TestProtectingSlot: PROTECT_CFG2 in slot 2 keeps slot 1 from having it, and from nothing else.
+func TestProtectingSlot(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKey571, vkey.Options{})
+	cfg := otpConfig(t, r.Status().Version, 1, none)
+	cfg.Ticket |= ykslot.ProtectCfg2
+	want(t, "write 2", r.Write(t.Context(), ykslot.Slot2, cfg, none), false, 0)
+	want(t, "write 1", r.Write(t.Context(), ykslot.Slot1, cfg, none), true, ykslot.CauseProtectFlag)
+	want(t, "write 1 with a code", r.Write(t.Context(), ykslot.Slot1, otpConfig(t, r.Status().Version, 1, bytesOf(6, 1)), none), false, 0)
+	err := r.Write(t.Context(), ykslot.Slot1, otpConfig(t, r.Status().Version, 1, none), none)
+	var rejected *ykslot.RejectedError
+	if !errors.As(err, &rejected) || slices.Contains(rejected.Causes, ykslot.CauseProtectFlag) {
+		t.Errorf("write 1 without the code: %v", err)
+	}
 }
 
 func BenchmarkWrite(b *testing.B) {

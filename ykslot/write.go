@@ -142,7 +142,8 @@ func (s *Session) run(ctx context.Context, o op, slot Slot, cmd Command, body []
 	before, err := s.carrier.change(ctx, cmd, payload[:len(body)+AccessCodeLen])
 	switch {
 	case errors.Is(err, errRefused):
-		return opError(o, slot, newRejected(o, slot, before, !current.IsZero()))
+		protects := o == opWrite && TicketFlag(body[offTicket])&ProtectCfg2 != 0
+		return opError(o, slot, newRejected(o, slot, before, !current.IsZero(), protects))
 	case err != nil:
 		return opError(o, slot, err)
 	}
