@@ -20,7 +20,8 @@ const (
 	OverNFC
 )
 
-// Applet is an application of the card. Its methods are called with the key locked: they must not call the key.
+// Applet is an application of the card. Its methods are called with the key locked: they must not call the key, but for
+// what cardwait.go has for them.
 type Applet interface {
 	// AID is what a SELECT must begin with to mean this applet.
 	AID() []byte
@@ -106,6 +107,8 @@ func (c *Card) Reset() {
 // status word.
 func (c *Card) Transmit(apdu []byte) ([]byte, error) {
 	k := c.k
+	k.cardMu.Lock()
+	defer k.cardMu.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.settle() {
@@ -117,7 +120,12 @@ func (c *Card) Transmit(apdu []byte) ([]byte, error) {
 	if c.by == OverUSB {
 		k.cardUsed = k.opts.Now()
 	}
+	gone := k.gone
 	data, sw := c.transmit(apdu)
+	if !k.plugged || k.gone != gone {
+		k.cards = [2]cardState{}
+		return nil, fmt.Errorf("transmit: %w", usbhid.ErrGone)
+	}
 	// What the card says last before a reboot reaches the host.
 	k.settle()
 	return answer(data, sw), nil
@@ -206,6 +214,9 @@ func (c *Card) choose(s *cardState, a APDU) ([]byte, uint16) {
 		}
 		_, manages := app.(*management)
 		if e, ok := app.(Enabled); ok && !e.Enabled(c.by) || s.stuck && !manages {
+			return nil, SWNotFound
+		}
+		if e, ok := app.(Capable); ok && c.k.enabled(c.by)&e.Capability() == 0 {
 			return nil, SWNotFound
 		}
 		data, sw := app.Select(c.by)

@@ -14,13 +14,13 @@ const (
 	manualTime  = 8 * time.Second        // which must come within this
 )
 
-// Touch touches the key as for the slot, 1 or 2, and says whether it reacted. A challenge that waits is answered by any
-// touch. Else the slot types: to the open Conn, to the subscriber, or into Typed. A slot that is empty, dormant, for
+// Touch touches the key as for the slot, 1 or 2, and says whether it reacted. A challenge, or a command of the card, that
+// waits is answered by any touch. Else the slot types: to the open Conn, to the subscriber, or into Typed. A slot that is empty, dormant, for
 // challenge-response, or whose counters are used up types nothing.
 func (k *Key) Touch(slot int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.touch(slot)
+	return k.touchCard() || k.touch(slot)
 }
 
 func (k *Key) touch(slot int) bool {
@@ -56,6 +56,9 @@ func (k *Key) touch(slot int) bool {
 func (k *Key) Hold(d time.Duration) (slot int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.touchCard() {
+		return 1
+	}
 	first := &k.slots[0]
 	fast := k.profile.Has(FastTrigger) && (k.profile.Version.Major >= 3 || first.cfg.ext&extFastTrigger != 0)
 	switch {
@@ -120,7 +123,7 @@ const (
 	Blinking
 )
 
-// LED says what the light does now: blinking while a challenge waits for a touch, else lit, dark with LED_INV or without
+// LED says what the light does now: blinking while a challenge or a command of the card waits for a touch, else lit, dark with LED_INV or without
 // power.
 func (k *Key) LED() LED {
 	k.mu.Lock()
@@ -128,7 +131,7 @@ func (k *Key) LED() LED {
 	switch {
 	case !k.plugged:
 		return Dark
-	case k.waiting() != nil:
+	case k.waiting() != nil, k.cardWait != nil:
 		return Blinking
 	case k.extFlag(extLEDInverted):
 		return Dark

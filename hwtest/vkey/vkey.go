@@ -12,10 +12,10 @@
 // Reading order: vkey.go (a key and its power), profile.go and quirk.go (what firmware differs in), report.go (the state
 // machine of §9.3), command.go and write.go (what slot commands do), config.go (the 52 bytes), ticket.go, typing.go,
 // touch.go and challenge.go (what a slot does), deviceconfig.go and info.go (the device itself), conn.go (the host's
-// handle), card.go with its applets otpapplet.go, management.go and tag.go (the smart card), faults.go (what can go wrong
-// on demand), slots.go (what a test may look at).
+// handle), card.go with its applets otpapplet.go, management.go and tag.go (the smart card), cardwait.go (what applets of
+// other packages need; oathapplet is one), faults.go (what can go wrong on demand), slots.go (what a test may look at).
 //
-// Not done: FIDO, OATH and PIV (see Applet), 1.x behaviour.
+// Not done: FIDO, 1.x behaviour.
 package vkey
 
 import (
@@ -60,8 +60,9 @@ type Pace struct {
 
 // Key is one virtual YubiKey. All methods are safe for concurrent use. It starts plugged in, with both slots empty.
 type Key struct {
-	mu   sync.Mutex
-	opts Options
+	cardMu sync.Mutex // one command of the card at a time; locked before mu
+	mu     sync.Mutex
+	opts   Options
 
 	// What survives a power cycle.
 	profile  Profile
@@ -84,6 +85,8 @@ type Key struct {
 	applets   []Applet
 	cardUsed  time.Time // over USB; zero: not in this power-up
 	cardWrote bool
+	cardWait  chan struct{}   // closed by the touch that a command of the card waits for; nil: none does
+	touchHook func() bool     // OnTouchWait
 	rebooting bool            // as soon as the host has seen that a write was accepted
 	manual    time.Time       // when the touch was that lets the next one draw a password; zero: none
 	pauses    []time.Duration // of the last touch
@@ -215,7 +218,7 @@ func (k *Key) unplug() {
 		return
 	}
 	k.plugged = false
-	k.conn = nil
+	k.conn, k.cardWait = nil, nil
 	close(k.gone)
 }
 
