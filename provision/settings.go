@@ -32,7 +32,7 @@ type SettingsHave struct {
 	Version ykslot.Version
 	Model   usbhid.Model
 	Info    ykslot.DeviceInfo // zero before firmware 4.1
-	Codes   []token.LockCode  // that the key may have
+	Codes   []token.Escrow    // that the key may have
 	Guarded bool              // the store knows an access code of one of its slots
 }
 
@@ -45,7 +45,7 @@ type SettingsPlan struct {
 	Mode                 *ykslot.USBMode // firmware 3 and 4: whole interfaces, from the next plugging in on
 	Lock                 LockMode
 	Locked, LockedAfter  bool
-	Codes                []token.LockCode
+	Codes                []token.Escrow
 	Notes                []string // what the operator should know before
 	Changes, Unreachable bool     // something is to do; afterwards nothing here reaches the key
 }

@@ -37,7 +37,7 @@ func TestPlanSettings(t *testing.T) {
 	fourth.Version = ykslot.Version{Major: 4, Minor: 3, Patch: 5}
 	fourth.Model, _ = usbhid.ModelOf(0x0407)
 	mine := locked
-	mine.Codes = []token.LockCode{{ID: 1}}
+	mine.Codes = []token.Escrow{{ID: 1}}
 	fido := ykslot.CapU2F | ykslot.CapFIDO2
 	card := v5 // without OTP, and with the bit of CCID itself
 	card.Info.USBSupported, card.Info.USBEnabled = allApps|ykslot.CapCCID, allApps&^ykslot.CapOTP|ykslot.CapCCID
@@ -101,7 +101,7 @@ func TestPlanSettings(t *testing.T) {
 
 // vault is where lock codes are kept, durable at once. cut fails everything from a step on, as kill -9 does.
 type vault struct {
-	codes []token.LockCode
+	codes []token.Escrow
 	cut   *countdown
 }
 
@@ -117,23 +117,23 @@ func (c *countdown) step() error {
 	return nil
 }
 
-func (v *vault) KeepLockCode(_ context.Context, _ token.Serial, code secret.Bytes) (token.LockCodeID, error) {
+func (v *vault) KeepEscrow(_ context.Context, _ token.Serial, _ token.EscrowKind, code secret.Bytes) (token.EscrowID, error) {
 	if err := v.cut.step(); err != nil {
 		return 0, err
 	}
-	id := token.LockCodeID(len(v.codes) + 1)
+	id := token.EscrowID(len(v.codes) + 1)
 	for _, c := range v.codes {
 		id = max(id, c.ID+1)
 	}
-	v.codes = slices.Insert(v.codes, 0, token.LockCode{ID: id, Code: code.Clone()})
+	v.codes = slices.Insert(v.codes, 0, token.Escrow{ID: id, Secret: code.Clone()})
 	return id, v.cut.step()
 }
 
-func (v *vault) SettleLockCode(_ context.Context, _ token.Serial, held token.LockCodeID) error {
+func (v *vault) SettleEscrow(_ context.Context, _ token.Serial, _ token.EscrowKind, held token.EscrowID) error {
 	if err := v.cut.step(); err != nil {
 		return err
 	}
-	v.codes = slices.DeleteFunc(v.codes, func(c token.LockCode) bool { return c.ID != held })
+	v.codes = slices.DeleteFunc(v.codes, func(c token.Escrow) bool { return c.ID != held })
 	if held != 0 && len(v.codes) != 1 {
 		return token.ErrNotFound
 	}
@@ -142,7 +142,7 @@ func (v *vault) SettleLockCode(_ context.Context, _ token.Serial, held token.Loc
 
 // knows reports whether the vault has a code that the key has.
 func (v *vault) knows(k *vkey.Key) bool {
-	return slices.ContainsFunc(v.codes, func(c token.LockCode) bool { return k.HoldsLockCode([16]byte(c.Code.Reveal())) })
+	return slices.ContainsFunc(v.codes, func(c token.Escrow) bool { return k.HoldsLockCode([16]byte(c.Secret.Reveal())) })
 }
 
 // bench is a key whose settings are changed, over HID or as a card.
@@ -314,7 +314,7 @@ func TestSettingsLockedByOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		other, _ := secret.Random(rand.Reader, ykslot.LockCodeLen)
-		b.v.codes = []token.LockCode{{ID: 9, Code: other}}
+		b.v.codes = []token.Escrow{{ID: 9, Secret: other}}
 		before, _ := b.open().DeviceInfo(t.Context())
 		var refused *provision.RefusedError
 		if _, err := b.run(whole, provision.SettingsSpec{Disable: ykslot.CapPIV, USB: true, Lock: provision.KeepLock}); !errors.As(err, &refused) || !errors.Is(err, provision.ErrLockUnknown) {

@@ -11,13 +11,13 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
-// LockCodes keeps the codes of keys' settings. Every method is durable before it returns, and writes its audit event in the same
+// Escrow keeps secrets that guard applications of keys. Every method is durable before it returns, and writes its audit event in the same
 // transaction.
-type LockCodes interface {
-	// KeepLockCode seals a code before it goes to a key.
-	KeepLockCode(ctx context.Context, serial token.Serial, code secret.Bytes) (token.LockCodeID, error)
-	// SettleLockCode says which code the key was seen to have, 0 for none. The others are forgotten.
-	SettleLockCode(ctx context.Context, serial token.Serial, held token.LockCodeID) error
+type Escrow interface {
+	// KeepEscrow seals a secret before it goes to a key.
+	KeepEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, s secret.Bytes) (token.EscrowID, error)
+	// SettleEscrow says which secret of that kind the key was seen to have, 0 for none. The others are forgotten.
+	SettleEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, held token.EscrowID) error
 }
 
 // SettingsDevice is one opened key; an ykslot.Session.
@@ -29,7 +29,7 @@ type SettingsDevice interface {
 
 // SettingsRunner changes the settings of keys.
 type SettingsRunner struct {
-	Codes LockCodes
+	Codes Escrow
 	Rand  io.Reader
 	// Again finds the key by its serial number after it restarted. It bounds the wait.
 	Again func(ctx context.Context) (SettingsDevice, error)
@@ -49,7 +49,7 @@ func (r *SettingsRunner) Run(ctx context.Context, dev SettingsDevice, p Settings
 	if err != nil {
 		return ykslot.DeviceInfo{}, err
 	}
-	defer fresh.Code.Destroy()
+	defer fresh.Secret.Destroy()
 	used, err := r.write(ctx, dev, cfg, p)
 	seen := err == nil
 	if err != nil && !errors.Is(err, ykslot.ErrUnsettled) {
@@ -64,7 +64,7 @@ func (r *SettingsRunner) Run(ctx context.Context, dev SettingsDevice, p Settings
 			held = 0
 		}
 		// The key has done it: what the store says must not depend on what comes now.
-		if err := r.Codes.SettleLockCode(context.WithoutCancel(ctx), p.Serial, held); err != nil {
+		if err := r.Codes.SettleEscrow(context.WithoutCancel(ctx), p.Serial, token.LockCode, held); err != nil {
 			return ykslot.DeviceInfo{}, err
 		}
 	}
@@ -95,7 +95,7 @@ func unread(seen bool, err error) error {
 }
 
 // config is what to write, but for the code that opens the lock. A new lock code is durable when it returns.
-func (r *SettingsRunner) config(ctx context.Context, p SettingsPlan) (ykslot.DeviceConfig, token.LockCode, error) {
+func (r *SettingsRunner) config(ctx context.Context, p SettingsPlan) (ykslot.DeviceConfig, token.Escrow, error) {
 	cfg := ykslot.DeviceConfig{Reboot: p.Restarts()}
 	if p.USB != p.USBAfter {
 		cfg.USBEnabled = &p.USBAfter
@@ -103,35 +103,35 @@ func (r *SettingsRunner) config(ctx context.Context, p SettingsPlan) (ykslot.Dev
 	if p.NFC != p.NFCAfter {
 		cfg.NFCEnabled = &p.NFCAfter
 	}
-	var fresh token.LockCode
+	var fresh token.Escrow
 	switch {
 	case p.Lock == RemoveLock && p.Locked:
 		cfg.NewLockCode = secret.New(make([]byte, ykslot.LockCodeLen))
 	case p.Lock == SetLock && !p.Locked && len(p.Codes) > 0: // of a run that was interrupted
-		fresh = token.LockCode{ID: p.Codes[0].ID, Code: p.Codes[0].Code.Clone()}
+		fresh = token.Escrow{ID: p.Codes[0].ID, Secret: p.Codes[0].Secret.Clone()}
 	case p.Lock == SetLock:
 		var err error
-		if fresh.Code, err = secret.Random(r.Rand, ykslot.LockCodeLen); err != nil {
+		if fresh.Secret, err = secret.Random(r.Rand, ykslot.LockCodeLen); err != nil {
 			return cfg, fresh, err
 		}
-		if fresh.ID, err = r.Codes.KeepLockCode(ctx, p.Serial, fresh.Code); err != nil {
-			fresh.Code.Destroy()
+		if fresh.ID, err = r.Codes.KeepEscrow(ctx, p.Serial, token.LockCode, fresh.Secret); err != nil {
+			fresh.Secret.Destroy()
 			return cfg, fresh, err
 		}
 	}
 	if p.Lock == SetLock {
-		cfg.NewLockCode = fresh.Code
+		cfg.NewLockCode = fresh.Secret
 	}
 	return cfg, fresh, nil
 }
 
 // write sends the settings, with each code that may open the lock, and returns the one that did.
-func (r *SettingsRunner) write(ctx context.Context, dev SettingsDevice, cfg ykslot.DeviceConfig, p SettingsPlan) (token.LockCodeID, error) {
+func (r *SettingsRunner) write(ctx context.Context, dev SettingsDevice, cfg ykslot.DeviceConfig, p SettingsPlan) (token.EscrowID, error) {
 	if !p.Locked {
 		return 0, dev.WriteDeviceConfig(ctx, cfg)
 	}
 	for _, c := range p.Codes {
-		cfg.Unlock = c.Code
+		cfg.Unlock = c.Secret
 		err := dev.WriteDeviceConfig(ctx, cfg)
 		if err == nil || !refused(err) {
 			return c.ID, err
@@ -142,7 +142,7 @@ func (r *SettingsRunner) write(ctx context.Context, dev SettingsDevice, cfg yksl
 
 // verify compares what the key says with what was written. Where the write itself was not seen to the end, it tells which lock code the key
 // has, unless one was replaced by another: then the store keeps both.
-func (r *SettingsRunner) verify(ctx context.Context, p SettingsPlan, info ykslot.DeviceInfo, seen bool, held token.LockCodeID) error {
+func (r *SettingsRunner) verify(ctx context.Context, p SettingsPlan, info ykslot.DeviceInfo, seen bool, held token.EscrowID) error {
 	same := info.USBEnabled == p.USBAfter && info.NFCEnabled == p.NFCAfter && info.Locked == p.LockedAfter
 	switch {
 	case !same:
@@ -154,5 +154,5 @@ func (r *SettingsRunner) verify(ctx context.Context, p SettingsPlan, info ykslot
 	case !p.LockedAfter:
 		held = 0
 	}
-	return r.Codes.SettleLockCode(ctx, p.Serial, held)
+	return r.Codes.SettleEscrow(ctx, p.Serial, token.LockCode, held)
 }

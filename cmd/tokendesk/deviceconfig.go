@@ -123,7 +123,7 @@ func runDeviceConfig(ctx context.Context, a *app, o configOptions) error {
 	}
 	defer func() { k.close() }()
 	have, err := settingsOf(ctx, st, k)
-	defer destroyCodes(have.Codes)
+	defer destroyEscrows(have.Codes)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func settingsOf(ctx context.Context, st *sqlstore.Store, k *key) (provision.Sett
 		c.Secrets.Destroy()
 		have.Guarded = have.Guarded || c.Settings.HasAccessCode
 	}
-	have.Codes, err = st.LockCodes(ctx, have.Serial)
+	have.Codes, err = st.Escrows(ctx, have.Serial, token.LockCode)
 	return have, err
 }
 

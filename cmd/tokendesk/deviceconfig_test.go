@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
@@ -12,14 +13,14 @@ import (
 // lockedBy fails unless the key's settings are guarded just by a code that the store knows.
 func (r *rig) lockedBy(want bool) {
 	r.t.Helper()
-	codes, err := r.open().LockCodes(r.t.Context(), rigSerial)
+	codes, err := r.open().Escrows(r.t.Context(), rigSerial, token.LockCode)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer destroyCodes(codes)
+	defer destroyEscrows(codes)
 	held := false
 	for _, c := range codes {
-		held = held || r.key.HoldsLockCode([16]byte(c.Code.Reveal()))
+		held = held || r.key.HoldsLockCode([16]byte(c.Secret.Reveal()))
 	}
 	if held != want || len(codes) > 1 || !want && len(codes) > 0 {
 		r.t.Errorf("%d lock codes kept, one of them the key's: %v, want %v", len(codes), held, want)
@@ -103,7 +104,7 @@ func TestDeviceConfigLockedByOthers(t *testing.T) {
 	t.Parallel()
 	r := newCardRig(t, vkey.YubiKey571, nil)
 	r.must("device", "config", "--lock-code", "set", "--yes")
-	if err := r.open().SettleLockCode(t.Context(), rigSerial, 0); err != nil { // as another store
+	if err := r.open().SettleEscrow(t.Context(), rigSerial, token.LockCode, 0); err != nil { // as another store
 		t.Fatal(err)
 	}
 	if code := r.run("device", "config", "--disable", "piv", "--yes"); code != exitRefused {

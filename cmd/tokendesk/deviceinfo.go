@@ -230,8 +230,8 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 		}
 		out.Slots = append(out.Slots, s)
 	}
-	codes, err := st.LockCodes(ctx, serial)
-	destroyCodes(codes)
+	codes, err := st.Escrows(ctx, serial, token.LockCode)
+	destroyEscrows(codes)
 	if len(codes) > 0 {
 		out.LockCode = "kept"
 	}
@@ -241,8 +241,8 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 	return out, err
 }
 
-func destroyCodes(codes []token.LockCode) {
-	for _, c := range codes {
-		c.Code.Destroy()
+func destroyEscrows(list []token.Escrow) {
+	for _, e := range list {
+		e.Secret.Destroy()
 	}
 }

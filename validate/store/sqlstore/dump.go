@@ -22,13 +22,13 @@ type storedTable struct {
 	order  string // in which its rows are read; "" for any
 }
 
-// storedTables are all but migration, which each database has of its own, and those of words, which are made anew. What a row
+// storedTables are all that any schema had, but migration, which each database has of its own, and those of words, which are made anew. What a row
 // refers to comes before it.
 func storedTables() []storedTable {
 	return []storedTable{
 		{"meta", false, ""}, {"person", true, ""}, {"person_group", false, ""}, {"token", true, ""}, {"client", true, ""}, {"radius", true, ""},
 		{"operator", true, ""}, {"profile", true, ""}, {"session", false, ""}, {"credential", true, ""}, {"secret", false, ""}, {"counter", false, ""},
-		{"ledger", true, ""}, {"slot_change", true, ""}, {"batch", true, ""}, {"batch_item", false, ""}, {"put_aside", true, ""}, {"receipt", false, ""}, {"shipment", true, ""}, {"station", true, ""}, {"station_grant", false, ""}, {"journal_entry", false, ""}, {"lockcode", true, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
+		{"ledger", true, ""}, {"slot_change", true, ""}, {"batch", true, ""}, {"batch_item", false, ""}, {"put_aside", true, ""}, {"receipt", false, ""}, {"shipment", true, ""}, {"station", true, ""}, {"station_grant", false, ""}, {"journal_entry", false, ""}, {"lockcode", true, ""}, {"escrow", true, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
 		{"notice", true, ""}, {"throttle", false, ""}, {"attempt", false, ""}, {"audit_head", false, ""},
 		{"audit", false, "CASE WHEN chain = '" + audit.Desk + "' THEN 0 ELSE 1 END, chain, seq"}, // as audit.Verify wants them
 	}
@@ -36,19 +36,27 @@ func storedTables() []storedTable {
 
 // since are the schemas with which tables came that the first one did not have.
 func since() map[string]int {
-	return map[string]int{"profile": 16, "batch": 17, "batch_item": 17, "put_aside": 17, "receipt": 18, "shipment": 18, "station": 18, "station_grant": 18, "journal_entry": 18, "slot_change": 19, "lockcode": 20}
+	return map[string]int{"profile": 16, "batch": 17, "batch_item": 17, "put_aside": 17, "receipt": 18, "shipment": 18, "station": 18, "station_grant": 18, "journal_entry": 18, "slot_change": 19, "lockcode": 20, "escrow": 21}
 }
 
-// tablesAt are those of a schema that is not newer than schema(): an older backup has no others.
+// until are the last schemas that had tables which the newest does not have.
+func until() map[string]int { return map[string]int{"lockcode": 20} }
+
+// hasTable reports whether a schema has a table.
+func hasTable(schema int, table string) bool {
+	last, went := until()[table]
+	return since()[table] <= schema && (!went || schema <= last)
+}
+
+// tablesAt are those of a schema that is not newer than schema(): a backup of it has no others.
 func tablesAt(schema int) []storedTable {
-	came := since()
-	return slices.DeleteFunc(storedTables(), func(t storedTable) bool { return came[t.name] > schema })
+	return slices.DeleteFunc(storedTables(), func(t storedTable) bool { return !hasTable(schema, t.name) })
 }
 
-// numbered are the tables that number their rows.
-func numbered() []string {
+// numberedAt are the tables of a schema that number their rows.
+func numberedAt(schema int) []string {
 	var out []string
-	for _, t := range storedTables() {
+	for _, t := range tablesAt(schema) {
 		if t.number {
 			out = append(out, t.name)
 		}
@@ -56,8 +64,8 @@ func numbered() []string {
 	return out
 }
 
-// sealedColumns are the columns with sealed rows, by table; key_version says of all of a row what sealed them.
-func sealedTables() []string { return []string{"secret", "client", "radius", "target", "lockcode"} }
+// sealedTables are the tables with sealed columns; key_version says of all of a row what sealed them.
+func sealedTables() []string { return []string{"secret", "client", "radius", "target", "escrow"} }
 
 // schema is the number of the schema that all kinds of database have, and a checksum of what it is: SQLite's migrations.
 func schema() (number int, sum string, err error) {
@@ -195,19 +203,17 @@ func (s *Store) header(ctx context.Context, raw *sql.Tx, number int, sum string)
 		}
 		h.Rows += n
 	}
-	h.Last, err = s.backend.Numbers(ctx, raw, numbered())
+	h.Last, err = s.backend.Numbers(ctx, raw, numberedAt(h.Schema))
 	return h, err
 }
 
 // keyVersions are those of the sealing key that rows are sealed with, in order, in a database of that schema.
 func keyVersions(ctx context.Context, q querier, schema int) ([]uint32, error) {
 	var parts []string
-	came := since()
-	for _, t := range sealedTables() {
-		if came[t] > schema {
-			continue
+	for _, t := range append(sealedTables(), "lockcode") {
+		if hasTable(schema, t) {
+			parts = append(parts, `SELECT key_version FROM `+t)
 		}
-		parts = append(parts, `SELECT key_version FROM `+t)
 	}
 	return collect(ctx, q, func(row scanner) (v uint32, err error) { return v, row.Scan(&v) },
 		`SELECT key_version FROM meta UNION `+strings.Join(parts, ` UNION `)+` ORDER BY 1`)

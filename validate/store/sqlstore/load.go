@@ -51,7 +51,7 @@ func (s *Store) load(ctx context.Context, from *backup.Reader, p Progress, finis
 		return err
 	}
 	for table, n := range from.Header.Last {
-		if !slices.Contains(numbered(), table) {
+		if !slices.Contains(numberedAt(from.Header.Schema), table) {
 			return fmt.Errorf("%w: it numbers an unknown table", backup.ErrFormat)
 		}
 		if err := s.backend.SetNumber(ctx, raw, table, n); err != nil {

@@ -123,7 +123,7 @@ func (s *Store) OldSealed(ctx context.Context) (rows int64, version uint32, err 
 	return rows, version, nil
 }
 
-// rowKey is the primary key of a row of a sealed table; what is "" but for secrets.
+// rowKey is the primary key of a row of a sealed table; what is "" but for secrets and escrow.
 type rowKey struct {
 	id   int64
 	what string
@@ -136,7 +136,10 @@ func (t *tx) rekeyBatch(ctx context.Context, table string, after rowKey) (last r
 		return last, 0, 0, err
 	}
 	text, args := `SELECT id, '' FROM `+table+` WHERE key_version <> ? AND id > ? ORDER BY id LIMIT ?`, []any{k.Version(), after.id, rekeyBatch}
-	if table == "secret" {
+	switch table {
+	case "escrow":
+		text = `SELECT id, what FROM escrow WHERE key_version <> ? AND id > ? ORDER BY id LIMIT ?`
+	case "secret":
 		text = `SELECT credential, what FROM secret WHERE key_version <> ? AND (credential, what) > (?, ?) ORDER BY credential, what LIMIT ?`
 		args = []any{k.Version(), after.id, after.what, rekeyBatch}
 	}
@@ -235,8 +238,8 @@ func (s *Store) sealedParts(table string, r rowKey, n int64) []sealedPart {
 	case "radius":
 		return []sealedPart{{"sealed", s.devicePlace(r.id, n)}, {"former_sealed", s.devicePlace(r.id, n-1)}, {"upstream_sealed", s.devicePlace(r.id, upstreamNumber)}}
 	}
-	if table == "lockcode" {
-		return []sealedPart{{"sealed", s.lockCodePlace(r.id)}}
+	if table == "escrow" {
+		return []sealedPart{{"sealed", s.escrowPlace(r.id, token.EscrowKind(r.what))}}
 	}
 	return []sealedPart{{"sealed", s.targetPlace(r.id)}}
 }

@@ -95,7 +95,9 @@ func TestRekey(t *testing.T) {
 		must(t, err)
 		target, err := s.AddTarget(t.Context(), push.Server{Name: "a"}, secret.Copy([]byte("password")))
 		must(t, err)
-		_, err = s.KeepLockCode(t.Context(), 7, secret.Copy([]byte("sixteen bytes it")))
+		_, err = s.KeepEscrow(t.Context(), 7, token.LockCode, secret.Copy([]byte("sixteen bytes it")))
+		must(t, err)
+		_, err = s.KeepEscrow(t.Context(), 7, token.PIVPIN, secret.Copy([]byte("734182")))
 		must(t, err)
 		_, api, err := d.AddOperator(t.Context(), "anna", []desk.Role{desk.RoleAdmin})
 		must(t, err)
@@ -104,7 +106,7 @@ func TestRekey(t *testing.T) {
 		next, err := seal.AddVersion(k.file, 1, rand.Reader)
 		must(t, err)
 		r, err := s.Rekey(t.Context(), next, nil)
-		if err != nil || r.Version != 2 || r.Broken != 0 || r.Sealed != 5 { // key, private ID, client, target, lock code
+		if err != nil || r.Version != 2 || r.Broken != 0 || r.Sealed != 6 { // key, private ID, client, target, lock code, PIN
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if got, err := h.another.Import(t.Context(), "f", []keyfile.Record{sampleRecord(storetest.Sample(3, ""))}); err != nil || got[0].Outcome != desk.New {
@@ -128,8 +130,10 @@ func TestRekey(t *testing.T) {
 			if c, err := s.TargetCredential(t.Context(), target); err != nil || string(c.Reveal()) != "password" {
 				t.Errorf("%s: target: %v", name, err)
 			}
-			if c, err := s.LockCodes(t.Context(), 7); err != nil || len(c) != 1 || string(c[0].Code.Reveal()) != "sixteen bytes it" {
-				t.Errorf("%s: lock code: %v", name, err)
+			for what, want := range map[token.EscrowKind]string{token.LockCode: "sixteen bytes it", token.PIVPIN: "734182"} {
+				if c, err := s.Escrows(t.Context(), 7, what); err != nil || len(c) != 1 || string(c[0].Secret.Reveal()) != want {
+					t.Errorf("%s: %s: %v", name, what, err)
+				}
 			}
 			if _, err := s.Authenticate(t.Context(), api); err != nil {
 				t.Errorf("%s: operator: %v", name, err)

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/store/backup"
 	"github.com/tokendesk/tokendesk/validate/store/postgres/pgtest"
 	"github.com/tokendesk/tokendesk/validate/store/sqlite"
@@ -18,7 +21,9 @@ func TestNoTableStaysBehind(t *testing.T) {
 	s, _ := makeStore(t)
 	made := []string{"migration", "sqlite_sequence", "person_word", "token_word", "word_due"} // of the database, or made anew
 	var travels []string
-	for _, table := range storedTables() {
+	now, _, err := schema()
+	must(t, err)
+	for _, table := range tablesAt(now) {
 		travels = append(travels, table.name)
 	}
 	tables, err := collect(t.Context(), s.read, func(r scanner) (n string, err error) { return n, r.Scan(&n) }, `SELECT name FROM sqlite_schema WHERE type = 'table'`)
@@ -131,5 +136,57 @@ func TestRestoreOtherSchemas(t *testing.T) {
 		if _, err := Restore(t.Context(), t.TempDir(), keys, options(), bytes.NewReader(as(t, out.Bytes(), keys, change)), RestoreOptions{}); !errors.Is(err, backup.ErrFormat) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestLockCodesMove: a lock code of schema 20, which had a table for them, opens after the migration, also out of a backup of that schema, and its
+// number is not used again.
+func TestLockCodesMove(t *testing.T) {
+	t.Parallel()
+	known, err := migrations(sqlite.Migrations())
+	must(t, err)
+	const before = 20
+	dir := t.TempDir()
+	keys := drawKeys(t, dir)
+	b, err := sqlite.Create(dir)
+	must(t, err)
+	s, err := newStore(b, keys, options())
+	must(t, err)
+	for _, m := range known[:before] {
+		must(t, s.apply(t.Context(), m))
+	}
+	must(t, s.begin(t.Context()))
+	code := secret.Copy([]byte("sixteen bytes it"))
+	must(t, s.change(t.Context(), func(tx *tx) error {
+		row, version, err := tx.seal(seal.Place{Store: s.id, Owner: "lockcode", ID: 4, What: "lock-code"}, code)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO lockcode (id, serial, held, key_version, sealed, created) VALUES (9, 7, 0, 1, ?, 0)`, row) // does not open
+		if err == nil {
+			_, err = tx.Exec(`DELETE FROM lockcode WHERE id = 9`)
+		}
+		if err == nil {
+			_, err = tx.Exec(`INSERT INTO lockcode (id, serial, held, key_version, sealed, created) VALUES (4, 7, 1, ?, ?, 5000000)`, version, row)
+		}
+		return err
+	}))
+	var out bytes.Buffer
+	_, err = s.dumpAt(t.Context(), &out, nil, before, schemaSum(known[:before]))
+	must(t, err)
+	must(t, b.Close())
+	where := t.TempDir()
+	_, err = Restore(t.Context(), where, keys, options(), bytes.NewReader(out.Bytes()), RestoreOptions{})
+	must(t, err)
+	for name, dir := range map[string]string{"migrated": dir, "restored": where} {
+		s := place{dir, keys}.openStore(t)
+		list, err := s.Escrows(t.Context(), 7, token.LockCode)
+		if err != nil || len(list) != 1 || list[0].ID != 4 || !list[0].Held || list[0].Created.Unix() != 5 || string(list[0].Secret.Reveal()) != "sixteen bytes it" {
+			t.Errorf("%s: %+v, %v", name, list, err)
+		}
+		if id, err := s.KeepEscrow(t.Context(), 7, token.LockCode, code); err != nil || id != 10 {
+			t.Errorf("%s: number %d, want 10; %v", name, id, err)
+		}
+		verifyAudit(t, s)
 	}
 }

@@ -263,9 +263,9 @@ func TestPush(t *testing.T) {
 	})
 }
 
-func TestLockCodes(t *testing.T) {
+func TestEscrow(t *testing.T) {
 	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
-		storetest.RunLockCodes(t, func(t *testing.T) storetest.LockCodes { return open(t).s })
+		storetest.RunEscrow(t, func(t *testing.T) storetest.Escrow { return open(t).s })
 	})
 }
 

@@ -151,6 +151,17 @@ CREATE INDEX credential_revoked ON credential (revoked_at) WHERE revoked_at > 0;
 CREATE UNIQUE INDEX credential_slot ON credential (token, slot)
   WHERE slot IN (1, 2) AND kind <> 'piv' AND state NOT IN ('pending', 'revoked');
 CREATE INDEX credential_token ON credential (token);
+CREATE TABLE escrow (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  serial      INTEGER NOT NULL CHECK (serial BETWEEN 1 AND 4294967295),
+  what        TEXT NOT NULL CHECK (what IN ('lock-code', 'oath-password', 'piv-pin', 'piv-puk', 'piv-management-key')),
+  held        INTEGER NOT NULL CHECK (held IN (0, 1)), -- the key was seen to have it; 0: it was on its way there
+  key_version INTEGER NOT NULL,
+  sealed      BLOB NOT NULL,
+  created     INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX escrow_held ON escrow (serial, what) WHERE held = 1;
+CREATE INDEX escrow_serial ON escrow (serial, what);
 CREATE TABLE journal_entry (
   station  INTEGER NOT NULL REFERENCES station (id),
   series   BLOB NOT NULL CHECK (length(series) = 16),
@@ -178,16 +189,6 @@ CREATE TABLE ledger (
   updated    INTEGER NOT NULL
 , id_check TEXT NOT NULL DEFAULT '', replaces INTEGER REFERENCES token (id), note TEXT NOT NULL DEFAULT '') STRICT;
 CREATE UNIQUE INDEX ledger_open ON ledger (token, slot) WHERE phase NOT IN ('committed', 'aborted');
-CREATE TABLE lockcode (
-  id          INTEGER PRIMARY KEY AUTOINCREMENT,
-  serial      INTEGER NOT NULL CHECK (serial BETWEEN 1 AND 4294967295),
-  held        INTEGER NOT NULL CHECK (held IN (0, 1)), -- the key was seen to have it; 0: it was on its way there
-  key_version INTEGER NOT NULL,
-  sealed      BLOB NOT NULL,
-  created     INTEGER NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX lockcode_held ON lockcode (serial) WHERE held = 1;
-CREATE INDEX lockcode_serial ON lockcode (serial);
 CREATE TABLE meta (
   id          INTEGER PRIMARY KEY CHECK (id = 1),
   store_id    BLOB NOT NULL CHECK (length(store_id) = 16),

@@ -1,0 +1,130 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// escrowPlace is where an escrowed secret is sealed. Lock codes had a table of their own up to schema 20, and kept their numbers.
+func (s *Store) escrowPlace(id int64, what token.EscrowKind) seal.Place {
+	owner := "escrow"
+	if what == token.LockCode {
+		owner = "lockcode"
+	}
+	return seal.Place{Store: s.id, Owner: owner, ID: id, What: seal.What(what)}
+}
+
+type escrowDetail struct {
+	What    token.EscrowKind `json:"what"`
+	Escrow  token.EscrowID   `json:"escrow"`
+	Dropped int64            `json:"dropped,omitempty"`
+}
+
+// KeepEscrow makes a secret durable, sealed, before it goes to a key. The caller keeps its own copy. The key need not be known otherwise.
+func (s *Store) KeepEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, plain secret.Bytes) (token.EscrowID, error) {
+	var id int64
+	err := s.change(ctx, func(tx *tx) (err error) {
+		if serial == 0 {
+			return errors.New("it is for one serial number")
+		}
+		if err := what.Check(plain); err != nil {
+			return err
+		}
+		id, err = tx.insert(`INSERT INTO escrow (serial, what, held, key_version, sealed, created) VALUES (?, ?, 0, 0, ?, ?)`, serial, what, []byte{}, micros(tx.now))
+		if err != nil {
+			return err
+		}
+		row, version, err := tx.seal(tx.s.escrowPlace(id, what), plain) // bound to the number that it just got
+		if err != nil {
+			return err
+		}
+		if err := tx.one(token.ErrNotFound, `UPDATE escrow SET sealed = ?, key_version = ? WHERE id = ?`, row, version, id); err != nil {
+			return err
+		}
+		return tx.desk("escrow.keep", serialObject(serial), escrowDetail{What: what, Escrow: token.EscrowID(id)})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("keep the %s of %d: %w", what, serial, translate(err))
+	}
+	return token.EscrowID(id), nil
+}
+
+// Escrows are the secrets of one kind that a key may have, the one that it was seen with first, then the newest. The caller destroys them.
+func (s *Store) Escrows(ctx context.Context, serial token.Serial, what token.EscrowKind) ([]token.Escrow, error) {
+	type row struct {
+		escrow  token.Escrow
+		version uint32
+		sealed  []byte
+	}
+	rows, err := collect(ctx, s.read, func(r scanner) (out row, err error) {
+		var created int64
+		err = r.Scan(&out.escrow.ID, &out.escrow.Held, &out.version, &out.sealed, &created)
+		out.escrow.What, out.escrow.Created = what, fromMicros(created)
+		return out, err
+	}, `SELECT id, held, key_version, sealed, created FROM escrow WHERE serial = ? AND what = ? ORDER BY held DESC, id DESC`, serial, what)
+	var out []token.Escrow
+	for _, r := range rows {
+		if r.escrow.Secret, err = s.unseal(s.escrowPlace(int64(r.escrow.ID), what), r.version, r.sealed); err != nil {
+			break
+		}
+		out = append(out, r.escrow)
+	}
+	if err != nil {
+		for _, e := range out {
+			e.Secret.Destroy()
+		}
+		return nil, fmt.Errorf("the %s of %d: %w", what, serial, translate(err))
+	}
+	return out, nil
+}
+
+// Escrowed are the kinds of secrets that are kept for a key, in no order, without opening any.
+func (s *Store) Escrowed(ctx context.Context, serial token.Serial) ([]token.EscrowKind, error) {
+	out, err := collect(ctx, s.read, func(r scanner) (k token.EscrowKind, err error) { return k, r.Scan(&k) },
+		`SELECT DISTINCT what FROM escrow WHERE serial = ?`, serial)
+	if err != nil {
+		return nil, fmt.Errorf("what is kept for %d: %w", serial, translate(err))
+	}
+	return out, nil
+}
+
+// SettleEscrow says which secret of one kind the key was seen to have, 0 for none: the others of that kind are forgotten.
+// token.ErrNotFound: it is none of that key and kind.
+func (s *Store) SettleEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, held token.EscrowID) error {
+	err := s.change(ctx, func(tx *tx) error {
+		r, err := tx.Exec(`DELETE FROM escrow WHERE serial = ? AND what = ? AND id <> ?`, serial, what, held)
+		if err != nil {
+			return err
+		}
+		dropped, err := r.RowsAffected()
+		if err != nil {
+			return err
+		}
+		changed := dropped
+		if held != 0 {
+			var already bool
+			if err := tx.QueryRow(`SELECT held FROM escrow WHERE id = ? AND serial = ? AND what = ?`, held, serial, what).Scan(&already); err != nil {
+				return err
+			}
+			if !already {
+				changed++
+				if err := tx.one(token.ErrNotFound, `UPDATE escrow SET held = 1 WHERE id = ?`, held); err != nil {
+					return err
+				}
+			}
+		}
+		if changed == 0 {
+			return errUnchanged
+		}
+		return tx.desk("escrow.settle", serialObject(serial), escrowDetail{what, held, dropped})
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return fmt.Errorf("settle the %s of %d: %w", what, serial, translate(err))
+	}
+	return nil
+}
