@@ -6,9 +6,12 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/keyfile/seal"
 )
 
 // app is one call of the program: the environment and the global flags.
@@ -18,6 +21,9 @@ type app struct {
 	store  string // --store
 	key    string // --key
 	moved  bool   // open the store although it was moved
+
+	keyOnce sync.Once // makes sealing
+	sealing *seal.File
 }
 
 // run is the program: arguments in, exit code out. Everything it opened is closed when it returns, also after a signal.

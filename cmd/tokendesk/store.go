@@ -110,8 +110,14 @@ func (a *app) storeOptions() sqlstore.Options {
 		if err != nil {
 			return seal.Key{}, err
 		}
-		return seal.LoadFile(p.sealing)
+		return a.keyFile(p).Load()
 	}}
+}
+
+// keyFile is the sealing key's file, of which this process has one, because it remembers what opened it.
+func (a *app) keyFile(p paths) *seal.File {
+	a.keyOnce.Do(func() { a.sealing = seal.NewFile(p.sealing, a.unlockKey) })
+	return a.sealing
 }
 
 // openStore opens the store. The caller closes it, which ends this process's audit chain.
@@ -125,7 +131,7 @@ func (a *app) openStore(ctx context.Context) (*sqlstore.Store, error) {
 			return nil, noStore(p)
 		}
 	}
-	keys, err := loadKeys(p)
+	keys, err := a.loadKeys(p)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +195,8 @@ func remoteProblem(p paths, err error, is func(exitCode, string, ...any) *proble
 	return nil
 }
 
-func loadKeys(p paths) (sqlstore.Keys, error) {
-	sealing, err := seal.LoadFile(p.sealing)
+func (a *app) loadKeys(p paths) (sqlstore.Keys, error) {
+	sealing, err := a.keyFile(p).Load()
 	if err != nil {
 		return sqlstore.Keys{}, keyProblem(err, p.sealing)
 	}

@@ -43,7 +43,8 @@ func runRekey(ctx context.Context, a *app, prepare, finish bool) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	key, err := seal.LoadFile(p.sealing)
+	file := a.keyFile(p)
+	key, err := file.Load()
 	if err != nil {
 		return keyProblem(err, p.sealing)
 	}
@@ -52,10 +53,10 @@ func runRekey(ctx context.Context, a *app, prepare, finish bool) error {
 		return err
 	}
 	if finish {
-		return a.finishRekey(p.sealing, key, old, version)
+		return a.finishRekey(p.sealing, file, key, old, version)
 	}
 	if key.Version() == version && old == 0 { // otherwise it was begun before
-		if key, err = seal.AddVersion(p.sealing, version, a.rand); err != nil {
+		if key, err = file.AddVersion(version, a.rand); err != nil {
 			return keyProblem(err, p.sealing)
 		}
 		a.say("version %d of the sealing key is in %s", key.Version(), printable(p.sealing))
@@ -80,7 +81,7 @@ func runRekey(ctx context.Context, a *app, prepare, finish bool) error {
 }
 
 // finishRekey takes old versions out of the key's file.
-func (a *app) finishRekey(path string, key seal.Key, old int64, version uint32) error {
+func (a *app) finishRekey(path string, file *seal.File, key seal.Key, old int64, version uint32) error {
 	switch {
 	case old > 0:
 		return problemf(exitRefused, "%s of the store still need an old version", count(int(old), "row")).hint("seal them anew: tokendesk store rekey")
@@ -90,7 +91,7 @@ func (a *app) finishRekey(path string, key seal.Key, old int64, version uint32) 
 	case key.Version() != version:
 		return problemf(exitRefused, "version %d was drawn and is not in use yet", key.Version()).hint("use it: tokendesk store rekey")
 	}
-	if _, err := seal.KeepVersion(path, version); err != nil {
+	if _, err := file.KeepVersion(version, a.rand); err != nil {
 		return keyProblem(err, path)
 	}
 	a.say("%s holds version %d only; do the same on every machine that has the file", printable(path), version)

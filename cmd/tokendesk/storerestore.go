@@ -57,7 +57,7 @@ func runRestore(ctx context.Context, a *app, name string, o restoreOptions) erro
 	if o.complete && len(o.logs) == 0 {
 		return usagef("--all-logs goes with --accepted-log")
 	}
-	keys, err := loadKeys(p)
+	keys, err := a.loadKeys(p)
 	if err != nil {
 		return err
 	}

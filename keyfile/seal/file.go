@@ -41,23 +41,11 @@ func (e *PermissionError) Error() string {
 // CreateFile draws a sealing key and writes it to a new file of mode 0600, durable on return. An existing file is left
 // alone: fs.ErrExist.
 func CreateFile(path string, random io.Reader) (Key, error) {
-	raw, err := createRaw(path, sealingPrefix, random)
-	if err != nil {
-		return Key{}, fmt.Errorf("create sealing key: %w", err)
-	}
-	defer raw.Destroy()
-	return newKey([]version{{firstVersion, raw}}, nil)
+	return NewFile(path, nil).Create(random, nil)
 }
 
-// LoadFile reads a sealing key with all its versions. The errors are fs.ErrNotExist, *PermissionError and ErrFormat.
-func LoadFile(path string) (Key, error) {
-	r, err := loadRing(path)
-	if err != nil {
-		return Key{}, fmt.Errorf("load sealing key: %w", err)
-	}
-	defer r.destroy()
-	return r.key()
-}
+// LoadFile reads a sealing key with all its versions. The errors are fs.ErrNotExist, *PermissionError, ErrFormat, and ErrWrapped.
+func LoadFile(path string) (Key, error) { return NewFile(path, nil).Load() }
 
 // SigningKey signs audit heads with Ed25519. It may be copied and used by any number of goroutines; it does not print.
 type SigningKey struct{ private func() ed25519.PrivateKey }

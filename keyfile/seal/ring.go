@@ -35,15 +35,6 @@ func (r ring) destroy() {
 
 func (r ring) key() (Key, error) { return newKey(r.versions, r.marking.Reveal()) }
 
-func loadRing(path string) (ring, error) {
-	text, err := readKeyFile(path, maxRing)
-	if err != nil {
-		return ring{}, err
-	}
-	defer clear(text)
-	return parseRing(text)
-}
-
 // parseRing reads what marshal wrote, exactly: the only freedom is a missing last or CR LF line end.
 func parseRing(text []byte) (r ring, err error) {
 	defer func() {
@@ -106,8 +97,8 @@ var ErrChanged = errors.New("somebody else changed the sealing key's file meanwh
 // AddVersion draws another version of the sealing key and writes the file anew, at once and durably: the new version is the newest, and the
 // others stay. newest is the one that was it so far; ErrChanged if it is not. Who reads the file meanwhile reads the old one or the new
 // one.
-func AddVersion(path string, newest uint32, random io.Reader) (Key, error) {
-	k, err := changeRing(path, func(r *ring) error {
+func (f *File) AddVersion(newest uint32, random io.Reader) (Key, error) {
+	return f.changeRing(random, func(r *ring) error {
 		if r.versions[0].number != newest {
 			return ErrChanged
 		}
@@ -127,16 +118,12 @@ func AddVersion(path string, newest uint32, random io.Reader) (Key, error) {
 		}
 		return err
 	})
-	if err != nil {
-		return Key{}, fmt.Errorf("change sealing key: %w", err)
-	}
-	return k, nil
 }
 
 // KeepVersion writes the file anew without the versions before number: no row may need them. A newer one, that somebody drew meanwhile,
 // stays.
-func KeepVersion(path string, number uint32) (Key, error) {
-	k, err := changeRing(path, func(r *ring) error {
+func (f *File) KeepVersion(number uint32, random io.Reader) (Key, error) {
+	return f.changeRing(random, func(r *ring) error {
 		for i, v := range r.versions {
 			if v.number != number {
 				continue
@@ -149,36 +136,6 @@ func KeepVersion(path string, number uint32) (Key, error) {
 		}
 		return fmt.Errorf("it has no version %d", number)
 	})
-	if err != nil {
-		return Key{}, fmt.Errorf("change sealing key: %w", err)
-	}
-	return k, nil
-}
-
-func changeRing(path string, change func(*ring) error) (Key, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return Key{}, err
-	}
-	f, err := lockPath(path)
-	if err != nil {
-		return Key{}, err
-	}
-	defer func() { _ = f.Close() }() // only its lock is used
-	r, err := loadRing(path)
-	if err != nil {
-		return Key{}, err
-	}
-	defer func() { r.destroy() }()
-	if err := change(&r); err != nil {
-		return Key{}, err
-	}
-	text := r.marshal()
-	defer clear(text)
-	if err := replaceFile(path, text); err != nil {
-		return Key{}, err
-	}
-	return r.key()
 }
 
 // lockPath waits until nobody else changes the file at path, and gives the lock. Who had it put another file there.
@@ -205,10 +162,13 @@ func lockPath(path string) (*os.File, error) {
 	}
 }
 
-// replaceFile puts a new file of mode 0600, of the same owner, in the place of one, durably.
+// replaceFile puts a new file of mode 0600, of the same owner, in the place of one, durably. The caller has the lock.
 func replaceFile(path string, content []byte) (err error) {
 	st, err := os.Stat(path)
 	if err != nil {
+		return err
+	}
+	if err := removeStale(path); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600

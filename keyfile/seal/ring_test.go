@@ -59,18 +59,18 @@ func TestVersions(t *testing.T) {
 		if _, ok := k.At(9); ok || k.Has(9) {
 			t.Error("a version that is not there")
 		}
-		if next, err := AddVersion(path, want, rand.Reader); err != nil || next.Version() != want+1 || !next.Marks(first) {
+		if next, err := NewFile(path, nil).AddVersion(want, rand.Reader); err != nil || next.Version() != want+1 || !next.Marks(first) {
 			t.Fatal(err)
 		}
 	}
-	k, err := KeepVersion(path, 5)
+	k, err := NewFile(path, nil).KeepVersion(5, rand.Reader)
 	if err != nil || len(k.Versions()) != 1 || k.Mark(s) != mark || k.Matches(StoreID{}, check) {
 		t.Errorf("kept %v, %v", k.Versions(), err)
 	}
 	if again, err := LoadFile(path); err != nil || again.Version() != 5 || again.Mark(s) != mark {
 		t.Errorf("after that: %v", err)
 	}
-	if _, err := KeepVersion(path, 4); err == nil {
+	if _, err := NewFile(path, nil).KeepVersion(4, rand.Reader); err == nil {
 		t.Error("kept a version that is gone")
 	}
 	if st, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
@@ -94,14 +94,14 @@ func TestChangesAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range rows {
 			wg.Go(func() {
-				k, err := AddVersion(path, round+1, rand.Reader)
+				k, err := NewFile(path, nil).AddVersion(round+1, rand.Reader)
 				if err == nil {
 					rows[i], err = k.Seal(rand.Reader, p, secret.Copy([]byte("sixteen bytes ok")))
 				}
 				if err != nil && !errors.Is(err, ErrChanged) {
 					t.Error(err)
 				}
-				if _, err := KeepVersion(path, round+1); err != nil && i == 0 { // finished late
+				if _, err := NewFile(path, nil).KeepVersion(round+1, rand.Reader); err != nil && i == 0 { // finished late
 					t.Error(err)
 				}
 			})
@@ -126,7 +126,7 @@ func TestChangesAtOnce(t *testing.T) {
 		if given != 1 {
 			t.Fatalf("%d were given version %d", given, round+2)
 		}
-		if _, err := KeepVersion(path, round+2); err != nil {
+		if _, err := NewFile(path, nil).KeepVersion(round+2, rand.Reader); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestChangeRefusals(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
-	if _, err := AddVersion(path, 1, rand.Reader); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := NewFile(path, nil).AddVersion(1, rand.Reader); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	if _, err := CreateFile(path, rand.Reader); err != nil {
@@ -146,18 +146,18 @@ func TestChangeRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := AddVersion(path, 1, bytes.NewReader(nil)); err == nil {
+	if _, err := NewFile(path, nil).AddVersion(1, bytes.NewReader(nil)); err == nil {
 		t.Error("added without randomness")
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the file changed: %v", err)
 	}
 	for n := range uint32(maxVersions - 1) {
-		if _, err := AddVersion(path, n+1, rand.Reader); err != nil {
+		if _, err := NewFile(path, nil).AddVersion(n+1, rand.Reader); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := AddVersion(path, maxVersions, rand.Reader); err == nil {
+	if _, err := NewFile(path, nil).AddVersion(maxVersions, rand.Reader); err == nil {
 		t.Error("too many versions")
 	}
 	if k, err := LoadFile(path); err != nil || k.Version() != maxVersions {

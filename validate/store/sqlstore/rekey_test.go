@@ -103,7 +103,7 @@ func TestRekey(t *testing.T) {
 		must(t, err)
 		before, err := k.load()
 		must(t, err)
-		next, err := seal.AddVersion(k.file, 1, rand.Reader)
+		next, err := seal.NewFile(k.file, nil).AddVersion(1, rand.Reader)
 		must(t, err)
 		r, err := s.Rekey(t.Context(), next, nil)
 		if err != nil || r.Version != 2 || r.Broken != 0 || r.Sealed != 6 { // key, private ID, client, target, lock code, PIN
@@ -118,7 +118,7 @@ func TestRekey(t *testing.T) {
 		if _, err := s.Rekey(t.Context(), before, nil); !errors.Is(err, token.ErrWrongKey) {
 			t.Errorf("backwards: %v", err)
 		}
-		_, err = seal.KeepVersion(k.file, 2)
+		_, err = seal.NewFile(k.file, nil).KeepVersion(2, rand.Reader)
 		must(t, err)
 		for name, s := range map[string]*Store{"here": s, "there": h.another, "anew": k.open(t)} {
 			if _, err := s.Find(t.Context(), storetest.Sample(1, "").PublicID); err != nil {
@@ -198,11 +198,11 @@ func rekeyChild(text string) error {
 	}
 	if key.Version() == version && old == 0 {
 		if len(key.Versions()) > 3 {
-			if _, err := seal.KeepVersion(k.file, version); err != nil {
+			if _, err := seal.NewFile(k.file, nil).KeepVersion(version, rand.Reader); err != nil {
 				return err
 			}
 		}
-		if key, err = seal.AddVersion(k.file, version, rand.Reader); err != nil {
+		if key, err = seal.NewFile(k.file, nil).AddVersion(version, rand.Reader); err != nil {
 			return err
 		}
 	}
@@ -221,9 +221,9 @@ func TestRekeyWithAnotherVersion(t *testing.T) {
 	must(t, err)
 	there := filepath.Join(t.TempDir(), "sealing.key")
 	must(t, os.WriteFile(there, text, 0o600))
-	ours, err := seal.AddVersion(k.file, other.Version(), rand.Reader)
+	ours, err := seal.NewFile(k.file, nil).AddVersion(other.Version(), rand.Reader)
 	must(t, err)
-	theirs, err := seal.AddVersion(there, other.Version(), rand.Reader)
+	theirs, err := seal.NewFile(there, nil).AddVersion(other.Version(), rand.Reader)
 	must(t, err)
 	_, err = s.Rekey(t.Context(), ours, nil)
 	must(t, err)

@@ -311,7 +311,7 @@ func TestRestoreNeedsAllVersions(t *testing.T) {
 	k, s := keyIn(t, t.TempDir())
 	h := harness{s, s}
 	h.Add(t, storetest.Sample(1, token.Active))
-	next, err := seal.AddVersion(k.file, 1, cryptorand.Reader)
+	next, err := seal.NewFile(k.file, nil).AddVersion(1, cryptorand.Reader)
 	must(t, err)
 	must(t, s.change(t.Context(), func(tx *tx) error { // as a change of the key that was broken off leaves it
 		s.sealing.Store(&next)
@@ -323,7 +323,7 @@ func TestRestoreNeedsAllVersions(t *testing.T) {
 	if _, err := Restore(t.Context(), t.TempDir(), v.keys, v.options(), bytes.NewReader(text), RestoreOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	only, err := seal.KeepVersion(k.file, 2)
+	only, err := seal.NewFile(k.file, nil).KeepVersion(2, cryptorand.Reader)
 	must(t, err)
 	if _, err := Restore(t.Context(), t.TempDir(), Keys{only, k.signing}, v.options(), bytes.NewReader(text), RestoreOptions{}); !errors.Is(err, token.ErrWrongKey) {
 		t.Errorf("%v", err)
