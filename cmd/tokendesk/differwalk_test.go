@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -53,7 +54,7 @@ func (p *twins) step(them rival, r *rand.Rand, firmware string) (what string, er
 	case n < 3 && s != nil && s.has("allow-update"):
 		next := *s
 		next.on = append([]string{}, s.on...)
-		if !them.redraw(r, firmware, &next) {
+		if !them.redraw(r, firmware, &next) || next.code == code && next.sameFlags(s) { // ours refuses to change nothing
 			return "none", nil
 		}
 		what = fmt.Sprintf("update %s", &next)
@@ -201,10 +202,14 @@ func (p *twins) update(firmware string, s *optionSet, code string) error {
 			err = p.slot("access-code", 0, verb, "--slot", strconv.Itoa(s.slot), "--new-code-file", path)
 		}
 	}
-	if err != nil {
+	if err != nil || s.sameFlags(p.slots[s.slot-1]) {
 		return err
 	}
 	return p.slot("settings", s.slot, args...)
+}
+
+func (s *optionSet) sameFlags(as *optionSet) bool {
+	return slices.Equal(slices.Sorted(slices.Values(s.on)), slices.Sorted(slices.Values(as.on)))
 }
 
 // personalizer is Debian's ykpersonalize.
