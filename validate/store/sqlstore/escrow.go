@@ -83,6 +83,33 @@ func (s *Store) Escrows(ctx context.Context, serial token.Serial, what token.Esc
 	return out, nil
 }
 
+// HandOutEscrow is Escrows for somebody who is told the secrets: an event of the audit chain says so, with the reason, before they are. It
+// writes none if there are none.
+func (s *Store) HandOutEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, reason string) ([]token.Escrow, error) {
+	list, err := s.Escrows(ctx, serial, what)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	ids := make([]token.EscrowID, len(list))
+	for i, e := range list {
+		ids[i] = e.ID
+	}
+	err = s.change(ctx, func(tx *tx) error {
+		return tx.desk("escrow.show", serialObject(serial), struct {
+			What   token.EscrowKind `json:"what"`
+			Escrow []token.EscrowID `json:"escrow"`
+			Reason string           `json:"reason"`
+		}{what, ids, reason})
+	})
+	if err != nil {
+		for _, e := range list {
+			e.Secret.Destroy()
+		}
+		return nil, fmt.Errorf("hand out the %s of %d: %w", what, serial, translate(err))
+	}
+	return list, nil
+}
+
 // Escrowed are the kinds of secrets that are kept for a key, in no order, without opening any.
 func (s *Store) Escrowed(ctx context.Context, serial token.Serial) ([]token.EscrowKind, error) {
 	out, err := collect(ctx, s.read, func(r scanner) (k token.EscrowKind, err error) { return k, r.Scan(&k) },

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -15,6 +19,8 @@ import (
 type Escrow interface {
 	KeepEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, s secret.Bytes) (token.EscrowID, error)
 	Escrows(ctx context.Context, serial token.Serial, what token.EscrowKind) ([]token.Escrow, error)
+	HandOutEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, reason string) ([]token.Escrow, error)
+	Audit(ctx context.Context, f func(events iter.Seq2[audit.Event, error], heads []audit.Head) error) error
 	Escrowed(ctx context.Context, serial token.Serial) ([]token.EscrowKind, error)
 	SettleEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, held token.EscrowID) error
 }
@@ -23,6 +29,7 @@ type Escrow interface {
 func RunEscrow(t *testing.T, open func(t *testing.T) Escrow) {
 	t.Run("kept and settled", func(t *testing.T) { t.Parallel(); testEscrow(t, open(t)) })
 	t.Run("kinds apart", func(t *testing.T) { t.Parallel(); testEscrowKinds(t, open(t)) })
+	t.Run("handed out", func(t *testing.T) { t.Parallel(); testEscrowHandedOut(t, open(t)) })
 	t.Run("refusals", func(t *testing.T) { t.Parallel(); testEscrowRefusals(t, open(t)) })
 }
 
@@ -123,6 +130,52 @@ func testEscrowKinds(t *testing.T, s Escrow) {
 	}
 	if got, err := s.Escrowed(ctx, 7); err != nil || len(got) != len(ids)-1 || slices.Contains(got, token.PIVPUK) {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// escrowEvents are the details of the events of escrow, without secrets, as action and detail.
+func escrowEvents(t *testing.T, s Escrow) (out []string) {
+	t.Helper()
+	err := s.Audit(t.Context(), func(events iter.Seq2[audit.Event, error], _ []audit.Head) error {
+		for e, err := range events {
+			if err != nil {
+				return err
+			}
+			if strings.HasPrefix(e.Action, "escrow.") {
+				out = append(out, e.Object+" "+e.Action+" "+e.Detail)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// testEscrowHandedOut: every change and every look by people is in the audit chain, and what a program reads for itself is not.
+func testEscrowHandedOut(t *testing.T, s Escrow) {
+	ctx := t.Context()
+	if list, err := s.HandOutEscrow(ctx, 7, token.PIVPUK, "asked for"); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+	id := keepEscrow(t, s, 7, token.PIVPUK, 'a')
+	for range 2 {
+		if err := s.SettleEscrow(ctx, 7, token.PIVPUK, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantEscrow(t, s, 7, token.PIVPUK, "A")
+	list, err := s.HandOutEscrow(ctx, 7, token.PIVPUK, "locked out")
+	if err != nil || len(list) != 1 || string(list[0].Secret.Reveal()) != "aaaaaaaa" {
+		t.Errorf("%v, %v", list, err)
+	}
+	want := []string{
+		fmt.Sprintf(`serial 7 escrow.keep {"what":"piv-puk","escrow":%d}`, id), fmt.Sprintf(`serial 7 escrow.settle {"what":"piv-puk","escrow":%d}`, id),
+		fmt.Sprintf(`serial 7 escrow.show {"what":"piv-puk","escrow":[%d],"reason":"locked out"}`, id),
+	}
+	if got := escrowEvents(t, s); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 
