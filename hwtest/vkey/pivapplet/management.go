@@ -97,12 +97,12 @@ func (a *Applet) authenticate(s *session, c vkey.APDU) ([]byte, uint16) {
 	witness, challenge, response := find(items, tagWitness), find(items, tagChallenge), find(items, tagResponse)
 	switch {
 	case witness != nil && len(witness) == 0:
-		*s = session{pin: s.pin, block: a.random(block.BlockSize()), mutual: true}
+		s.block, s.mutual = a.random(block.BlockSize()), true
 		hidden := make([]byte, block.BlockSize())
 		block.Encrypt(hidden, s.block)
 		return dynamic(tagWitness, hidden), vkey.SWSuccess
 	case challenge != nil && len(challenge) == 0:
-		*s = session{pin: s.pin, block: a.random(block.BlockSize())}
+		s.block, s.mutual = a.random(block.BlockSize()), false
 		return dynamic(tagChallenge, s.block), vkey.SWSuccess
 	case witness != nil && len(challenge) == block.BlockSize():
 		if sw := a.prove(s, s.mutual, s.block, witness); sw != vkey.SWSuccess {
