@@ -1,0 +1,186 @@
+package piv
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// Roots are the certificates that attestations are held against: the maker's, from files.
+type Roots struct{ roots, intermediates []*x509.Certificate }
+
+// Add reads certificates in PEM; other blocks are passed over. Those that are signed with their own key are trusted, the others (firmware 5.7
+// has two between) only help to get there. It is an error if there is none.
+func (r *Roots) Add(text []byte) error {
+	found := false
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("certificate: %w", err)
+		}
+		found = true
+		if bytes.Equal(cert.RawIssuer, cert.RawSubject) && cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil {
+			r.roots = append(r.roots, cert)
+		} else {
+			r.intermediates = append(r.intermediates, cert)
+		}
+	}
+	if !found {
+		return errors.New("there is no certificate in PEM in it")
+	}
+	return nil
+}
+
+// Empty reports whether nothing is trusted.
+func (r *Roots) Empty() bool { return len(r.roots) == 0 }
+
+// Attested is what an attestation says of a key. Fields that it does not say are zero.
+type Attested struct {
+	Slot       Slot
+	Public     crypto.PublicKey
+	Serial     token.Serial
+	Version    ykslot.Version
+	FormFactor ykslot.FormFactor
+	FIPS       bool
+	PIN        PINPolicy
+	Touch      TouchPolicy
+	// Maker is the certificate of the key in slot F9, Certificate the one that it signed.
+	Maker, Certificate *x509.Certificate
+}
+
+// The extensions. Source: reference yubikey-otp.md §8; Yubico, PIV attestation.
+var (
+	oidFirmware   = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 41482, 3, 3}
+	oidSerial     = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 41482, 3, 7}
+	oidPolicy     = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 41482, 3, 8}
+	oidFormFactor = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 41482, 3, 9}
+)
+
+const (
+	attestedName = "YubiKey PIV Attestation "
+	formFIPS     = 0x80 // in the byte of the form factor, reference yubikey-otp.md §7.2
+	formMask     = 0x3F
+)
+
+// Attest asks a card to attest the key in a slot and verifies what it says at the runner's time, against the card too. Errors
+// wrap ErrNoKey (none that was generated there) or ErrNotGenuine, or are an *UnsupportedError.
+func (r *Runner) Attest(ctx context.Context, card Card, s Slot, roots Roots) (Attested, error) {
+	f, err := card.Facts(ctx)
+	if err != nil {
+		return Attested{}, err
+	}
+	cert, err := card.Attest(ctx, s)
+	if err != nil {
+		return Attested{}, err
+	}
+	if f.Maker == nil {
+		return Attested{}, fmt.Errorf("%w: the card has no certificate in slot %v", ErrNotGenuine, Attestation)
+	}
+	a, err := VerifyAttestation(roots, f.Maker, cert, s, r.Now())
+	if err != nil {
+		return Attested{}, err
+	}
+	have := f.Slot(s).Public
+	switch {
+	case a.Serial != 0 && f.Serial != 0 && a.Serial != f.Serial:
+		return Attested{}, fmt.Errorf("%w: it is of key %v, this one says that it is %v", ErrNotGenuine, a.Serial, f.Serial)
+	case a.Version != f.Version:
+		return Attested{}, fmt.Errorf("%w: it says firmware %v, the key says %v", ErrNotGenuine, a.Version, f.Version)
+	case have != nil && !SameKey(have, a.Public):
+		return Attested{}, fmt.Errorf("%w: it is of another key than the one in slot %v", ErrNotGenuine, s)
+	}
+	return a, nil
+}
+
+// VerifyAttestation proves that the key of cert was generated in slot s of a YubiKey: maker, the certificate in slot F9, leads to one of the
+// roots, and its key signed cert. Every error wraps ErrNotGenuine. It is pure.
+func VerifyAttestation(roots Roots, maker, cert *x509.Certificate, s Slot, at time.Time) (Attested, error) {
+	fail := func(format string, args ...any) (Attested, error) {
+		return Attested{}, fmt.Errorf("%w: %w", ErrNotGenuine, fmt.Errorf(format, args...))
+	}
+	if roots.Empty() {
+		return fail("no root certificate is trusted")
+	}
+	above := *maker
+	if !above.BasicConstraintsValid { // of some keys of firmware 4, against RFC 5280 §4.2.1.9
+		above.BasicConstraintsValid, above.IsCA, above.MaxPathLen = true, true, -1
+	}
+	options := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	for _, c := range roots.roots {
+		root := *c
+		if root.MaxPathLen == 0 && root.MaxPathLenZero { // of the maker's U2F root, under which keys of firmware 4 have an own one
+			root.MaxPathLen, root.MaxPathLenZero = 1, false
+		}
+		options.Roots.AddCert(&root)
+	}
+	for _, c := range roots.intermediates {
+		options.Intermediates.AddCert(c)
+	}
+	if _, err := above.Verify(options); err != nil {
+		return fail("the certificate in slot %v: %w", Attestation, err)
+	}
+	if err := cert.CheckSignatureFrom(&above); err != nil {
+		return fail("it is not signed by the key in slot %v: %w", Attestation, err)
+	}
+	if at.Before(cert.NotBefore) || at.After(cert.NotAfter) {
+		return fail("it is valid from %s to %s", cert.NotBefore.Format(time.DateOnly), cert.NotAfter.Format(time.DateOnly))
+	}
+	a, err := readAttestation(cert)
+	if err != nil {
+		return fail("%w", err)
+	}
+	a.Maker = maker
+	if a.Slot != s {
+		return fail("it is of slot %v, not %v", a.Slot, s)
+	}
+	return a, nil
+}
+
+// readAttestation reads what a certificate says, without a proof that it is true.
+func readAttestation(cert *x509.Certificate) (Attested, error) {
+	a := Attested{Public: cert.PublicKey, Certificate: cert}
+	name, ok := strings.CutPrefix(cert.Subject.CommonName, attestedName)
+	if !ok {
+		return a, errors.New("its subject is not that of an attestation")
+	}
+	var err error
+	if a.Slot, err = ParseSlot(name); err != nil {
+		return a, errors.New("its subject names no slot")
+	}
+	for _, e := range cert.Extensions {
+		v := e.Value
+		switch {
+		case e.Id.Equal(oidFirmware) && len(v) == 3:
+			a.Version = ykslot.Version{Major: v[0], Minor: v[1], Patch: v[2]}
+		case e.Id.Equal(oidPolicy) && len(v) == 2:
+			a.PIN, a.Touch = PINPolicy(v[0]), TouchPolicy(v[1])
+		case e.Id.Equal(oidFormFactor) && len(v) == 1:
+			a.FormFactor, a.FIPS = ykslot.FormFactor(v[0]&formMask), v[0]&formFIPS != 0
+		case e.Id.Equal(oidSerial):
+			var n int64
+			if rest, err := asn1.Unmarshal(v, &n); err != nil || len(rest) > 0 || n < 0 || n > 1<<32-1 {
+				return a, errors.New("its serial number is malformed")
+			}
+			a.Serial = token.Serial(n)
+		case e.Id.Equal(oidFirmware), e.Id.Equal(oidPolicy), e.Id.Equal(oidFormFactor):
+			return a, errors.New("an extension of it is malformed")
+		}
+	}
+	if a.Version == (ykslot.Version{}) {
+		return a, errors.New("it does not say the firmware")
+	}
+	return a, nil
+}

@@ -1,0 +1,210 @@
+package piv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// Runner works on one card after the other. Its methods read the card first, and change what differs.
+type Runner struct {
+	Escrow Escrow
+	Rand   io.Reader // crypto/rand.Reader
+	Now    func() time.Time
+	// Begin is told each step of Init before it is done; nil: nobody is.
+	Begin func(Step)
+	// Touch is called when the key must be touched now; nil: nobody is told.
+	Touch func(Slot)
+}
+
+// Plan reads a card and what the store has for it, and says what Init will do; it changes nothing. Management keys are tried, which no
+// card counts; PIN and PUK are not. The caller destroys the plan. Errors wrap ErrForeign (nothing that is known opens the
+// card: Given, or Want.Reset), ErrPIN, or are *PINError (blocked), *LastTryError or *UnsupportedError.
+func (r *Runner) Plan(ctx context.Context, card Card, w Want) (Plan, error) {
+	f, err := card.Facts(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	known, err := r.secrets(ctx, f.Serial)
+	if err != nil {
+		return Plan{}, err
+	}
+	var current secret.Bytes
+	if !w.Reset {
+		current, err = opens(ctx, card, known.Management, w.Given)
+		if err != nil && !errors.Is(err, ErrManagementUnknown) {
+			known.Destroy()
+			return Plan{}, err
+		}
+	}
+	p, err := buildPlan(f, known, current, w)
+	if err != nil {
+		p.Destroy()
+		return Plan{}, err
+	}
+	return p, nil
+}
+
+// Init carries out a plan on card, which must be the one that it was made for. Interrupted anywhere, the store has the PIN, PUK and
+// management key that the card has, or the card has those of a new one; plan again to finish.
+func (r *Runner) Init(ctx context.Context, card Card, p Plan) error {
+	if err := same(ctx, card, p.Facts.Serial); err != nil {
+		return err
+	}
+	management := p.current.Clone()
+	defer func() { management.Destroy() }()
+	for _, step := range p.Steps {
+		if r.Begin != nil {
+			r.Begin(step)
+		}
+		var err error
+		switch step.Do {
+		case ResetCard:
+			err = r.reset(ctx, card, p.Facts.Serial)
+		case SetManagementKey:
+			var fresh secret.Bytes
+			if fresh, err = r.setManagement(ctx, card, p, step); err == nil {
+				management.Destroy()
+				management = fresh
+			}
+		case SetTries:
+			err = card.SetRetries(ctx, management, step.olds[0], p.want.PINTries, p.want.PUKTries)
+		case SetPUK:
+			err = r.setPIN(ctx, card, p, step, token.PIVPUK)
+		case SetPIN:
+			err = r.setPIN(ctx, card, p, step, token.PIVPIN)
+		case WriteCHUID:
+			err = r.writeCHUID(ctx, card, management)
+		case WriteCCC:
+			err = r.writeCCC(ctx, card, management)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.Do, err)
+		}
+	}
+	return nil
+}
+
+// same compares the card with the one that a plan was made for.
+func same(ctx context.Context, card Card, serial token.Serial) error {
+	f, err := card.Facts(ctx)
+	if err == nil && f.Serial != serial {
+		err = fmt.Errorf("%w: %v instead of %v", ErrOtherCard, f.Serial, serial)
+	}
+	return err
+}
+
+// settle says what the card was seen to have. The card has it: what the store says must not depend on what comes now.
+func (r *Runner) settle(ctx context.Context, serial token.Serial, what token.EscrowKind, id token.EscrowID) error {
+	return r.Escrow.SettleEscrow(context.WithoutCancel(ctx), serial, what, id)
+}
+
+// setManagement returns the management key that the card has afterwards; the caller destroys it.
+func (r *Runner) setManagement(ctx context.Context, card Card, p Plan, step Step) (secret.Bytes, error) {
+	now, err := r.fresh(ctx, p.Facts.Serial, token.PIVManagementKey, step.now, func() (secret.Bytes, error) { return RandomManagementKey(r.Rand) })
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	if !now.Secret.Equal(step.olds[0]) {
+		err = card.SetManagementKey(ctx, step.olds[0], now.Secret)
+	}
+	if err == nil {
+		err = r.settle(ctx, p.Facts.Serial, token.PIVManagementKey, now.ID)
+	}
+	if err != nil {
+		now.Secret.Destroy()
+		return secret.Bytes{}, err
+	}
+	return now.Secret, nil
+}
+
+// fresh is what a card shall get, durable in the store: the one that is there, or a new one. The caller destroys its secret.
+func (r *Runner) fresh(ctx context.Context, serial token.Serial, what token.EscrowKind, now token.Escrow, draw func() (secret.Bytes, error)) (token.Escrow, error) {
+	if now.ID != 0 {
+		now.Secret = now.Secret.Clone()
+		return now, nil
+	}
+	s, err := draw()
+	if err != nil {
+		return token.Escrow{}, err
+	}
+	id, err := r.Escrow.KeepEscrow(ctx, serial, what, s)
+	if err != nil {
+		s.Destroy()
+		return token.Escrow{}, err
+	}
+	return token.Escrow{ID: id, What: what, Secret: s}, nil
+}
+
+// Lengths of what is drawn.
+const (
+	pinDigits = 6
+	pukDigits = 8
+)
+
+// setPIN changes PIN or PUK to what the store has for it, trying each that it may be now once.
+func (r *Runner) setPIN(ctx context.Context, card Card, p Plan, step Step, what token.EscrowKind) error {
+	draw := func() (secret.Bytes, error) { return RandomPIN(r.Rand, pukDigits) }
+	if what == token.PIVPIN {
+		draw = func() (secret.Bytes, error) { return RandomPIN(r.Rand, pinDigits) }
+		if p.want.PIN.Len() > 0 {
+			draw = func() (secret.Bytes, error) { return p.want.PIN.Clone(), nil }
+		}
+	}
+	now, err := r.fresh(ctx, p.Facts.Serial, what, step.now, draw)
+	if err != nil {
+		return err
+	}
+	defer now.Secret.Destroy()
+	for i, old := range step.olds {
+		err = change(ctx, card, what, old, now.Secret)
+		var wrong *PINError
+		if !errors.As(err, &wrong) || wrong.Left == 0 || i == len(step.olds)-1 {
+			break
+		}
+		if wrong.Left == 1 && !p.want.Given.LastTry {
+			return fmt.Errorf("%w: %w", &LastTryError{What: what}, err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.settle(ctx, p.Facts.Serial, what, now.ID)
+}
+
+// change replaces PIN or PUK. The PIN that the card may have already is only verified.
+func change(ctx context.Context, card Card, what token.EscrowKind, old, fresh secret.Bytes) error {
+	switch {
+	case what == token.PIVPUK:
+		return card.ChangePUK(ctx, old, fresh)
+	case old.Equal(fresh):
+		return card.VerifyPIN(ctx, fresh)
+	}
+	return card.ChangePIN(ctx, old, fresh)
+}
+
+// Reset wipes the PIV application, whatever is on it, and forgets what the store had for it once that is done.
+func (r *Runner) Reset(ctx context.Context, card Card) error {
+	f, err := card.Facts(ctx)
+	if err != nil {
+		return err
+	}
+	return r.reset(ctx, card, f.Serial)
+}
+
+func (r *Runner) reset(ctx context.Context, card Card, serial token.Serial) error {
+	if err := card.Reset(ctx); err != nil {
+		return err
+	}
+	for _, what := range []token.EscrowKind{token.PIVPIN, token.PIVPUK, token.PIVManagementKey} {
+		if err := r.settle(ctx, serial, what, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
