@@ -25,7 +25,7 @@ func (p Phase) Uncertain() bool { return p == Writing || p == Written }
 // EntryID names a ledger entry.
 type EntryID int64
 
-// Entry is the write-ahead record of one slot write.
+// Entry is the write-ahead record of one write: of a slot, or, with Slot 0, of an account of the OATH application.
 type Entry struct {
 	ID         EntryID
 	Phase      Phase
@@ -38,7 +38,9 @@ type Entry struct {
 	Handover   Handover      // what else the commit does
 	Proof      ProofRequired // what the commit waits for
 	Firmware   string
+	Overwrite  string // "", "factory" or "foreign": what may be lost, as the operator said
 	Reason     string // why something foreign was overwritten
+	Elsewhere  bool   // an account whose codes another service checks: its secret is kept only until the key has it
 	Created    time.Time
 	Updated    time.Time
 }
@@ -49,7 +51,7 @@ type ProofRequired string
 // The values of `provision --verify`.
 const (
 	ByTouch ProofRequired = "touch"
-	ByHost  ProofRequired = "host" // challenge-response: a random challenge, answered
+	ByHost  ProofRequired = "host" // challenge-response: a random challenge, answered; an account: a code, calculated
 	NoProof ProofRequired = "none" // the first good OTP at the server is the proof
 )
 
@@ -57,7 +59,7 @@ const (
 type Reservation struct {
 	Serial    Serial // 0 is refused: an entry must find its device again
 	Firmware  string
-	Slot      Slot
+	Slot      Slot // 0: Settings.Account says where
 	Kind      Kind
 	PublicID  PublicID // unique among live credentials; a duplicate is ErrDuplicate
 	Settings  Settings
@@ -66,4 +68,5 @@ type Reservation struct {
 	Overwrite string // "", "factory" or "foreign": what the slot held, as the operator said
 	Reason    string // the operator's reason, with Overwrite
 	Handover  Handover
+	Elsewhere bool // with Settings.Account: see Entry
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 )
 
-// Work is what is done to a slot beside writing it anew. The secret in the slot stays what it is, or goes.
+// Work is what is done to a slot, or to an account, beside writing it anew. The secret there stays what it is, or goes.
 type Work string
 
 // The works.
@@ -14,7 +14,14 @@ const (
 	Update Work = "update" // of flags and access code
 	Swap   Work = "swap"   // of both slots
 	Erase  Work = "erase"
+
+	RemoveAccount Work = "remove-account" // of the OATH application
+	RenameAccount Work = "rename-account"
+	ResetOATH     Work = "reset-oath" // of all accounts, and of the password
 )
+
+// OfAccounts reports whether a work is about the OATH application.
+func (w Work) OfAccounts() bool { return w == RemoveAccount || w == RenameAccount || w == ResetOATH }
 
 // ChangeID names a SlotChange.
 type ChangeID int64
@@ -27,10 +34,11 @@ type SlotChange struct {
 	Work       Work
 	Serial     Serial
 	Token      ID
-	Slot       Slot         // 0 for Swap
+	Slot       Slot         // 0 for Swap, and of accounts
+	Account    string       // RemoveAccount, RenameAccount: what it was called
 	Credential *Credential  // what the slot holds as we know, for Swap slot 1, with its Secrets; nil: nothing of ours
 	Other      *Credential  // Swap: of slot 2
-	After      Settings     // Update: the flags and HasAccessCode
+	After      Settings     // Update: the flags and HasAccessCode; RenameAccount: Account and Issuer
 	Code       secret.Bytes // Update: the access code afterwards; empty: none
 	Firmware   string
 	Reason     string // why something foreign was changed

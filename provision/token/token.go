@@ -124,7 +124,11 @@ type Settings struct {
 	TicketFlags   uint8
 	ConfigFlags   uint8
 	HasAccessCode bool  // the slot is guarded by an access code that is escrowed in Secrets
-	FirstMoving   int64 // HOTP in a slot: the moving factor that it was written with, 0..1048560
+	FirstMoving   int64 // HOTP: the moving factor that it was written with; in a slot 0..1048560, otherwise of 32 bits
+	// Account is what the credential is called in the key's OATH application, "[period/][issuer:]name", 1 to 64 bytes of UTF-8
+	// (reference yubikey-otp.md §6.3); "": it is not there.
+	Account string
+	Touch   bool // with Account: it answers only when touched
 }
 
 // Counters are the values that only rise. For a Yubico OTP the order is (Use, Session); for HOTP and TOTP it is Moving.

@@ -11,7 +11,7 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
-const entryText = `SELECT l.id, l.phase, coalesce(t.serial, 0), l.slot, l.token, l.credential, coalesce(l.former, 0), coalesce(l.holder, 0), l.proof, l.firmware, l.reason, l.created, l.updated, l.id_check, coalesce(l.replaces, 0), l.note
+const entryText = `SELECT l.id, l.phase, coalesce(t.serial, 0), l.slot, l.token, l.credential, coalesce(l.former, 0), coalesce(l.holder, 0), l.proof, l.firmware, l.overwrite, l.reason, l.elsewhere, l.created, l.updated, l.id_check, coalesce(l.replaces, 0), l.note
 	FROM ledger l JOIN token t ON t.id = l.token `
 
 // entryRow is an entry before its credentials and its holder are read.
@@ -24,7 +24,7 @@ type entryRow struct {
 func scanEntry(row scanner) (entryRow, error) {
 	var e entryRow
 	var created, updated int64
-	err := row.Scan(&e.ID, &e.Phase, &e.Serial, &e.Slot, &e.Token, &e.credential, &e.former, &e.holder, &e.Proof, &e.Firmware, &e.Reason, &created, &updated,
+	err := row.Scan(&e.ID, &e.Phase, &e.Serial, &e.Slot, &e.Token, &e.credential, &e.former, &e.holder, &e.Proof, &e.Firmware, &e.Overwrite, &e.Reason, &e.Elsewhere, &created, &updated,
 		&e.Handover.IDCheck, &e.Handover.Replace, &e.Handover.Note)
 	e.Created, e.Updated = fromMicros(created), fromMicros(updated)
 	return e, err
@@ -37,7 +37,7 @@ func fill(ctx context.Context, q querier, r entryRow) (token.Entry, error) {
 	if e.Credential, err = oneCredential(ctx, q, `WHERE c.id = ?`, r.credential); err != nil {
 		return e, err
 	}
-	if e.Proof == token.ByTouch && e.Credential.Kind == token.ChallengeResponse { // the column knows proof or none
+	if e.Proof == token.ByTouch && (e.Credential.Kind == token.ChallengeResponse || e.Credential.Settings.Account != "") { // the column knows proof or none
 		e.Proof = token.ByHost
 	}
 	if r.former != 0 {

@@ -94,6 +94,9 @@ func (s *Store) record(ctx context.Context, id token.CredentialID) (keyfile.Reco
 			r.PublicID, r.Label = token.PublicID{}, c.TypedID()
 		}
 	}
+	if c.Settings.Account != "" { // a key has many: each is a token of its own in files
+		r.Serial, r.Label = 0, fmt.Sprintf("OATH%s_%d", k.Serial, c.ID)
+	}
 	if k.Holder != nil {
 		r.Owner = k.Holder.Account
 	}

@@ -167,7 +167,7 @@ func rivals(ctx context.Context, q querier, r keyfile.Record, id token.ID) ([]to
 	}
 	return collect(ctx, q, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE
 		   c.public_id = ?2 AND (c.kind = 'yubico-otp' OR c.public_id <> '')
-		OR c.state <> 'revoked' AND c.token = ?3 AND (?4 <> 0 AND c.slot = ?4 AND c.kind <> 'piv' OR ?1 = 0 AND ?4 = 0 AND c.kind = ?5)
+		OR c.state <> 'revoked' AND c.token = ?3 AND (?4 <> 0 AND c.slot = ?4 AND c.kind <> 'piv' OR ?1 = 0 AND ?4 = 0 AND c.kind = ?5 AND c.account = '')
 		ORDER BY c.state = 'revoked', c.id`, named, public, id, r.Slot, string(r.Kind))
 }
 

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/tokendesk/tokendesk/keyfile"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// Reserve opens a ledger entry for one slot of one key: it makes the token row if the serial is new, takes the public ID, and
+// Reserve opens a ledger entry for one slot, or one account, of one key: it makes the token row if the serial is new, takes the public ID, and
 // adds the pending credential. The errors are token.ErrUnsettled when an entry is open for this slot, token.ErrDuplicate when
 // another live credential has the public ID (only the one that is to be replaced may), *token.TransitionError when the token
 // is blocked or revoked, token.ErrNotFound for an unknown holder.
@@ -26,8 +28,8 @@ func (s *Store) Reserve(ctx context.Context, r token.Reservation) (token.Entry, 
 }
 
 func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, error) {
-	if r.Serial == 0 || r.Slot != 1 && r.Slot != 2 || !r.Kind.Valid() || r.Proof != token.ByTouch && r.Proof != token.ByHost && r.Proof != token.NoProof {
-		return token.Entry{}, errors.New("a reservation names serial, slot 1 or 2, kind and proof")
+	if r.Serial == 0 || !placed(r) || !r.Kind.Valid() || r.Proof != token.ByTouch && r.Proof != token.ByHost && r.Proof != token.NoProof {
+		return token.Entry{}, errors.New("a reservation names serial, slot 1 or 2 or an account, kind and proof")
 	}
 	id, err := t.reserveToken(ctx, r)
 	if err != nil {
@@ -55,14 +57,14 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	if err != nil {
 		return token.Entry{}, err
 	}
-	entry, err := t.insert(`INSERT INTO ledger (phase, token, slot, credential, former, holder, proof, firmware, overwrite, reason, created, updated, id_check, replaces, note)
-		VALUES ('reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, r.Slot, credential, orNull(former), orNull(r.Holder), provenColumn(r.Proof), r.Firmware, r.Overwrite, r.Reason, micros(t.now), micros(t.now),
+	entry, err := t.insert(`INSERT INTO ledger (phase, token, slot, credential, former, holder, proof, firmware, overwrite, reason, elsewhere, created, updated, id_check, replaces, note)
+		VALUES ('reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, r.Slot, credential, orNull(former), orNull(r.Holder), provenColumn(r.Proof), r.Firmware, r.Overwrite, r.Reason, r.Elsewhere, micros(t.now), micros(t.now),
 		string(r.Handover.IDCheck), orNull(r.Handover.Replace), r.Handover.Note)
 	if err != nil {
 		return token.Entry{}, err
 	}
-	err = t.desk("ledger.reserve", serialObject(r.Serial), ledgerDetail{Entry: token.EntryID(entry), Slot: r.Slot, Kind: r.Kind, PublicID: r.PublicID.String(),
+	err = t.desk("ledger.reserve", serialObject(r.Serial), ledgerDetail{Entry: token.EntryID(entry), Slot: r.Slot, OATH: r.Settings.Account, Elsewhere: r.Elsewhere, Kind: r.Kind, PublicID: r.PublicID.String(),
 		Former: former, Holder: r.Holder, Proof: r.Proof, Overwrite: r.Overwrite, Reason: r.Reason})
 	if err != nil {
 		return token.Entry{}, err
@@ -70,7 +72,15 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	return t.s.entry(ctx, t, token.EntryID(entry))
 }
 
-// provenColumn is a proof in the ledger: of challenge-response touch stands for the host's.
+// placed reports whether a reservation says where: a slot, or an account that is HOTP or TOTP.
+func placed(r token.Reservation) bool {
+	if r.Settings.Account != "" {
+		return r.Slot == 0 && (r.Kind == token.HOTP || r.Kind == token.TOTP)
+	}
+	return (r.Slot == 1 || r.Slot == 2) && !r.Elsewhere
+}
+
+// provenColumn is a proof in the ledger: of challenge-response and of accounts touch stands for the host's.
 func provenColumn(p token.ProofRequired) string {
 	if p == token.ByHost {
 		p = token.ByTouch
@@ -99,12 +109,24 @@ func (t *tx) reserveToken(ctx context.Context, r token.Reservation) (token.ID, e
 // former is the live credential that the slot holds, as far as we know; 0: none. One that came in a file without its slot counts
 // when it has the public ID that is asked for.
 func (t *tx) former(id token.ID, r token.Reservation) (former token.CredentialID, err error) {
+	if account := r.Settings.Account; account != "" {
+		return t.onAccount(id, account)
+	}
 	err = t.QueryRow(`SELECT id FROM credential WHERE token = ?1 AND kind <> 'piv' AND state NOT IN ('pending', 'revoked')
 		AND (slot = ?2 OR slot = 0 AND kind = 'yubico-otp' AND public_id = ?3) ORDER BY slot DESC LIMIT 1`, id, r.Slot, r.PublicID.String()).Scan(&former)
 	if isNotFound(err) {
 		return 0, nil
 	}
 	return former, err
+}
+
+// onAccount is the live credential of that name in the key's OATH application; 0: none.
+func (t *tx) onAccount(id token.ID, account string) (held token.CredentialID, err error) {
+	err = t.QueryRow(`SELECT id FROM credential WHERE token = ? AND account = ? AND account <> '' AND state NOT IN ('pending', 'revoked')`, id, account).Scan(&held)
+	if isNotFound(err) {
+		return 0, nil
+	}
+	return held, err
 }
 
 // publicIDFree refuses a public ID that a live credential other than except has. Pending ones count.
@@ -132,6 +154,9 @@ func (s *Store) Seal(ctx context.Context, id token.EntryID, secrets token.Secret
 		if e.Phase != token.Reserved || secrets.Key.Len() == 0 {
 			return token.ErrConflict
 		}
+		if err := tx.seedFree(ctx, e, secrets.Key); err != nil {
+			return err
+		}
 		if err := tx.putSecrets(e.Credential.ID, secrets); err != nil {
 			return err
 		}
@@ -144,6 +169,24 @@ func (s *Store) Seal(ctx context.Context, id token.EntryID, secrets token.Secret
 		return fmt.Errorf("seal entry %d: %w", id, translate(err))
 	}
 	return nil
+}
+
+// seedFree refuses a secret of an account that another credential has or had: its codes would count twice. One whose codes another
+// service checks may be on as many keys as there are.
+func (t *tx) seedFree(ctx context.Context, e token.Entry, key secret.Bytes) error {
+	if e.Credential.Settings.Account == "" || e.Elsewhere {
+		return nil
+	}
+	if err := t.makeMarks(ctx); err != nil {
+		return err
+	}
+	list, err := t.s.marked(ctx, t, keyfile.Record{Key: key})
+	for _, c := range list {
+		if e.Former == nil || c.ID != e.Former.ID {
+			return fmt.Errorf("this secret is here already: %w", token.ErrDuplicate)
+		}
+	}
+	return err
 }
 
 // Mark moves an entry to Writing or Written, and from then on neither its former credential nor the new one validates. A
@@ -184,7 +227,7 @@ func (t *tx) advance(e token.Entry, to token.Phase, action string, detail *ledge
 	if detail == nil {
 		detail = &ledgerDetail{}
 	}
-	detail.Entry, detail.Slot, detail.PublicID = e.ID, e.Slot, e.Credential.PublicID.String()
+	detail.Entry, detail.Slot, detail.PublicID, detail.OATH = e.ID, e.Slot, e.Credential.PublicID.String(), e.Credential.Settings.Account
 	return t.desk(action, serialObject(e.Serial), detail)
 }
 
@@ -192,6 +235,8 @@ func (t *tx) advance(e token.Entry, to token.Phase, action string, detail *ledge
 type ledgerDetail struct {
 	Entry     token.EntryID       `json:"entry"`
 	Slot      token.Slot          `json:"slot"`
+	OATH      string              `json:"oath_account,omitempty"` // in the OATH application; the slot is 0
+	Elsewhere bool                `json:"elsewhere,omitempty"`    // its codes are checked by another service
 	Kind      token.Kind          `json:"kind,omitempty"`
 	PublicID  string              `json:"public_id,omitempty"`
 	Former    token.CredentialID  `json:"former,omitempty"`

@@ -12,7 +12,7 @@ import (
 
 // Commit ends an entry: the slot holds the new credential. In one transaction the former credential of the slot is revoked, the
 // new one becomes active with the counters of its proof, or programmed without (counters nil, allowed after Written and where
-// the entry asks for no proof), and the holder is bound. A token that was blocked meanwhile stays blocked, and is what the write
+// the entry asks for no proof), and the holder is bound. Of an account whose codes another service checks nothing is kept. A token that was blocked meanwhile stays blocked, and is what the write
 // made of it when it is back. token.ErrConflict if the entry's phase or proof does not allow it.
 func (s *Store) Commit(ctx context.Context, id token.EntryID, counters *token.Counters) error {
 	err := s.change(ctx, func(tx *tx) error {
@@ -22,6 +22,9 @@ func (s *Store) Commit(ctx context.Context, id token.EntryID, counters *token.Co
 		}
 		if !e.Phase.Uncertain() || counters == nil && (e.Proof != token.NoProof || e.Phase != token.Written) {
 			return token.ErrConflict
+		}
+		if e.Elsewhere {
+			return tx.commitElsewhere(e)
 		}
 		return tx.commit(ctx, e, counters, act{operator: tx.actor, at: tx.now})
 	})
@@ -88,6 +91,37 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		detail.Holder, detail.Account = e.Holder.ID, e.Holder.Account
 	}
 	if err := t.handOver(ctx, e, &detail, by); err != nil {
+		return err
+	}
+	return t.enable(e.Token)
+}
+
+// commitElsewhere forgets a secret whose codes another service checks: the key has it now. Whom the key belongs to stays as it is.
+func (t *tx) commitElsewhere(e token.Entry) error {
+	detail := ledgerDetail{Proof: e.Proof, Elsewhere: true}
+	for _, c := range []*token.Credential{e.Former, &e.Credential} {
+		if c == nil {
+			continue
+		}
+		next, err := c.State.Next(token.Revoke)
+		if err != nil {
+			return err
+		}
+		if err := t.setCredentialState(c.ID, next); err != nil {
+			return err
+		}
+		detail.State = next
+	}
+	if e.Former != nil {
+		detail.Former = e.Former.ID
+		if _, err := t.unwant(e.Token, e.Former.ID); err != nil {
+			return err
+		}
+	}
+	if err := t.forget(e.Credential.ID); err != nil {
+		return err
+	}
+	if err := t.advance(e, token.Committed, "ledger.commit", &detail); err != nil {
 		return err
 	}
 	return t.enable(e.Token)
@@ -225,7 +259,7 @@ func (s *Store) Abort(ctx context.Context, id token.EntryID, from token.Phase, r
 	return nil
 }
 
-// forget destroys secrets that were never on a key.
+// forget destroys secrets that were never on a key, or are none of this store's.
 func (t *tx) forget(id token.CredentialID) error {
 	if _, err := t.Exec(`DELETE FROM secret WHERE credential = ?`, id); err != nil {
 		return err

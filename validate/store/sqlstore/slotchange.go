@@ -32,28 +32,16 @@ func (t *tx) beginChange(ctx context.Context, c token.SlotChange) (token.SlotCha
 	if err := t.settled(k.ID); err != nil {
 		return c, err
 	}
-	inSlot := func(slot token.Slot) (token.CredentialID, error) {
-		return t.former(k.ID, token.Reservation{Slot: slot})
-	}
-	one, other := c.Slot, token.Slot(0)
-	if c.Work == token.Swap {
-		one, other = 1, 2
-	}
-	var held [2]token.CredentialID
-	for i, slot := range []token.Slot{one, other} {
-		if slot == 0 {
-			continue
-		}
-		if held[i], err = inSlot(slot); err != nil {
-			return c, err
-		}
+	held, err := t.heldFor(k.ID, c)
+	if err != nil {
+		return c, err
 	}
 	if held != [2]token.CredentialID{idOf(c.Credential), idOf(c.Other)} {
 		return c, token.ErrConflict
 	}
-	id, err := t.insert(`INSERT INTO slot_change (phase, work, token, slot, credential, other, ext_flags, ticket_flags, config_flags, has_code, firmware, reason, created, updated)
-		VALUES ('writing', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.Work), k.ID, c.Slot, orNull(held[0]), orNull(held[1]),
-		c.After.ExtFlags, c.After.TicketFlags, c.After.ConfigFlags, c.After.HasAccessCode, c.Firmware, c.Reason, micros(t.now), micros(t.now))
+	id, err := t.insert(`INSERT INTO slot_change (phase, work, token, slot, credential, other, ext_flags, ticket_flags, config_flags, has_code, account, new_account, new_issuer, firmware, reason, created, updated)
+		VALUES ('writing', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.Work), k.ID, c.Slot, orNull(held[0]), orNull(held[1]),
+		c.After.ExtFlags, c.After.TicketFlags, c.After.ConfigFlags, c.After.HasAccessCode, c.Account, c.After.Account, c.After.Issuer, c.Firmware, c.Reason, micros(t.now), micros(t.now))
 	if err != nil {
 		return c, err
 	}
@@ -69,6 +57,23 @@ func (t *tx) beginChange(ctx context.Context, c token.SlotChange) (token.SlotCha
 	return c, nil
 }
 
+// heldFor are the credentials that a work is about: in its slot, in both, or of its account.
+func (t *tx) heldFor(id token.ID, c token.SlotChange) (held [2]token.CredentialID, err error) {
+	in := [2]token.Reservation{{Slot: c.Slot, Settings: token.Settings{Account: c.Account}}}
+	if c.Work == token.Swap {
+		in[0].Slot, in[1].Slot = 1, 2
+	}
+	for i, where := range in {
+		if where.Slot == 0 && where.Settings.Account == "" {
+			continue
+		}
+		if held[i], err = t.former(id, where); err != nil {
+			return held, err
+		}
+	}
+	return held, nil
+}
+
 func idOf(c *token.Credential) token.CredentialID {
 	if c == nil {
 		return 0
@@ -82,13 +87,15 @@ type changeDetail struct {
 	Slot       token.Slot         `json:"slot,omitempty"`
 	Credential token.CredentialID `json:"credential,omitempty"`
 	Other      token.CredentialID `json:"other,omitempty"`
+	OATH       string             `json:"oath_account,omitempty"`
+	NewOATH    string             `json:"new_oath_account,omitempty"`
 	Flags      string             `json:"flags,omitempty"` // ext/ticket/config after an update
 	AccessCode *bool              `json:"access_code,omitempty"`
 	Reason     string             `json:"reason,omitempty"`
 }
 
 func changeDetailOf(c token.SlotChange) changeDetail {
-	d := changeDetail{Change: c.ID, Slot: c.Slot, Credential: idOf(c.Credential), Other: idOf(c.Other), Reason: c.Reason}
+	d := changeDetail{Change: c.ID, Slot: c.Slot, Credential: idOf(c.Credential), Other: idOf(c.Other), OATH: c.Account, NewOATH: c.After.Account, Reason: c.Reason}
 	if c.Work == token.Update {
 		d.Flags = fmt.Sprintf("%02x/%02x/%02x", c.After.ExtFlags, c.After.TicketFlags, c.After.ConfigFlags)
 		d.AccessCode = &c.After.HasAccessCode
@@ -118,8 +125,12 @@ func (t *tx) endChange(ctx context.Context, c token.SlotChange) error {
 		err = t.updated(ctx, c)
 	case token.Swap:
 		err = t.swapped(c)
-	case token.Erase:
-		err = t.erased(c)
+	case token.Erase, token.RemoveAccount:
+		err = t.erased(c, c.Credential)
+	case token.RenameAccount:
+		err = t.renamed(c)
+	case token.ResetOATH:
+		err = t.resetOATH(ctx, c)
 	}
 	if err != nil {
 		return err
@@ -167,19 +178,39 @@ func (t *tx) swapped(c token.SlotChange) error {
 	return nil
 }
 
-// erased revokes what was in the slot.
-func (t *tx) erased(c token.SlotChange) error {
-	if c.Credential == nil || c.Credential.State == token.Revoked {
+// erased revokes what was there.
+func (t *tx) erased(c token.SlotChange, gone *token.Credential) error {
+	if gone == nil || gone.State == token.Revoked {
 		return nil
 	}
-	next, err := c.Credential.State.Next(token.Revoke)
+	next, err := gone.State.Next(token.Revoke)
 	if err != nil {
 		return err
 	}
-	if err := t.setCredentialState(c.Credential.ID, next); err != nil {
+	if err := t.setCredentialState(gone.ID, next); err != nil {
 		return err
 	}
-	_, err = t.unwant(c.Token, c.Credential.ID)
+	_, err = t.unwant(c.Token, gone.ID)
+	return err
+}
+
+// renamed takes over what the account is called now.
+func (t *tx) renamed(c token.SlotChange) error {
+	if c.Credential == nil {
+		return nil
+	}
+	_, err := t.Exec(`UPDATE credential SET account = ?, issuer = ? WHERE id = ?`, c.After.Account, c.After.Issuer, c.Credential.ID)
+	return err
+}
+
+// resetOATH revokes what was in the OATH application.
+func (t *tx) resetOATH(ctx context.Context, c token.SlotChange) error {
+	list, err := collect(ctx, t, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE c.token = ? AND c.account <> '' AND c.state NOT IN ('pending', 'revoked') ORDER BY c.id`, c.Token)
+	for i := range list {
+		if err == nil {
+			err = t.erased(c, &list[i])
+		}
+	}
 	return err
 }
 
@@ -281,7 +312,7 @@ func (s *Store) openChangesIn(ctx context.Context, q querier) ([]token.SlotChang
 }
 
 const changeText = `SELECT x.id, x.phase, x.work, coalesce(t.serial, 0), x.token, x.slot, coalesce(x.credential, 0), coalesce(x.other, 0),
-	x.ext_flags, x.ticket_flags, x.config_flags, x.has_code, x.firmware, x.reason, x.created, x.updated
+	x.ext_flags, x.ticket_flags, x.config_flags, x.has_code, x.account, x.new_account, x.new_issuer, x.firmware, x.reason, x.created, x.updated
 	FROM slot_change x JOIN token t ON t.id = x.token `
 
 // changeRow is a work before its credentials are read.
@@ -295,7 +326,7 @@ func scanChange(row scanner) (changeRow, error) {
 	var created, updated int64
 	a := &c.After
 	err := row.Scan(&c.ID, &c.Phase, &c.Work, &c.Serial, &c.Token, &c.Slot, &c.credential, &c.other,
-		&a.ExtFlags, &a.TicketFlags, &a.ConfigFlags, &a.HasAccessCode, &c.Firmware, &c.Reason, &created, &updated)
+		&a.ExtFlags, &a.TicketFlags, &a.ConfigFlags, &a.HasAccessCode, &c.Account, &a.Account, &a.Issuer, &c.Firmware, &c.Reason, &created, &updated)
 	c.Created, c.Updated = fromMicros(created), fromMicros(updated)
 	return c, err
 }

@@ -87,7 +87,7 @@ func (s *Store) row(ctx context.Context, p prepared, args ...any) *sql.Row {
 }
 
 // allowed is when a credential may validate, as far as its counters are trusted: the states of it (c) and of its token (t) validate
-// and no write of the slot is uncertain. It stands for the row counter.
+// and no write of the slot, or of what takes its place, is uncertain. It stands for the row counter.
 func allowed() string {
 	var states, phases []string
 	for _, s := range token.States() {
@@ -103,7 +103,7 @@ func allowed() string {
 	in := strings.Join(states, ", ")
 	return fmt.Sprintf(`EXISTS (SELECT 1 FROM credential c JOIN token t ON t.id = c.token WHERE c.id = counter.credential
 		AND c.state IN (%s) AND t.state IN (%s)
-		AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.token = c.token AND (l.slot = c.slot OR l.former = c.id) AND l.phase IN (%s)))`,
+		AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.token = c.token AND (l.slot = c.slot AND l.slot <> 0 OR l.former = c.id) AND l.phase IN (%s)))`,
 		in, in, strings.Join(phases, ", "))
 }
 

@@ -142,7 +142,8 @@ CREATE TABLE credential (
   has_access_code INTEGER NOT NULL DEFAULT 0 CHECK (has_access_code IN (0, 1)),
   created         INTEGER NOT NULL,
   proven_at       INTEGER NOT NULL DEFAULT 0
-, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32)), revoked_at INTEGER NOT NULL DEFAULT 0, first_moving INTEGER NOT NULL DEFAULT 0 CHECK (first_moving BETWEEN 0 AND 1048560)) STRICT;
+, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32)), revoked_at INTEGER NOT NULL DEFAULT 0, first_moving INTEGER NOT NULL DEFAULT 0 CHECK (first_moving BETWEEN 0 AND 4294967295), account TEXT NOT NULL DEFAULT '', touch INTEGER NOT NULL DEFAULT 0 CHECK (touch IN (0, 1))) STRICT;
+CREATE UNIQUE INDEX credential_account ON credential (token, account) WHERE account <> '' AND state NOT IN ('pending', 'revoked');
 CREATE INDEX credential_any_public_id ON credential (public_id);
 CREATE INDEX credential_mark ON credential (mark);
 CREATE UNIQUE INDEX credential_public_id ON credential (public_id)
@@ -177,7 +178,7 @@ CREATE TABLE ledger (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   phase      TEXT NOT NULL CHECK (phase IN ('reserved', 'sealed', 'writing', 'written', 'committed', 'aborted')),
   token      INTEGER NOT NULL REFERENCES token (id),
-  slot       INTEGER NOT NULL CHECK (slot IN (1, 2)),
+  slot       INTEGER NOT NULL CHECK (slot IN (0, 1, 2)),
   credential INTEGER NOT NULL UNIQUE REFERENCES credential (id),
   former     INTEGER REFERENCES credential (id),
   holder     INTEGER REFERENCES person (id),
@@ -187,7 +188,7 @@ CREATE TABLE ledger (
   reason     TEXT NOT NULL,
   created    INTEGER NOT NULL,
   updated    INTEGER NOT NULL
-, id_check TEXT NOT NULL DEFAULT '', replaces INTEGER REFERENCES token (id), note TEXT NOT NULL DEFAULT '') STRICT;
+, id_check TEXT NOT NULL DEFAULT '', replaces INTEGER REFERENCES token (id), note TEXT NOT NULL DEFAULT '', elsewhere INTEGER NOT NULL DEFAULT 0 CHECK (elsewhere IN (0, 1))) STRICT;
 CREATE UNIQUE INDEX ledger_open ON ledger (token, slot) WHERE phase NOT IN ('committed', 'aborted');
 CREATE TABLE meta (
   id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -345,7 +346,7 @@ CREATE UNIQUE INDEX shipment_open ON shipment (token) WHERE ended = 0;
 CREATE TABLE slot_change (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
   phase        TEXT NOT NULL CHECK (phase IN ('writing', 'committed', 'aborted')),
-  work         TEXT NOT NULL CHECK (work IN ('update', 'swap', 'erase')),
+  work         TEXT NOT NULL CHECK (work IN ('update', 'swap', 'erase', 'remove-account', 'rename-account', 'reset-oath')),
   token        INTEGER NOT NULL REFERENCES token (id),
   slot         INTEGER NOT NULL CHECK (slot IN (0, 1, 2)), -- 0: both
   credential   INTEGER REFERENCES credential (id),         -- in the slot, of both in slot 1; NULL: nothing of ours
@@ -358,7 +359,7 @@ CREATE TABLE slot_change (
   reason       TEXT NOT NULL,
   created      INTEGER NOT NULL,
   updated      INTEGER NOT NULL
-) STRICT;
+, account TEXT NOT NULL DEFAULT '', new_account TEXT NOT NULL DEFAULT '', new_issuer TEXT NOT NULL DEFAULT '') STRICT;
 CREATE UNIQUE INDEX slot_change_open ON slot_change (token) WHERE phase = 'writing';
 CREATE TABLE sqlite_sequence(name,seq);
 CREATE TABLE station (
