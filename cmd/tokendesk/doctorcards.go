@@ -38,8 +38,8 @@ func (a *app) examineCards(ctx context.Context) []finding {
 		case len(r.ATR) == 0:
 			row.State, row.Detail, row.Next = healthWarn, "no card in it answers", []string{"unplug the key and plug it in again"}
 		case r.Held:
-			x := explain(&pcsc.HeldError{Reader: r.Name})
-			row.State, row.Detail, row.Next = healthWarn, "another program holds it", x.hints
+			x := explain(pcsc.Held(r.Name))
+			row.State, row.Detail, row.Next = healthWarn, x.line, x.hints
 		}
 		rows = append(rows, row)
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ebfe/scard"
+
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/vpcd"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -53,6 +55,42 @@ func TestPCSCD(t *testing.T) {
 	}
 	if key.Slot(2).Kind != vkey.YubicoOTP {
 		t.Errorf("slot 2 holds %v", key.Slot(2).Kind)
+	}
+}
+
+// TestHeldByOther: another process holds the card as scdaemon does, shared and in a transaction. It is waited for, then named; once it lets go, the
+// card is ours.
+func TestHeldByOther(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "pcsc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	d, err := vpcd.Start(t.Context(), dir, vkey.New(vkey.YubiKey571, vkey.Options{Serial: judgeSerial}))
+	if errors.Is(err, vpcd.ErrMissing) && os.Getenv("TOKENDESK_JUDGES") != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	holds, let, gone := make(chan bool), make(chan bool), make(chan bool)
+	asked := play(t, "waiter", d.Env(), map[string]func(){
+		"hold": func() {
+			go func() {
+				defer close(gone)
+				play(t, "holder", d.Env(), map[string]func(){"holds": func() { close(holds); <-let }})
+			}()
+			select {
+			case <-holds:
+			case <-gone:
+			}
+		},
+		"let": func() { close(let); <-gone },
+	})
+	if want := "hold let"; asked != want {
+		t.Errorf("asked for %q, want %q", asked, want)
 	}
 }
 
@@ -103,6 +141,10 @@ func TestRole(t *testing.T) {
 	switch os.Getenv(envRole) {
 	case "user":
 		roleUser(t)
+	case "waiter":
+		roleWaiter(t)
+	case "holder":
+		roleHolder(t)
 	case "alone":
 		for name, err := range map[string]error{"list": second(System().Readers(t.Context())), "open": second(System().Open(t.Context(), "R"))} {
 			if !errors.Is(err, ErrNoService) {
@@ -138,7 +180,7 @@ func roleUser(t *testing.T) {
 	if n, err := key.Serial(ctx); err != nil || n != judgeSerial || len(card.ATR()) == 0 {
 		t.Errorf("serial %d, %v, ATR %x", n, err, card.ATR())
 	}
-	impatient := &Service{establish: establish, pause: func(context.Context, time.Duration) error { return nil }}
+	impatient := &Service{establish: establish, pause: func(context.Context, time.Duration) error { return nil }, after: time.After}
 	var held *HeldError
 	if _, err := impatient.Open(ctx, name); !errors.As(err, &held) {
 		t.Errorf("while it is held: %v, want a HeldError", err)
@@ -182,6 +224,55 @@ func roleUser(t *testing.T) {
 		t.Errorf("plugged in again: %v", err)
 	}
 	if err := card.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func roleWaiter(t *testing.T) {
+	ctx, answers := t.Context(), bufio.NewReader(os.Stdin)
+	name := waitForKey(t, System())
+	ask(t, answers, "hold")
+	s, pauses := System(), 0
+	s.after = func(d time.Duration) <-chan time.Time { return time.After(min(d, 500*time.Millisecond)) }
+	s.pause = func(context.Context, time.Duration) error { pauses++; return nil }
+	var held *HeldError
+	if _, err := s.Open(ctx, name); !errors.As(err, &held) {
+		t.Fatalf("%v after %d pauses", err, pauses)
+	}
+	if len(held.By) != 1 || !strings.HasPrefix(held.By[0].Name, "pcsc") || held.By[0].Process == os.Getpid() {
+		t.Errorf("held by %v", held.By)
+	}
+	s = System()
+	s.after = func(time.Duration) <-chan time.Time {
+		ask(t, answers, "let")
+		return time.After(patience)
+	}
+	card, err := s.Open(ctx, name)
+	if err != nil {
+		t.Fatalf("once it was free: %v", err)
+	}
+	if err := card.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// roleHolder holds the card shared, in a transaction.
+func roleHolder(t *testing.T) {
+	name := waitForKey(t, System())
+	c, err := scard.EstablishContext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	card, err := c.Connect(name, scard.ShareShared, scard.ProtocolAny)
+	if err == nil {
+		err = card.BeginTransaction()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(t, bufio.NewReader(os.Stdin), "holds")
+	if err := errors.Join(card.EndTransaction(scard.LeaveCard), card.Disconnect(scard.LeaveCard)); err != nil {
 		t.Error(err)
 	}
 }

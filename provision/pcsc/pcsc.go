@@ -31,11 +31,19 @@ var (
 )
 
 // HeldError: another program holds the card. It wraps usbhid.ErrBusy.
-type HeldError struct{ Reader string }
+type HeldError struct {
+	Reader string
+	// By are the running programs that may be it, as far as can be seen: on Linux those that are connected to the service.
+	By []Holder
+}
 
-// Error names the reader.
+// Error names the reader and the programs.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("another program holds the smart card in %q", e.Reader)
+	text := fmt.Sprintf("another program holds the smart card in %q", e.Reader)
+	for i, h := range e.By {
+		text += [...]string{": it may be ", " or "}[min(i, 1)] + h.String()
+	}
+	return text
 }
 
 // Unwrap is usbhid.ErrBusy.
@@ -72,16 +80,19 @@ type handle interface {
 type Service struct {
 	establish func() (service, error)
 	pause     func(context.Context, time.Duration) error
+	after     func(time.Duration) <-chan time.Time
 }
 
 // How long another program is waited for: as yubikit does, reference yubikey-otp.md §5.
 const (
 	heldTries = 6
 	heldPause = 500 * time.Millisecond
+	// heldWait is for one try: pcscd itself waits, without end, while another program is in a transaction (observed with 1.9.9).
+	heldWait = heldTries * heldPause
 )
 
 // System is the system's service. Nothing is opened before a method is called.
-func System() *Service { return &Service{establish: establish, pause: sleep} }
+func System() *Service { return &Service{establish: establish, pause: sleep, after: time.After} }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -123,7 +134,7 @@ func (s *Service) Open(ctx context.Context, reader string) (*Card, error) {
 	}
 	h, err := s.connect(ctx, sc, reader)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("smart card in %q: %w", reader, err), sc.release())
+		return nil, fmt.Errorf("smart card in %q: %w", reader, err)
 	}
 	c := &Card{reader: reader, service: sc, handle: h}
 	if c.answer, err = h.atr(); err != nil {
@@ -132,19 +143,52 @@ func (s *Service) Open(ctx context.Context, reader string) (*Card, error) {
 	return c, nil
 }
 
+// connect holds the card. After an error the use of the service has ended, or ends as soon as the service lets it.
 func (s *Service) connect(ctx context.Context, sc service, reader string) (handle, error) {
 	for try := 1; ; try++ {
-		h, err := sc.connect(reader)
+		h, given, err := s.try(ctx, sc, reader)
 		switch {
 		case err == nil:
 			return h, nil
+		case given:
+			return nil, err
 		case !errors.Is(err, usbhid.ErrBusy):
-			return nil, err
 		case try == heldTries:
-			return nil, &HeldError{reader}
+			err = Held(reader)
+		default:
+			if err = s.pause(ctx, heldPause); err == nil {
+				continue
+			}
 		}
-		if err := s.pause(ctx, heldPause); err != nil {
-			return nil, err
-		}
+		return nil, errors.Join(err, sc.release())
 	}
+}
+
+// try connects once. given says that it was given up, and that the use of the service ends when it comes back after all.
+func (s *Service) try(ctx context.Context, sc service, reader string) (_ handle, given bool, _ error) {
+	type result struct {
+		h   handle
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		h, err := sc.connect(reader)
+		done <- result{h, err}
+	}()
+	var why error
+	select {
+	case r := <-done:
+		return r.h, false, r.err
+	case <-ctx.Done():
+		why = ctx.Err()
+	case <-s.after(heldWait):
+		why = Held(reader)
+	}
+	go func() {
+		if r := <-done; r.err == nil {
+			_ = r.h.disconnect()
+		}
+		_ = sc.release()
+	}()
+	return nil, true, why
 }

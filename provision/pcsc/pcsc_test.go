@@ -17,6 +17,7 @@ type fake struct {
 	held     int   // how often connect finds the card held
 	refuse   error // connect fails with it
 	answer   func(command []byte) ([]byte, error)
+	stuck    chan bool // connect waits for it, as pcscd does for another program's transaction
 	connects int
 	open     int // handles and uses of the service not given back
 }
@@ -31,12 +32,16 @@ func (f *fake) service() *Service {
 			return f, nil
 		},
 		pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		after: func(time.Duration) <-chan time.Time { return nil },
 	}
 }
 
 func (f *fake) readers() ([]Reader, error) { return []Reader{{Name: "R"}}, nil }
 
 func (f *fake) connect(string) (handle, error) {
+	if f.stuck != nil {
+		<-f.stuck
+	}
 	if f.connects++; f.connects <= f.held {
 		return nil, usbhid.ErrBusy
 	}
@@ -78,6 +83,52 @@ func TestOpenWaitsForOthers(t *testing.T) {
 	if _, err := s.Open(ctx, "R"); !errors.Is(err, context.Canceled) || f.connects != 1 || f.open != 0 {
 		t.Errorf("cancelled: %v after %d, %d left open", err, f.connects, f.open)
 	}
+}
+
+// TestOpenIsNotStuck: where the service itself waits for another program, that ends after a while, or with ctx; and what comes then is given back.
+func TestOpenIsNotStuck(t *testing.T) {
+	t.Parallel()
+	for _, cancelled := range []bool{false, true} {
+		f := &fake{stuck: make(chan bool)}
+		released := make(chan bool)
+		s := f.service()
+		establish := s.establish
+		s.establish = func() (service, error) {
+			sc, err := establish()
+			return closing{sc, released}, err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		s.after = func(d time.Duration) <-chan time.Time {
+			if cancelled {
+				cancel()
+				return nil
+			}
+			over := make(chan time.Time, 1)
+			over <- time.Time{}.Add(d)
+			return over
+		}
+		_, err := s.Open(ctx, "R")
+		if held := new(*HeldError); errors.As(err, held) == cancelled || errors.Is(err, context.Canceled) != cancelled {
+			t.Errorf("cancelled %t: %v", cancelled, err)
+		}
+		close(f.stuck)
+		<-released
+		if f.open != 0 || f.connects != 1 {
+			t.Errorf("%d left open after %d tries", f.open, f.connects)
+		}
+		cancel()
+	}
+}
+
+// closing is a service whose release is noticed.
+type closing struct {
+	service
+	released chan bool
+}
+
+func (c closing) release() error {
+	defer close(c.released)
+	return c.service.release()
 }
 
 func TestOpenFails(t *testing.T) {
