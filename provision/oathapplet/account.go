@@ -69,7 +69,7 @@ func ParseID(id string, kind token.Kind) Account {
 }
 
 // Steam reports whether the codes are Steam's: 5 letters and digits, which the host makes of the whole HMAC.
-func (a Account) Steam() bool { return a.Kind == token.TOTP && strings.EqualFold(a.Issuer, "steam") }
+func (a Account) Steam() bool { return a.Kind == token.TOTP && a.Issuer == "Steam" }
 
 func (a Account) period() time.Duration {
 	if a.Period == 0 {
