@@ -269,6 +269,12 @@ func TestEscrow(t *testing.T) {
 	})
 }
 
+func TestAttestations(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunAttestations(t, func(t *testing.T) storetest.Attestations { return open(t).s })
+	})
+}
+
 func TestSearch(t *testing.T) {
 	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
 		storetest.RunSearch(t, func(t *testing.T) (one, another storetest.Full) {

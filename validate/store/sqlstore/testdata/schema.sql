@@ -27,6 +27,23 @@ CREATE TABLE attempt (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempt_at ON attempt (at);
 CREATE INDEX attempt_person ON attempt (person) WHERE person IS NOT NULL;
+CREATE TABLE attestation (
+  serial      INTEGER PRIMARY KEY CHECK (serial BETWEEN 1 AND 4294967295),
+  refused     TEXT NOT NULL,   -- why nothing is proven; '': it is genuine
+  firmware    TEXT NOT NULL,
+  form_factor TEXT NOT NULL,
+  root        TEXT NOT NULL CHECK ((root <> '') = (refused = '')), -- SHA-256 of its certificate, in hexadecimal
+  chain       BLOB NOT NULL,   -- certificates in DER, one after the other, without the root
+  operator    TEXT NOT NULL,
+  at          INTEGER NOT NULL
+) STRICT;
+CREATE TABLE attestation_rule (
+  id       INTEGER PRIMARY KEY CHECK (id = 1),
+  required INTEGER NOT NULL CHECK (required IN (0, 1)),
+  roots    BLOB NOT NULL,      -- certificates in PEM
+  operator TEXT NOT NULL,
+  at       INTEGER NOT NULL
+) STRICT;
 CREATE TABLE audit (
   chain  TEXT NOT NULL,
   seq    INTEGER NOT NULL,
