@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// cardKey is the smart card of one YubiKey, held by this program alone. It belongs to one goroutine; whoever opened it closes it,
+// before the key is opened in any other way.
+type cardKey struct {
+	attached usbhid.Attached
+	card     heldCard
+	serial   token.Serial // 0: it does not tell
+	firmware ykslot.Version
+}
+
+// name is how messages call the key.
+func (k *cardKey) name() string {
+	if k.serial == 0 {
+		return "the key at " + k.attached.Path
+	}
+	return "key " + k.serial.String()
+}
+
+// close gives the card back. That it fails is no reason to fail the command.
+func (k *cardKey) close() { _ = k.card.Close() }
+
+// serialFlag is for commands that use a key as a smart card alone.
+func (c *choice) serialFlag(cmd *cobra.Command, a *app) {
+	cmd.Flags().Uint32Var(&c.serial, "serial", 0, "serial number of the key, when several are attached")
+	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil { // the flag was added above
+		panic(err)
+	}
+}
+
+// openCard holds the smart card of the chosen key: the only one, or the one with that serial number, which its card itself tells. So
+// another key of the same kind is found out where the system does not say which reader belongs to which key.
+func (c choice) openCard(ctx context.Context, a *app) (*cardKey, error) {
+	b, ok := a.bus.(cardBus)
+	if !ok {
+		return nil, fmt.Errorf("smart cards: %w", usbhid.ErrNotBuiltIn)
+	}
+	all, err := a.attached(ctx, viaCCID)
+	if err != nil {
+		return nil, err
+	}
+	var cards []usbhid.Attached
+	for _, k := range all {
+		if a.reaches(viaCCID, k) {
+			cards = append(cards, k)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return nil, nothingUsable(nil)
+	case len(cards) == 0:
+		return nil, problemf(exitDevice, "the smart-card interface of the attached key is off, or it has none (%s: %s)", all[0].Path, all[0].Model.Interfaces).
+			hint("switch it on: tokendesk device config --enable ccid, or oath, or piv")
+	case c.serial != 0:
+		return c.findCard(ctx, b, cards)
+	case len(cards) > 1:
+		return nil, severalKeys(a.survey(ctx, cards, auto))
+	}
+	return openCardOf(ctx, b, cards[0])
+}
+
+// findCard opens one card after the other until the serial number fits.
+func (c choice) findCard(ctx context.Context, b cardBus, cards []usbhid.Attached) (*cardKey, error) {
+	var failed error
+	for _, at := range cards {
+		k, err := openCardOf(ctx, b, at)
+		if err == nil && k.serial == token.Serial(c.serial) {
+			return k, nil
+		}
+		if err == nil {
+			k.close()
+		}
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil && (len(cards) == 1 || ctx.Err() != nil) {
+		return nil, failed
+	}
+	p := problemf(exitNotFound, "no key with serial number %d is attached as a smart card", c.serial).hint("see what is: tokendesk device list")
+	if failed != nil {
+		p = p.hint("not opened: %s", explain(failed).line)
+	}
+	return nil, p
+}
+
+func openCardOf(ctx context.Context, b cardBus, at usbhid.Attached) (*cardKey, error) {
+	card, err := b.openCard(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	k := &cardKey{attached: at, card: card}
+	if err := k.learn(ctx); err != nil {
+		return nil, errors.Join(err, card.Close())
+	}
+	return k, nil
+}
+
+// learn asks the Management application, and where there is none or it does not tell, the OTP application, for serial number and firmware. A key
+// that has neither on tells nothing, which is no error.
+func (k *cardKey) learn(ctx context.Context) error {
+	s, err := ykslot.OpenManagement(ctx, k.card)
+	if err == nil {
+		k.firmware = s.Status().Version
+		var info ykslot.DeviceInfo
+		if info, err = s.DeviceInfo(ctx); err == nil {
+			k.serial = token.Serial(info.Serial)
+			return nil
+		}
+	}
+	if !k.untold(err) {
+		return err
+	}
+	if s, err = ykslot.OpenCard(ctx, k.card); err == nil {
+		var n uint32
+		k.firmware = s.Status().Version
+		n, err = s.Serial(ctx)
+		k.serial = token.Serial(n)
+	}
+	if err != nil && !k.untold(err) {
+		return err
+	}
+	return nil
+}
+
+// untold reports whether an error only says that the key does not tell.
+func (k *cardKey) untold(err error) bool {
+	var old *ykslot.UnsupportedError
+	return errors.Is(err, ykslot.ErrNoApplet) || errors.Is(err, ykslot.ErrSerialHidden) || errors.As(err, &old)
+}
