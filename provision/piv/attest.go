@@ -59,6 +59,8 @@ type Attested struct {
 	Touch      TouchPolicy
 	// Maker is the certificate of the key in slot F9, Certificate the one that it signed.
 	Maker, Certificate *x509.Certificate
+	// Chain leads from Certificate over Maker to a root, which is the last.
+	Chain []*x509.Certificate
 }
 
 // The extensions. Source: reference yubikey-otp.md §8; Yubico, PIV attestation.
@@ -129,7 +131,8 @@ func VerifyAttestation(roots Roots, maker, cert *x509.Certificate, s Slot, at ti
 	for _, c := range roots.intermediates {
 		options.Intermediates.AddCert(c)
 	}
-	if _, err := above.Verify(options); err != nil {
+	chains, err := above.Verify(options)
+	if err != nil {
 		return fail("the certificate in slot %v: %w", Attestation, err)
 	}
 	if err := cert.CheckSignatureFrom(&above); err != nil {
@@ -142,7 +145,7 @@ func VerifyAttestation(roots Roots, maker, cert *x509.Certificate, s Slot, at ti
 	if err != nil {
 		return fail("%w", err)
 	}
-	a.Maker = maker
+	a.Maker, a.Chain = maker, append([]*x509.Certificate{cert}, chains[0]...)
 	if a.Slot != s {
 		return fail("it is of slot %v, not %v", a.Slot, s)
 	}
