@@ -15,7 +15,8 @@
 //
 // The cache lives in tokendesk/guest below os.UserCacheDir, or in the directory that EnvCache names. `go run
 // ./hwtest/vm/prepare` fills it ahead of time (70 MB download, 400 MB unpacked). Debian packages needed: qemu-system-x86,
-// busybox-static, kmod, cpio; for the tests' clients also usbip, yubikey-manager, yubikey-personalization, usbutils.
+// busybox-static, kmod, cpio; for the tests' clients also usbip, yubikey-manager, yubikey-personalization, usbutils,
+// pcscd, yubico-piv-tool, opensc, openssl.
 //
 // Only linux/amd64 hosts: the guest runs the host's own programs.
 package vm

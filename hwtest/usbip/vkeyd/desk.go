@@ -97,6 +97,12 @@ func (d *desk) order(words []string) (string, error) {
 	case "transfers":
 		gets, sets := k.Transfers()
 		return fmt.Sprintf("gets=%d sets=%d", gets, sets), nil
+	case "accounts":
+		return accounts(k), nil
+	case "piv":
+		return pivState(k), nil
+	case "root":
+		return root(), nil
 	case "slots":
 		return describe(k, 1) + "; " + describe(k, 2), nil
 	case "fault":

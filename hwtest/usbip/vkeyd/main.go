@@ -24,6 +24,9 @@
 //	dump KEY SLOT          the slot's 52 bytes, secrets included, or "nothing"
 //	frame KEY              command and payload of the last frame
 //	state KEY              firmware, PID, serial number, light and device info
+//	accounts KEY           what the OATH application holds, without secrets
+//	piv KEY                tries left, tried and wrong (PIN, PUK, management key), resets, keys of the PIV application
+//	root KEY               base64 of the certificate that attestations of its PIV application lead to
 //	holds KEY SLOT HEX     "yes" or "no": whether the slot holds this secret, as vkey.Key.Holds
 //	quit
 package main
@@ -153,7 +156,9 @@ func (d *desk) add(s string) error {
 			return err
 		}
 	}
-	d.keys = append(d.keys, vkey.New(p, o))
+	k := vkey.New(p, o)
+	install(k)
+	d.keys = append(d.keys, k)
 	return nil
 }
 
