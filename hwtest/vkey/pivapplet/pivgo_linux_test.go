@@ -3,6 +3,7 @@
 package pivapplet_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -14,10 +15,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"math/big"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -25,30 +23,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
-	"github.com/tokendesk/tokendesk/hwtest/vkey/vpcd"
 )
-
-// envJudges with 1 demands the programs of Debian that judge our own.
-const envJudges = "TOKENDESK_JUDGES"
-
-// startFor runs a private pcscd, or skips the test where Debian's packages are missing.
-func startFor(t *testing.T, keys ...*vkey.Key) *vpcd.Daemon {
-	t.Helper()
-	dir := filepath.Join(os.TempDir(), fmt.Sprint("piv", os.Getpid())) // the same each time with -count; short, as of a socket
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	d, err := vpcd.Start(t.Context(), dir, keys...)
-	if errors.Is(err, vpcd.ErrMissing) && os.Getenv(envJudges) != "1" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
-}
 
 // openPIV opens the applet in a reader, as soon as pcscd knows its card.
 func openPIV(t *testing.T, reader string) *piv.YubiKey {
@@ -274,8 +249,8 @@ func (h host) imported() {
 	h.must(h.yk.SetPrivateKeyInsecure(managementKey, piv.SlotKeyManagement, short, piv.Key{PINPolicy: piv.PINPolicyNever, TouchPolicy: piv.TouchPolicyNever}))
 	card, err := h.yk.PrivateKey(piv.SlotKeyManagement, short.Public(), piv.KeyAuth{})
 	h.must(err)
-	hidden, err := rsa.EncryptPKCS1v15(rand.Reader, &short.PublicKey, []byte("hidden"))
-	h.must(err)
+	text := new(big.Int).SetBytes(append(append([]byte{2}, bytes.Repeat([]byte{1}, short.Size()-9)...), "\x00hidden"...)) // PKCS #1 v1.5
+	hidden := text.Exp(text, big.NewInt(int64(short.E)), short.N).FillBytes(make([]byte, short.Size()))
 	if got, err := card.(crypto.Decrypter).Decrypt(rand.Reader, hidden, nil); string(got) != "hidden" {
 		h.Errorf("decrypted %q, %v", got, err)
 	}
