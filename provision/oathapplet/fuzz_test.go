@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,7 @@ func TestHostile(t *testing.T) {
 		{"entry of another type", list, []string{selectedOpen, "720231619000"}},
 		{"entry that is cut off", list, []string{selectedOpen, "720321619000"}},
 		{"answer without an end", list, []string{selectedOpen, "6100", "0061ff"}},
+		{"1092 entries", list, append([]string{selectedOpen}, append(slices.Repeat([]string{strings.Repeat("720121", 84) + "61fc"}, 13), "9000")...)},
 		{"no response", code, []string{selectedOpen, "9000"}},
 		{"whole response", code, []string{selectedOpen, "75150628c6d33a03e7c67940c30d06253f8980f8ef54bd9000"}},
 		{"response of 4 bytes", code, []string{selectedOpen, "7604060000009000"}},

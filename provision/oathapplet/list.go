@@ -8,6 +8,9 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot/apdu"
 )
 
+// maxAccounts bounds what a key can make us ask for; the largest hold 64 (reference yubikey-otp.md §6.3).
+const maxAccounts = 1024
+
 // List is the accounts on the key, in its order, without Digits and Touch, which it does not tell. Names are the key's, in
 // whatever bytes.
 func (s *Session) List(ctx context.Context) ([]Account, error) {
@@ -21,8 +24,8 @@ func (s *Session) List(ctx context.Context) ([]Account, error) {
 			return nil, fmt.Errorf("list OATH accounts: %w", err)
 		}
 		a, ok := parseEntry(item)
-		if !ok {
-			return nil, fmt.Errorf("list OATH accounts: %w: entry %d is none", apdu.ErrProtocol, len(list)+1)
+		if !ok || len(list) == maxAccounts {
+			return nil, fmt.Errorf("list OATH accounts: %w: entry %d is none, or one too many", apdu.ErrProtocol, len(list)+1)
 		}
 		list = append(list, a)
 	}
