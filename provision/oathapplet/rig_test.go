@@ -113,13 +113,3 @@ func (s *spy) Transmit(ctx context.Context, b []byte) ([]byte, error) {
 	s.sent = append(s.sent, bytes.Clone(b))
 	return s.card.Transmit(ctx, b)
 }
-
-// count of an instruction; SELECT is not CALCULATE ALL.
-func (s *spy) count(ins byte) (n int) {
-	for _, b := range s.sent {
-		if b[1] == ins && !(ins == insCalculateAll && b[2] == 0x04) {
-			n++
-		}
-	}
-	return n
-}
