@@ -118,14 +118,14 @@ const (
 	Unknown    Outcome = "unknown"    // of a change that was given up: CodeLost
 )
 
-// UncertainError says that the slot may hold the former or the new credential. Neither validates until Resume settled it.
+// UncertainError says that the slot, or the account, may hold the former or the new credential. Neither validates until Resume settled it.
 type UncertainError struct {
 	Entry token.Entry
 	Err   error
 }
 
 func (e *UncertainError) Error() string {
-	return fmt.Sprintf("key %s, slot %d: not settled: %v", e.Entry.Serial, e.Entry.Slot, e.Err)
+	return fmt.Sprintf("key %s, %s: not settled: %v", e.Entry.Serial, e.Entry.Place(), e.Err)
 }
 
 // Unwrap returns the cause.

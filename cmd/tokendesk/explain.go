@@ -33,7 +33,7 @@ func explain(err error) explained {
 		return explained{p.line, p.hints, p.code}
 	}
 	x := explained{line: oneLine(err), code: exitError}
-	for _, row := range []func(error, *explained) bool{explainUncertain, explainSlot, explainRefused, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
+	for _, row := range []func(error, *explained) bool{explainUncertain, explainSlot, explainRefused, explainPIV, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
 		if row(err, &x) {
 			break
 		}
@@ -61,15 +61,15 @@ func explainUncertain(err error, x *explained) bool {
 	}
 	cause := explain(u.Err)
 	x.code = cause.code
-	x.line = fmt.Sprintf("key %s, slot %d: not settled: %s", u.Entry.Serial, u.Entry.Slot, cause.line)
+	x.line = fmt.Sprintf("key %s, %s: not settled: %s", u.Entry.Serial, u.Entry.Place(), cause.line)
 	if errors.Is(u.Err, provision.ErrNoTouch) {
 		x.code = exitVerify
 	}
 	if errors.Is(u.Err, context.Canceled) {
-		x.line = fmt.Sprintf("key %s, slot %d: interrupted after the write began; the secret is safe in the store", u.Entry.Serial, u.Entry.Slot)
+		x.line = fmt.Sprintf("key %s, %s: interrupted after the write began; the secret is safe in the store", u.Entry.Serial, u.Entry.Place())
 	}
 	x.hints = append(cause.hints, fmt.Sprintf("finish it with the key attached: tokendesk provision resume --serial %s", u.Entry.Serial),
-		"until then the slot's one-time passwords are refused")
+		"until then its one-time passwords are refused")
 	return true
 }
 

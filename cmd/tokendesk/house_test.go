@@ -39,7 +39,7 @@ var layers = []layer{
 		except: []string{"ykslot", "usbhid", "provision"}},
 	{name: "use case", packages: []string{"validate/diagnose", "validate/eventlog"}, may: []string{"leaf", "model", "use case"}, except: []string{"provision", "ykslot", "usbhid"}},
 	{name: "use case", packages: []string{"provision", "validate", "validate/calibrate", "validate/caller"}, may: []string{"leaf", "model", "protocol"}},
-	{name: "use case", packages: []string{"provision/batch"}, may: []string{"leaf", "model", "protocol", "use case"}, except: []string{"validate", "provision/desk"}},
+	{name: "use case", packages: []string{"provision/batch", "provision/oathaccount"}, may: []string{"leaf", "model", "protocol", "use case"}, except: []string{"validate", "provision/desk"}},
 	{name: "station", packages: []string{"provision/appointment"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter"}},
 	{name: "protocol", outside: true, packages: []string{"ykslot", "ykslot/*", "keyfile", "keyfile/*", "keyfile/push/*", "provision/oathapplet", "provision/piv"}, may: []string{"leaf", "model", "protocol"}},
 	{name: "test", outside: true, packages: []string{"hwtest/*", "hwtest/*/*", "keyfile/*/*test", "validate/store/*/*test"}, may: []string{"leaf", "model", "protocol", "use case", "desk", "adapter", "test"}},

@@ -1,6 +1,9 @@
 package token
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Phase is how far a write has come. Phases only move forward, in the order of the constants.
 type Phase string
@@ -43,6 +46,14 @@ type Entry struct {
 	Elsewhere  bool   // an account whose codes another service checks: its secret is kept only until the key has it
 	Created    time.Time
 	Updated    time.Time
+}
+
+// Place is where the write goes, for people: "slot 2", or the account's name in quotes.
+func (e Entry) Place() string {
+	if id := e.Credential.Settings.Account; id != "" {
+		return fmt.Sprintf("account %q", id)
+	}
+	return fmt.Sprintf("slot %d", e.Slot)
 }
 
 // ProofRequired is what a commit waits for.
