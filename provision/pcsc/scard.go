@@ -124,6 +124,10 @@ var causes = map[scard.Error]error{
 	scard.ErrTimeout: usbhid.ErrTimeout,
 }
 
+// Cause is what a code of PC/SC stands for, for those who reach the service by other means: an error that wraps those of this package and of
+// usbhid.
+func Cause(code uint32) error { return cause(scard.Error(code)) }
+
 func cause(err error) error {
 	var code scard.Error
 	if !errors.As(err, &code) {

@@ -187,3 +187,12 @@ func readAttestation(cert *x509.Certificate) (Attested, error) {
 	}
 	return a, nil
 }
+
+// FillAttested takes what a card's attestation says about a key for what its firmware does not tell otherwise. Nothing is proven by that.
+func FillAttested(k *KeyFacts, cert *x509.Certificate) {
+	k.Key, k.Generated, k.Public = Yes, Yes, cert.PublicKey
+	k.Algorithm, _ = AlgorithmOf(cert.PublicKey)
+	if a, err := readAttestation(cert); err == nil {
+		k.PIN, k.Touch = a.PIN, a.Touch
+	}
+}

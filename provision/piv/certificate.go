@@ -138,10 +138,7 @@ func (r *Runner) key(ctx context.Context, card Card, f Facts, s Slot) (KeyFacts,
 		cert, err := card.Attest(ctx, s)
 		switch {
 		case err == nil:
-			have.Public, have.Key = cert.PublicKey, Yes
-			if a, err := readAttestation(cert); err == nil {
-				have.PIN, have.Touch, have.Generated = a.PIN, a.Touch, Yes
-			}
+			FillAttested(&have, cert)
 		case errors.Is(err, ErrNoKey) && have.Certificate != nil && !f.Metadata():
 			have.Public = have.Certificate.PublicKey
 		case errors.Is(err, ErrNoKey):
@@ -151,9 +148,6 @@ func (r *Runner) key(ctx context.Context, card Card, f Facts, s Slot) (KeyFacts,
 	}
 	if have.Public == nil {
 		return have, fmt.Errorf("slot %v: %w", s, ErrNoKey)
-	}
-	if have.Algorithm == 0 {
-		have.Algorithm, _ = AlgorithmOf(have.Public)
 	}
 	return have, nil
 }
