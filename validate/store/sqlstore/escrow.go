@@ -155,3 +155,22 @@ func (s *Store) SettleEscrow(ctx context.Context, serial token.Serial, what toke
 	}
 	return nil
 }
+
+// PIVEvent is what was done to the PIV application of a key; fields that do not apply are empty.
+type PIVEvent struct {
+	Slot        string `json:"slot,omitempty"`        // "9a"
+	Algorithm   string `json:"algorithm,omitempty"`   // "p256"
+	PublicKey   string `json:"public_key,omitempty"`  // SHA-256 of the SubjectPublicKeyInfo, in hexadecimal
+	Certificate string `json:"certificate,omitempty"` // SHA-256 of it, in hexadecimal
+	Subject     string `json:"subject,omitempty"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// NotePIV adds an event about a key's PIV application to the audit chain; what is "piv.generate" or the like.
+func (s *Store) NotePIV(ctx context.Context, serial token.Serial, what string, e PIVEvent) error {
+	err := s.change(ctx, func(tx *tx) error { return tx.desk(what, serialObject(serial), e) })
+	if err != nil {
+		return fmt.Errorf("note what was done to %d: %w", serial, translate(err))
+	}
+	return nil
+}

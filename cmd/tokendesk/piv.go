@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/piv"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+)
+
+func newPIVCmd(a *app) *cobra.Command {
+	return group("piv", "Set up the PIV application of a key: PIN, PUK, keys and certificates",
+		newPIVStatusCmd(a), newPIVInitCmd(a), newPIVGenerateCmd(a), newPIVCSRCmd(a), newPIVImportCmd(a), newPIVAttestCmd(a), newPIVUnblockCmd(a),
+		newPIVResetCmd(a), newPIVSecretCmd(a))
+}
+
+// pivBus is a bus whose keys' PIV applications can be reached.
+type pivBus interface {
+	// openPIV holds the PIV application of a key until it is closed.
+	openPIV(ctx context.Context, k usbhid.Attached) (piv.Card, error)
+}
+
+// pivOptions are the flags of every command that opens the PIV application.
+type pivOptions struct {
+	serial               uint32
+	pin, puk, management string // files with what the key has now
+	lastTry              bool
+}
+
+func (o *pivOptions) flags(cmd *cobra.Command, a *app) {
+	cmd.Flags().Uint32Var(&o.serial, "serial", 0, "serial number of the key, when several are attached")
+	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil { // the flag was added above
+		panic(err)
+	}
+}
+
+// managementFlag is for commands that change what is on the key.
+func (o *pivOptions) managementFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.management, "management-key-file", "", "file with the key's management key in hexadecimal, when it is not the store's; - asks for it")
+}
+
+// pinFlag is for commands that need the PIN.
+func (o *pivOptions) pinFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.pin, "pin-file", "", "file with the key's PIN, when it is not the store's; - asks for it")
+	o.lastTryFlag(cmd, "PIN")
+}
+
+// pukFlag is for commands that need the PUK.
+func (o *pivOptions) pukFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.puk, "puk-file", "", "file with the key's PUK, when it is not the store's; - asks for it")
+	o.lastTryFlag(cmd, "PUK")
+}
+
+func (o *pivOptions) lastTryFlag(cmd *cobra.Command, what string) {
+	if cmd.Flags().Lookup("last-try") == nil {
+		cmd.Flags().BoolVar(&o.lastTry, "last-try", false, "use the one try that is left for the "+what+"; a wrong one blocks it")
+	}
+}
+
+// onlyOneTyped refuses two secrets from one standard input; a terminal is asked for each.
+func (a *app) onlyOneTyped(files ...string) error {
+	n := 0
+	for _, f := range files {
+		if f == "-" {
+			n++
+		}
+	}
+	if n > 1 && !a.stdinTTY {
+		return usagef("only one secret can be read from standard input").hint("name a file for the others")
+	}
+	return nil
+}
+
+// given reads what the operator has of the key. The caller destroys it.
+func (o *pivOptions) given(ctx context.Context, a *app) (g piv.Given, err error) {
+	if err := a.onlyOneTyped(o.pin, o.puk, o.management); err != nil {
+		return g, err
+	}
+	g.LastTry = o.lastTry
+	for _, read := range []struct {
+		file, what string
+		into       *secret.Bytes
+	}{{o.pin, "PIN of the key", &g.PIN}, {o.puk, "PUK of the key", &g.PUK}} {
+		if *read.into, err = a.sharedSecret(ctx, read.file, read.what); err != nil {
+			destroyGiven(g)
+			return g, err
+		}
+	}
+	if g.Management, err = a.hexSecret(ctx, o.management, "Management key of the key, in hexadecimal"); err != nil {
+		destroyGiven(g)
+	}
+	return g, err
+}
+
+func destroyGiven(g piv.Given) {
+	g.PIN.Destroy()
+	g.PUK.Destroy()
+	g.Management.Destroy()
+}
+
+// hexSecret is sharedSecret for hexadecimal text.
+func (a *app) hexSecret(ctx context.Context, file, what string) (secret.Bytes, error) {
+	text, err := a.sharedSecret(ctx, file, what)
+	if err != nil || text.Len() == 0 {
+		return text, err
+	}
+	defer text.Destroy()
+	raw := make([]byte, hex.DecodedLen(text.Len()))
+	n, err := hex.Decode(raw, text.Reveal())
+	if err != nil {
+		clear(raw)
+		return secret.Bytes{}, usagef("%s: that is not hexadecimal", what)
+	}
+	return secret.New(raw[:n]), nil
+}
+
+// pivSession is the PIV application of one key, with the store that has its secrets.
+type pivSession struct {
+	a      *app
+	st     *sqlstore.Store
+	card   piv.Card
+	facts  piv.Facts // as it was when it was opened
+	given  piv.Given
+	runner piv.Runner
+}
+
+// withPIV opens the store and the PIV application of the chosen key, and gives both back.
+func (a *app) withPIV(ctx context.Context, o pivOptions, act func(*pivSession) error) error {
+	given, err := o.given(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer destroyGiven(given)
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	card, f, err := a.choosePIV(ctx, token.Serial(o.serial))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = card.Close() }() // what counts is done
+	return act(a.pivSession(st, card, f, given))
+}
+
+func (a *app) pivSession(st *sqlstore.Store, card piv.Card, f piv.Facts, g piv.Given) *pivSession {
+	s := &pivSession{a: a, st: st, card: card, facts: f, given: g}
+	s.runner = piv.Runner{
+		Escrow: st, Rand: a.rand, Now: a.now,
+		Begin: func(step piv.Step) { a.say("%s …", pivStepText(step)) },
+		Touch: func(slot piv.Slot) { a.say("touch %s when it blinks: slot %v wants it", s.name(), slot) },
+	}
+	return s
+}
+
+// name is how messages call the key.
+func (s *pivSession) name() string { return "key " + s.facts.Serial.String() }
+
+// choosePIV opens the PIV application of a key: with a serial number of that one, otherwise of the only one.
+func (a *app) choosePIV(ctx context.Context, serial token.Serial) (piv.Card, piv.Facts, error) {
+	b, ok := a.bus.(pivBus)
+	if !ok {
+		return nil, piv.Facts{}, fmt.Errorf("PIV: %w", usbhid.ErrNotBuiltIn)
+	}
+	a.giveBack()
+	all, err := a.attached(ctx, viaCCID)
+	if err != nil {
+		return nil, piv.Facts{}, err
+	}
+	var usable []usbhid.Attached
+	for _, k := range all {
+		if a.reaches(viaCCID, k) {
+			usable = append(usable, k)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return nil, piv.Facts{}, nothingUsable(nil)
+	case len(usable) == 0:
+		return nil, piv.Facts{}, problemf(exitDevice, "the attached key is no smart card (%s: %s)", all[0].Path, all[0].Model.Interfaces).
+			hint("switch it on: tokendesk device config --enable piv; a Security Key has none")
+	case serial == 0 && len(usable) > 1:
+		return nil, piv.Facts{}, severalKeys(a.survey(ctx, usable, viaCCID))
+	}
+	var failed error
+	for _, at := range usable {
+		card, f, err := openFacts(ctx, b, at)
+		switch {
+		case err != nil:
+			failed = errors.Join(failed, err)
+		case serial == 0 || f.Serial == serial:
+			return card, f, nil
+		default:
+			_ = card.Close() // it was only asked for its serial number
+		}
+	}
+	if failed != nil && (len(usable) == 1 || ctx.Err() != nil) {
+		return nil, piv.Facts{}, failed
+	}
+	p := problemf(exitNotFound, "no key with serial number %s is attached as a smart card", serial).hint("see what is: tokendesk device list")
+	if failed != nil {
+		p = p.hint("not opened: %s", explain(failed).line)
+	}
+	return nil, piv.Facts{}, p
+}
+
+func openFacts(ctx context.Context, b pivBus, at usbhid.Attached) (piv.Card, piv.Facts, error) {
+	card, err := b.openPIV(ctx, at)
+	if err != nil {
+		return nil, piv.Facts{}, err
+	}
+	f, err := card.Facts(ctx)
+	if err != nil {
+		return nil, f, errors.Join(err, card.Close())
+	}
+	return card, f, nil
+}
+
+// stale looks at an error: a PIN or PUK of the store that the key refused is forgotten, so that no later command tries it again.
+func (s *pivSession) stale(ctx context.Context, err error) error {
+	var wrong *piv.PINError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	given, ref := s.given.PIN, s.facts.PIN
+	if wrong.What == token.PIVPUK {
+		given, ref = s.given.PUK, s.facts.PUK
+	}
+	list, lookErr := s.st.Escrows(ctx, s.facts.Serial, wrong.What)
+	destroyEscrows(list)
+	if given.Len() > 0 || ref.Default == piv.Yes || ref.Blocked() || lookErr != nil || len(list) != 1 {
+		return err
+	}
+	if err := s.st.SettleEscrow(context.WithoutCancel(ctx), s.facts.Serial, wrong.What, 0); err != nil {
+		return errors.Join(wrong, err)
+	}
+	s.a.say("note: the %s that the store had is not the key's any more, and is forgotten", escrowName(wrong.What))
+	return err
+}
+
+// escrowName is how people call a kind of secret.
+func escrowName(k token.EscrowKind) string {
+	switch k {
+	case token.LockCode:
+		return "lock code"
+	case token.OATHPassword:
+		return "OATH password"
+	case token.PIVPIN:
+		return "PIN"
+	case token.PIVPUK:
+		return "PUK"
+	case token.PIVManagementKey:
+		return "management key"
+	}
+	return string(k)
+}
