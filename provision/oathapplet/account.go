@@ -113,7 +113,7 @@ func (a Account) checkName() error {
 	if len(id) > MaxID {
 		return &AccountError{"id", fmt.Sprintf("period, issuer and name together take %d bytes, and a key takes %d", len(id), MaxID)}
 	}
-	if back := ParseID(id, a.Kind); back.Issuer != a.Issuer || back.Name != a.Name || back.period() != a.period() {
+	if back := ParseID(id, a.Kind); back.Issuer != a.Issuer || back.Name != a.Name {
 		return &AccountError{"id", "it would be read as another issuer, name or period: leave out the colon, or the number and slash in front"}
 	}
 	return nil
