@@ -29,6 +29,8 @@ func cause(err error) error {
 	switch said := err.Error(); {
 	case isManagement(said) && (status || strings.Contains(said, "challenge failed") || strings.Contains(said, "invalid management key length")):
 		return fmt.Errorf("%w (%v)", piv.ErrManagementKey, err) // not %w: a status of it would be taken for a PIN's
+	case strings.Contains(said, "scard response too short"): // seen of a card that left while the service had not noticed
+		return fmt.Errorf("%w (%w)", pcsc.ErrNoCard, err)
 	case !status:
 		return err
 	}
