@@ -33,7 +33,7 @@ func explain(err error) explained {
 		return explained{p.line, p.hints, p.code}
 	}
 	x := explained{line: oneLine(err), code: exitError}
-	for _, row := range []func(error, *explained) bool{explainUncertain, explainSlot, explainRefused, explainPIV, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
+	for _, row := range []func(error, *explained) bool{explainUncertain, explainSlot, explainRefused, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
 		if row(err, &x) {
 			break
 		}
@@ -68,8 +68,10 @@ func explainUncertain(err error, x *explained) bool {
 	if errors.Is(u.Err, context.Canceled) {
 		x.line = fmt.Sprintf("key %s, %s: interrupted after the write began; the secret is safe in the store", u.Entry.Serial, u.Entry.Place())
 	}
-	x.hints = append(cause.hints, fmt.Sprintf("finish it with the key attached: tokendesk provision resume --serial %s", u.Entry.Serial),
-		"until then its one-time passwords are refused")
+	x.hints = append(cause.hints, fmt.Sprintf("finish it with the key attached: tokendesk provision resume --serial %s", u.Entry.Serial))
+	if k := u.Entry.Credential.Kind; k != token.Static && k != token.ChallengeResponse { // the server has no part in these
+		x.hints = append(x.hints, "until then its one-time passwords are refused")
+	}
 	return true
 }
 

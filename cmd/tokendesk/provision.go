@@ -212,7 +212,7 @@ func (a *app) writeSlot(ctx context.Context, want provision.Spec, o provisionOpt
 		}
 	}
 	defer a.quiet(k)()
-	res, err := a.runner(st, want.Slot).Run(ctx, k.device(), plan)
+	res, err := a.runner(st, want.Slot, want.Kind).Run(ctx, k.device(), plan)
 	if err != nil {
 		return err
 	}

@@ -175,7 +175,7 @@ func (r *resumption) end() error {
 
 // settle ends one entry, with its key if one byte may have been sent to it.
 func (a *app) settle(ctx context.Context, st openLedger, c choice, e token.Entry) (provision.Result, error) {
-	r := a.runner(st, e.Slot)
+	r := a.runner(st, e.Slot, e.Credential.Kind)
 	if !provision.NeedsDevice(e) {
 		return r.Settle(ctx, e)
 	}

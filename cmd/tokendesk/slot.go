@@ -88,13 +88,21 @@ func (a *app) change(ctx context.Context, h held, c token.SlotChange, current se
 	if slot == 0 {
 		slot = 1
 	}
-	r := a.runner(h.st, slot)
+	r := a.runner(h.st, slot, kindIn(c))
 	r.Progress = nil
 	var record provision.Changes = h.st
 	if h.have.Token.ID == 0 {
 		record = stranger{h.st}
 	}
 	return r.Change(ctx, record, h.k.device(), c, current)
+}
+
+// kindIn is what the slot holds that a change concerns, as we know; "": nothing of ours.
+func kindIn(c token.SlotChange) token.Kind {
+	if c.Credential == nil {
+		return ""
+	}
+	return c.Credential.Kind
 }
 
 // stranger records what is done to a key that the store has never seen: nothing goes by it, so the audit chain is enough.

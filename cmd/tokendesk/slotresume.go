@@ -81,7 +81,7 @@ func (r *resumption) change(ctx context.Context, c token.SlotChange) (done bool,
 	if slot == 0 {
 		slot = 1
 	}
-	run := r.a.runner(r.st, slot)
+	run := r.a.runner(r.st, slot, kindIn(c))
 	asked := run.Progress
 	run.Progress = func(s provision.Step) {
 		if s == provision.StepTouch {

@@ -42,6 +42,9 @@ func slotOf(t token.Token, c token.Credential) slotRow {
 	if f == (ykslot.Flags{}) { // it came in a file, which does not tell
 		r.Mode, r.Flags, r.Names = "", "", ""
 	}
+	if c.State == token.Active { // as far as the key itself is
+		r.State = t.State
+	}
 	if c.Kind == token.HOTP {
 		r.MovingFactor = &c.Counters.Moving
 	}

@@ -83,9 +83,12 @@ func (a *app) sayPlan(k *key, p provision.Plan) {
 // touches says how each slot is touched. Source: reference yubikey-otp.md §2.
 var touches = map[token.Slot]string{1: "touch it shortly", 2: "touch it and hold for three seconds"}
 
-// runner is a Runner that talks.
-func (a *app) runner(st provision.Ledger, slot token.Slot) *provision.Runner {
-	proof := "proven by the answer to a challenge"
+// runner is a Runner that talks, about a slot that holds or gets a kind of credential.
+func (a *app) runner(st provision.Ledger, slot token.Slot, kind token.Kind) *provision.Runner {
+	touch, proof := touches[slot], "proven by touch"
+	if kind == token.ChallengeResponse { // it is the host that asks a slot
+		touch, proof = "touch it", "proven by the answer to a challenge"
+	}
 	return &provision.Runner{
 		Ledger: st, Rand: a.rand, Now: a.now, TouchWait: a.touchWait,
 		Progress: func(s provision.Step) {
@@ -95,13 +98,12 @@ func (a *app) runner(st provision.Ledger, slot token.Slot) *provision.Runner {
 			case provision.StepWritten:
 				a.say("slot %d is written and was read back", slot)
 			case provision.StepTouch:
-				proof = "proven by touch"
-				a.say("now the key blinks: %s", touches[slot])
+				a.say("now the key blinks: %s", touch)
 			case provision.StepProven:
 				a.say("%s", proof)
 			}
 		},
-		Mispress: func(why provision.Mispress) { a.say("%s; once more: %s", why, touches[slot]) },
+		Mispress: func(why provision.Mispress) { a.say("%s; once more: %s", why, touch) },
 	}
 }
 
