@@ -9,7 +9,6 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/oath"
-	"github.com/tokendesk/tokendesk/ykslot"
 	"github.com/tokendesk/tokendesk/ykslot/apdu"
 )
 
@@ -27,9 +26,9 @@ type Entry struct {
 }
 
 // Calculate makes the code of an account, of a TOTP account that of a time. It needs the account's Issuer, Name, Kind and
-// Period alone. An HOTP code uses up a value of the key's counter: if its answer was not seen the error wraps
-// ykslot.ErrUnsettled. An account that asks for a touch waits for it; the key gives up after 15 seconds: ErrTouchTimeout. It
-// wraps ErrNoAccount.
+// Period alone. An HOTP code uses up a value of the key's counter: if its answer was not seen, or tells nothing, the error
+// wraps ykslot.ErrUnsettled. An account that asks for a touch waits for it until the key gives up: ErrTouchTimeout. It wraps
+// ErrNoAccount.
 func (s *Session) Calculate(ctx context.Context, a Account, now time.Time) (Code, error) {
 	code, err := s.calculate(ctx, a, now)
 	if err != nil {
@@ -55,12 +54,10 @@ func (s *Session) calculate(ctx context.Context, a Account, now time.Time) (Code
 		return Code{}, err
 	}
 	answer, err := s.respond(ctx, a.ID(), challenge, !a.Steam())
-	var sw apdu.Status
-	switch {
-	case err == nil:
-	case a.Kind == token.HOTP && !errors.As(err, &sw) && !errors.Is(err, ErrLocked):
-		return Code{}, fmt.Errorf("%w: %w", ykslot.ErrUnsettled, err)
-	default:
+	if a.Kind == token.HOTP && !errors.Is(err, ErrLocked) {
+		err = unsettled(err)
+	}
+	if err != nil {
 		return Code{}, err
 	}
 	if a.Steam() {
