@@ -78,7 +78,7 @@ func (k *Key) deviceInfo(page byte) []byte {
 		}
 	case page == 1 && paged:
 		t.add(tagPartNumber, []byte("VIRTUAL-KEY")...)
-		t.add(tagPINComplex, 0)
+		t.add(tagPINComplex, boolByte(k.PINComplexity()))
 	}
 	return append([]byte{byte(len(t))}, t...)
 }

@@ -50,6 +50,8 @@ type Options struct {
 	// Reclaim is how long the OTP interface ignores frames after the card was used over USB (§1.7: about 3 s on NEO, 4
 	// and 5). Zero is not at all.
 	Reclaim time.Duration
+	// PINComplexity is a key that was ordered so: from firmware 5.7 on it refuses PINs that are too simple (§7.2, tag 16).
+	PINComplexity bool
 }
 
 // Pace says how long a key is busy, in reads or in time, whichever ends later.
@@ -157,6 +159,11 @@ func (k *Key) USB() USB {
 
 // Serial returns the number the key was made with, visible or not.
 func (k *Key) Serial() uint32 { return k.opts.Serial }
+
+// PINComplexity says whether the key refuses PINs that are too simple. It needs no lock: an applet may ask.
+func (k *Key) PINComplexity() bool {
+	return k.opts.PINComplexity && !k.profile.Version.Less(pagedFrom)
+}
 
 // Unplug pulls the key out: every open Conn and every report fails with usbhid.ErrGone until Plug.
 func (k *Key) Unplug() {

@@ -160,7 +160,7 @@ func (a *Applet) replace(r *reference, value []byte) uint16 {
 	if len(plain) < minPIN || bytes.IndexByte(plain, pinPadding) >= 0 {
 		return vkey.SWWrongData
 	}
-	if a.opts.Complexity && a.since(5, 7) && simple(string(plain)) {
+	if a.key.PINComplexity() && simple(string(plain)) {
 		return vkey.SWConditions
 	}
 	copy(r.value[:], value)

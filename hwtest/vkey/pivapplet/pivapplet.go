@@ -40,8 +40,6 @@ type Options struct {
 	CA *CA
 	// Forge changes the certificate that attests a key before it is signed: what a counterfeit could say.
 	Forge func(*Attested)
-	// Complexity has the PIN and PUK refused that are too simple, from firmware 5.7 on.
-	Complexity bool
 }
 
 // Applet is the PIV application of one key. All exported methods but those of vkey.Applet are safe for concurrent use.
