@@ -80,6 +80,7 @@ func newCardRig(t *testing.T, p vkey.Profile, change func(*cardRigBus)) *rig {
 	t.Helper()
 	r := newRig(t, 2)
 	r.key = vkey.New(p, vkey.Options{Serial: rigSerial})
+	r.applets()
 	b := &cardRigBus{keys: []*vkey.Key{r.key}, slot: 2}
 	if change != nil {
 		change(b)

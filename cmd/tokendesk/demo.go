@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
 )
 
 // demoSerial and demoSlot are the virtual key and the slot that the demo writes.
@@ -49,6 +51,9 @@ func runDemo(ctx context.Context, a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	key := vkey.New(vkey.YubiKey543, vkey.Options{Serial: demoSerial, Now: a.now})
+	oathapplet.Install(key, oathapplet.Options{})
+	pivapplet.Install(key, pivapplet.Options{Now: a.now})
+	key.OnTouchWait(func() bool { return true })
 	e := *a.env
 	e.bus, e.virtual, e.stdinTTY = virtualBus{key, demoSlot}, true, false
 	e.dataDir = filepath.Join(dir, "store")

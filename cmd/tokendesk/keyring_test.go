@@ -19,7 +19,8 @@ import (
 )
 
 // keyring holds the virtual keys of one script in the test's process, so that they survive the program, however it ends.
-// Each key has a description NAME.json and two sockets in dir: NAME.key gives the device, NAME.touch takes "touch SLOT".
+// Each key has a description NAME.json and three sockets in dir: NAME.key gives the device, NAME.card its smart card, NAME.touch takes
+// "touch SLOT".
 type keyring struct {
 	dir    string
 	ctx    context.Context
@@ -54,6 +55,9 @@ func newKeyring() (*keyring, error) {
 }
 
 func (r *keyring) close() {
+	for _, k := range r.keys {
+		k.Unplug() // or a card that hangs would for ever
+	}
 	r.cancel()
 	r.work.Wait()
 	_ = os.RemoveAll(r.dir) // a temporary directory
@@ -68,11 +72,16 @@ func (r *keyring) plug(name string, k *vkey.Key, p plugged) error {
 	if err != nil {
 		return err
 	}
+	card, err := net.Listen("unix", filepath.Join(r.dir, name+".card"))
+	if err != nil {
+		return err
+	}
 	touches, err := net.Listen("unix", filepath.Join(r.dir, name+".touch"))
 	if err != nil {
 		return err
 	}
 	r.work.Go(func() { _ = socket.Serve(r.ctx, device, k) }) // ends with ctx
+	r.work.Go(func() { _ = socket.ServeCard(r.ctx, card, k) })
 	context.AfterFunc(r.ctx, func() { _ = touches.Close() })
 	r.work.Go(func() { serveTouches(touches, k) })
 	r.found[name] = p

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
@@ -33,6 +35,7 @@ func newRig(t testing.TB, slot int) *rig {
 	t.Helper()
 	began := time.Now()
 	r := &rig{t: t, key: vkey.New(vkey.YubiKey543, vkey.Options{Serial: rigSerial})}
+	r.applets()
 	r.env = env{
 		stdin: strings.NewReader(""), stdout: &r.out, stderr: &r.err,
 		now: time.Now, uptime: func() time.Duration { return time.Since(began) }, clock: systemClock, rand: rand.Reader, user: "tester", dataDir: filepath.Join(t.TempDir(), "store"),
@@ -43,6 +46,13 @@ func newRig(t testing.TB, slot int) *rig {
 		notify: context.WithCancel,
 	}
 	return r
+}
+
+// applets installs what the smart card has beside the slots. Somebody touches the key when a command waits for it.
+func (r *rig) applets() {
+	oathapplet.Install(r.key, oathapplet.Options{})
+	pivapplet.Install(r.key, pivapplet.Options{})
+	r.key.OnTouchWait(func() bool { return true })
 }
 
 // run calls the program and returns its exit code.

@@ -88,6 +88,7 @@ func scriptParams(setup func(*testscript.Env) error) testscript.Params {
 		Condition: judge,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"key":  scriptKey,
+			"card": scriptCardKey,
 			"code": scriptCode,
 			"otp":  scriptOTP,
 			"oath": scriptOATH,

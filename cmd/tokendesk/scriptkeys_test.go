@@ -19,6 +19,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/socket"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/usbhid"
@@ -198,7 +200,11 @@ func (r *keyring) do(verb, name string, rest []string) error {
 		if err != nil {
 			return err
 		}
-		return r.plug(name, vkey.New(profile, options), p)
+		k := vkey.New(profile, options)
+		oathapplet.Install(k, oathapplet.Options{})
+		pivapplet.Install(k, pivapplet.Options{})
+		k.OnTouchWait(func() bool { return false })
+		return r.plug(name, k, p)
 	}
 	k, err := r.one(name)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -11,7 +12,10 @@ import (
 	"github.com/tokendesk/tokendesk/usbhid/usbfs"
 )
 
-var _ bus = virtualBus{}
+var (
+	_ bus     = virtualBus{}
+	_ cardBus = virtualBus{}
+)
 
 // virtualBus is a bus with one virtual key, for the demo alone. Waiting for a touch is answered by one, of the slot.
 type virtualBus struct {
@@ -47,6 +51,45 @@ func (b virtualBus) open(context.Context, usbhid.Attached, transport) (usbhid.De
 		return nil, fmt.Errorf("virtual key: %w", err)
 	}
 	return &touchedConn{Conn: c, touch: func() { b.key.Touch(b.slot) }}, nil
+}
+
+// cards is empty: there is no reader whose key is not found on USB.
+func (virtualBus) cards(context.Context) ([]usbhid.Attached, error) { return nil, nil }
+
+// openCard holds the card, and as the lock that usbBus takes, the keyboard interface.
+func (b virtualBus) openCard(context.Context, usbhid.Attached) (heldCard, error) {
+	lock, err := b.key.Open()
+	if err != nil && !errors.Is(err, vkey.ErrNoOTP) {
+		return nil, fmt.Errorf("virtual key: %w", err)
+	}
+	c := &virtualCard{b.key.Card(), lock}
+	if !c.Present() {
+		return nil, errors.Join(fmt.Errorf("virtual key: %w", vkey.ErrNoCard), c.Close())
+	}
+	return c, nil
+}
+
+// virtualCard is the smart card of a virtual key, nothing selected at first.
+type virtualCard struct {
+	*vkey.Card
+	lock *vkey.Conn // nil: a key without keyboard interface
+}
+
+// Transmit runs one command.
+func (c *virtualCard) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.Card.Transmit(command)
+}
+
+// Close gives the card back.
+func (c *virtualCard) Close() error {
+	c.Reset()
+	if c.lock == nil {
+		return nil
+	}
+	return c.lock.Close()
 }
 
 func (virtualBus) reattach() ([]usbfs.Reattached, error) { return nil, nil }

@@ -25,13 +25,18 @@ const releaseWait = 250 * time.Millisecond
 // Serve gives the key to one connection at a time until ctx is done, which is no error. It closes the listener and all
 // connections before it returns.
 func Serve(ctx context.Context, l net.Listener, k *vkey.Key) error {
+	s := &server{key: k, released: make(chan struct{}, 1)}
+	return accept(ctx, l, s.serve)
+}
+
+// accept has connections served until ctx is done.
+func accept(ctx context.Context, l net.Listener, serve func(context.Context, net.Conn)) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
-	s := &server{key: k, released: make(chan struct{}, 1)}
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
@@ -44,7 +49,7 @@ func Serve(ctx context.Context, l net.Listener, k *vkey.Key) error {
 			defer conn.Close()
 			stop := context.AfterFunc(ctx, func() { conn.Close() })
 			defer stop()
-			s.serve(ctx, conn)
+			serve(ctx, conn)
 		})
 	}
 }

@@ -29,6 +29,7 @@ const (
 	codeTimeout
 	codeStall
 	codeNoOTP
+	codeNoCard
 	codeOther
 )
 
@@ -48,6 +49,7 @@ var causes = []struct {
 	{codeTimeout, usbhid.ErrTimeout},
 	{codeStall, vkey.ErrStall},
 	{codeNoOTP, vkey.ErrNoOTP},
+	{codeNoCard, vkey.ErrNoCard},
 }
 
 func codeOf(err error) code {
