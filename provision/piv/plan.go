@@ -25,6 +25,7 @@ type Action string
 
 // The actions, in the order in which they are done.
 const (
+	TryNew           Action = "try-new" // tries the PIN of a new card, which firmware before 5.3 does not tell by itself; wrong, it costs a try
 	ResetCard        Action = "reset"
 	SetManagementKey Action = "management-key"
 	SetTries         Action = "tries" // sets PIN and PUK to the ones of a new card
@@ -39,11 +40,11 @@ type Step struct {
 	Do Action
 	// Resumed: an interrupted run had begun it; the secret that was on its way is used again.
 	Resumed bool
-	// Guess: whether the card has the PIN or PUK of a new one is not known, and trying it may cost a try.
-	Guess bool
 
 	olds []secret.Bytes // what the card may have now, the likeliest first; each is tried once at most
 	now  token.Escrow   // what it shall have, if the store has it already
+	// byPUK: the PUK sets the PIN, as the card may have one of two, or has blocked it.
+	byPUK bool
 }
 
 // Plan is what Init will do. Destroy it.
@@ -90,6 +91,9 @@ func buildPlan(f Facts, secrets Secrets, current secret.Bytes, w Want) (p Plan, 
 		p.current.Destroy()
 		p.current = p.keep(DefaultManagementKey())
 	}
+	if f, err = p.planGuess(f); err != nil {
+		return p, err
+	}
 	if err := p.planManagement(); err != nil {
 		return p, err
 	}
@@ -131,6 +135,27 @@ func (p *Plan) ours() bool {
 	return slices.ContainsFunc(p.secrets.Management, func(e token.Escrow) bool { return e.Secret.Equal(p.current) })
 }
 
+// planGuess takes a card before firmware 5.3 for a new one, or one that was reset, if it takes the default management key: Init replaces that
+// before PIN and PUK. What the store has for those is of before the reset then.
+func (p *Plan) planGuess(f Facts) (Facts, error) {
+	isNew := p.keep(DefaultManagementKey())
+	if f.PIN.Default != Unknown || !p.current.Equal(isNew) || p.want.Given.PIN.Len() > 0 || p.want.Given.PUK.Len() > 0 {
+		return f, nil
+	}
+	if f.PIN.Left < freshTries { // a guess that was wrong is not made again
+		return f, fmt.Errorf("%w: %w, and of its tries %d are left", ErrForeign, ErrPINUnknown, f.PIN.Left)
+	}
+	p.Steps = append(p.Steps, Step{Do: TryNew})
+	f.PIN.Default, f.PUK.Default = Yes, Yes
+	destroy(p.secrets.PIN)
+	destroy(p.secrets.PUK)
+	p.secrets.PIN, p.secrets.PUK = nil, nil
+	return f, nil
+}
+
+// freshTries are the tries of a new card.
+const freshTries = 3
+
 func (p *Plan) planManagement() error {
 	if p.current.Len() == 0 {
 		return fmt.Errorf("%w: %w; its keys and certificates would be lost by a reset", ErrForeign, ErrManagementUnknown)
@@ -158,16 +183,15 @@ func (p *Plan) planTries(f Facts) error {
 	if w.PINTries == 0 || f.PIN.Total == w.PINTries && f.PUK.Total == w.PUKTries {
 		return nil
 	}
-	begun := len(p.secrets.PIN)+len(p.secrets.PUK) > 0
-	if !f.Metadata() && begun {
-		if _, done := held(p.secrets.PIN); !done {
+	if begun := len(p.secrets.PIN)+len(p.secrets.PUK) > 0; !f.Metadata() && begun {
+		if _, done := held(p.secrets.PIN); !done || f.PIN.Left == w.PINTries {
 			return nil // they were set before PIN and PUK were begun
 		}
 		return &UnsupportedError{What: "changing the tries of a card in use", Has: f.Version, Since: ykslot.Version{Major: 5, Minor: 3}}
 	}
 	step := Step{Do: SetTries}
 	var err error
-	if step.olds, step.Guess, err = p.olds(f, token.PIVPIN); err != nil {
+	if step.olds, err = p.olds(f, token.PIVPIN); err != nil {
 		return err
 	}
 	step.olds = step.olds[:1]
@@ -217,42 +241,38 @@ func (p *Plan) planPIN(f Facts, what token.EscrowKind, do Action) error {
 		return nil // it is what it shall be
 	}
 	var err error
-	if step.olds, step.Guess, err = p.olds(f, what); err != nil {
+	if step.olds, err = p.olds(f, what); err != nil {
 		return err
 	}
+	// The PUK is the card's and ours by then.
+	step.byPUK = what == token.PIVPIN && (len(step.olds) > 1 || ref.Left == 0)
 	p.Steps = append(p.Steps, step)
+	if step.byPUK {
+		ref, what = f.PUK, token.PIVPUK
+	}
 	return p.tryable(ref, what)
 }
 
-// freshTries are the tries of a new card, and the least that a guess is made with: one that was wrong is not made again.
-const freshTries = 3
-
 // olds are what the PIN or PUK of the card may be now, the likeliest first.
-func (p *Plan) olds(f Facts, what token.EscrowKind) (olds []secret.Bytes, guess bool, err error) {
+func (p *Plan) olds(f Facts, what token.EscrowKind) (olds []secret.Bytes, err error) {
 	list, ref, given, isNew, unknown := p.secrets.PIN, f.PIN, p.want.Given.PIN, DefaultPIN, ErrPINUnknown
 	if what == token.PIVPUK {
 		list, ref, given, isNew, unknown = p.secrets.PUK, f.PUK, p.want.Given.PUK, DefaultPUK, ErrPUKUnknown
 	}
 	if ref.Default == Yes {
-		return []secret.Bytes{p.keep(isNew())}, false, nil
+		return []secret.Bytes{p.keep(isNew())}, nil
 	}
 	if given.Len() > 0 {
-		return []secret.Bytes{given}, false, nil
+		return []secret.Bytes{given}, nil
 	}
-	if ref.Default == Unknown && (ref.Left < 0 || ref.Left >= freshTries) { // of firmware that does not tell
-		_, done := held(list)
-		switch {
-		case p.current.Equal(p.keep(DefaultManagementKey())): // which Init replaces before PIN and PUK: they are not ours either
-			return []secret.Bytes{p.keep(isNew())}, true, nil
-		case p.ours() && !done:
-			olds, guess = append(olds, p.keep(isNew())), true
-		}
+	if _, done := held(list); ref.Default == Unknown && p.ours() && !done { // Init had begun, and had tried the default PIN
+		olds = append(olds, p.keep(isNew()))
 	}
 	for _, e := range list {
 		olds = append(olds, e.Secret)
 	}
 	if len(olds) == 0 {
-		return nil, false, fmt.Errorf("%w: %w", ErrForeign, unknown)
+		return nil, fmt.Errorf("%w: %w", ErrForeign, unknown)
 	}
-	return olds, guess, nil
+	return olds, nil
 }

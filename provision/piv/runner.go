@@ -56,14 +56,19 @@ func (r *Runner) Init(ctx context.Context, card Card, p Plan) error {
 	if err := same(ctx, card, p.Facts.Serial); err != nil {
 		return err
 	}
-	management := p.current.Clone()
-	defer func() { management.Destroy() }()
+	management, puk := p.current.Clone(), secret.Bytes{}
+	if e, ok := held(p.secrets.PUK); ok {
+		puk = e.Secret.Clone()
+	}
+	defer func() { management.Destroy(); puk.Destroy() }()
 	for _, step := range p.Steps {
 		if r.Begin != nil {
 			r.Begin(step)
 		}
 		var err error
 		switch step.Do {
+		case TryNew:
+			err = r.tryNew(ctx, card, p)
 		case ResetCard:
 			err = r.reset(ctx, card, p.Facts.Serial)
 		case SetManagementKey:
@@ -75,9 +80,13 @@ func (r *Runner) Init(ctx context.Context, card Card, p Plan) error {
 		case SetTries:
 			err = card.SetRetries(ctx, management, step.olds[0], p.want.PINTries, p.want.PUKTries)
 		case SetPUK:
-			err = r.setPIN(ctx, card, p, step, token.PIVPUK)
+			var fresh secret.Bytes
+			if fresh, err = r.setPUK(ctx, card, p, step); err == nil {
+				puk.Destroy()
+				puk = fresh
+			}
 		case SetPIN:
-			err = r.setPIN(ctx, card, p, step, token.PIVPIN)
+			err = r.setPIN(ctx, card, p, step, puk)
 		case WriteCHUID:
 			err = r.writeCHUID(ctx, card, management)
 		case WriteCCC:
@@ -147,45 +156,85 @@ const (
 	pukDigits = 8
 )
 
-// setPIN changes PIN or PUK to what the store has for it, trying each that it may be now once.
-func (r *Runner) setPIN(ctx context.Context, card Card, p Plan, step Step, what token.EscrowKind) error {
-	draw := func() (secret.Bytes, error) { return RandomPIN(r.Rand, pukDigits) }
-	if what == token.PIVPIN {
-		draw = func() (secret.Bytes, error) { return RandomPIN(r.Rand, pinDigits) }
-		if p.want.PIN.Len() > 0 {
-			draw = func() (secret.Bytes, error) { return p.want.PIN.Clone(), nil }
-		}
-	}
-	now, err := r.fresh(ctx, p.Facts.Serial, what, step.now, draw)
+// setPUK changes the PUK to what the store has for it, trying each that it may be now once. It returns it; the caller destroys it.
+func (r *Runner) setPUK(ctx context.Context, card Card, p Plan, step Step) (secret.Bytes, error) {
+	now, err := r.fresh(ctx, p.Facts.Serial, token.PIVPUK, step.now, func() (secret.Bytes, error) { return RandomPIN(r.Rand, pukDigits) })
 	if err != nil {
-		return err
+		return secret.Bytes{}, err
 	}
-	defer now.Secret.Destroy()
 	for i, old := range step.olds {
-		err = change(ctx, card, what, old, now.Secret)
+		err = card.ChangePUK(ctx, old, now.Secret)
 		var wrong *PINError
 		if !errors.As(err, &wrong) || wrong.Left == 0 || i == len(step.olds)-1 {
 			break
 		}
 		if wrong.Left == 1 && !p.want.Given.LastTry {
-			return fmt.Errorf("%w: %w", &LastTryError{What: what}, err)
+			err = fmt.Errorf("%w: %w", &LastTryError{What: token.PIVPUK}, err)
+			break
 		}
+	}
+	if err == nil {
+		err = r.settle(ctx, p.Facts.Serial, token.PIVPUK, now.ID)
+	}
+	if err != nil {
+		now.Secret.Destroy()
+		return secret.Bytes{}, err
+	}
+	return now.Secret, nil
+}
+
+// setPIN changes the PIN to what the store has for it. Where a change was interrupted, so that the card may have one of two, the PUK sets
+// it, which burns no try of the PIN.
+func (r *Runner) setPIN(ctx context.Context, card Card, p Plan, step Step, puk secret.Bytes) error {
+	now, err := r.fresh(ctx, p.Facts.Serial, token.PIVPIN, step.now, func() (secret.Bytes, error) {
+		if p.want.PIN.Len() > 0 {
+			return p.want.PIN.Clone(), nil
+		}
+		return RandomPIN(r.Rand, pinDigits)
+	})
+	if err != nil {
+		return err
+	}
+	defer now.Secret.Destroy()
+	switch old := step.olds[0]; {
+	case step.byPUK:
+		err = card.Unblock(ctx, puk, now.Secret)
+	case old.Equal(now.Secret):
+		err = card.VerifyPIN(ctx, old)
+	default:
+		err = card.ChangePIN(ctx, old, now.Secret)
 	}
 	if err != nil {
 		return err
 	}
-	return r.settle(ctx, p.Facts.Serial, what, now.ID)
+	return r.settle(ctx, p.Facts.Serial, token.PIVPIN, now.ID)
 }
 
-// change replaces PIN or PUK. The PIN that the card may have already is only verified.
-func change(ctx context.Context, card Card, what token.EscrowKind, old, fresh secret.Bytes) error {
-	switch {
-	case what == token.PIVPUK:
-		return card.ChangePUK(ctx, old, fresh)
-	case old.Equal(fresh):
-		return card.VerifyPIN(ctx, fresh)
+// tryNew makes sure that a card whose firmware does not tell has the PIN of a new one, before anything is changed. What the store has is of before
+// somebody reset the card, and forgotten.
+func (r *Runner) tryNew(ctx context.Context, card Card, p Plan) error {
+	isNew := DefaultPIN()
+	defer isNew.Destroy()
+	var wrong *PINError
+	if err := VerifyPIN(ctx, card, isNew, false); errors.As(err, &wrong) {
+		return fmt.Errorf("%w: it has not the PIN of a new card: %w", ErrForeign, err)
+	} else if err != nil {
+		return err
 	}
-	return card.ChangePIN(ctx, old, fresh)
+	for _, what := range []token.EscrowKind{token.PIVPIN, token.PIVPUK} {
+		list, err := r.Escrow.Escrows(ctx, p.Facts.Serial, what)
+		if err != nil {
+			return err
+		}
+		destroy(list)
+		if len(list) == 0 {
+			continue
+		}
+		if err := r.settle(ctx, p.Facts.Serial, what, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Reset wipes the PIV application, whatever is on it, and forgets what the store had for it once that is done.
