@@ -128,6 +128,9 @@ func (c *Card) do(ctx context.Context, f func(*pivgo.YubiKey) error) error {
 	return err
 }
 
+// libWait is for another program that took the card, and began a transaction, between two uses of ours. Wait's patience is within it.
+const libWait = 6 * time.Second
+
 // openLib is the way over piv-go.
 func (c *Card) openLib(ctx context.Context) error {
 	if err := c.usable(ctx); err != nil || c.lib != nil {
@@ -152,18 +155,21 @@ func (c *Card) openLib(ctx context.Context) error {
 	var err error
 	select {
 	case r := <-done:
-		if err = r.err; err == nil {
+		if r.err == nil {
 			c.lib = r.lib
 			return nil
 		}
+		return fmt.Errorf("smart card in %q: %w", c.reader, r.err)
 	case <-ctx.Done():
 		err = ctx.Err()
-		go func() {
-			if r := <-done; r.err == nil {
-				_ = r.lib.Close() // nobody waits for it any more
-			}
-		}()
+	case <-time.After(libWait):
+		err = pcsc.Held(c.reader)
 	}
+	go func() {
+		if r := <-done; r.err == nil {
+			_ = r.lib.Close() // nobody waits for it any more
+		}
+	}()
 	return fmt.Errorf("smart card in %q: %w", c.reader, err)
 }
 
