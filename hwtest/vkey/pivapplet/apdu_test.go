@@ -110,6 +110,7 @@ func TestReferences(t *testing.T) {
 		{"biometrics", choose + "00200096020300", "6a88"},
 		{"change", choose + newPIN, "9000"},
 		{"changed is not verified", choose + newPIN + askPIN, "63c3"},
+		{"changed, no longer verified", choose + rightPIN + newPIN + askPIN, "63c3"},
 		{"changed, the old one", choose + newPIN + rightPIN, "63c2"},
 		{"change by a wrong one", choose + "0024008010303030303030ffff323731383238ffff", "63c2"},
 		{"to one of 5", choose + "0024008010313233343536ffff3237313832ffffff", "6a80"},
@@ -182,6 +183,7 @@ func TestManagement(t *testing.T) {
 		{"proof of another kind", vkey.YubiKey543, choose + strings.Fields(singleDES)[0] + " " + strings.Fields(tries3DES)[1], "6982"},
 		{"single", vkey.YubiKey543, choose + singleDES + make9A, "9000"},
 		{"single, wrong", vkey.YubiKey543, choose + strings.Replace(singleDES, "536d", "536c", 1), "6982"},
+		{"single, by the witness", vkey.YubiKey543, choose + strings.Fields(tries3DES)[0] + " " + strings.Fields(singleDES)[1], "6982"},
 		{"single, unasked", vkey.YubiKey543, choose + strings.Fields(singleDES)[1], "6982"},
 		{"single without asking, of zeros", vkey.YubiKey543, choose + "0087039b0c7c0a82080000000000000000", "6982"},
 		{"a failure ends what was proven", vkey.YubiKey543, choose + tries3DES + strings.Fields(tries3DES)[1] + " " + make9A, "6982"},
@@ -213,6 +215,7 @@ func TestManagement(t *testing.T) {
 		{"sign by nothing", vkey.YubiKey543, choose + rightPIN + sign9A, "6a80"},
 		{"sign by another algorithm", vkey.YubiKey543, choose + tries3DES + make9A + rightPIN + strings.Replace(sign9A, "119a", "149a", 1), "6a80"},
 		{"sign too much", vkey.YubiKey543, choose + tries3DES + make9A + rightPIN + withData("0087119a", "7c2582008121"+digest+"00"), "6a80"},
+		{"sign less than the modulus", vkey.YubiKey543, choose + tries3DES + "0047009a05ac03800106 " + rightPIN + strings.Replace(sign9A, "119a", "069a", 1), "6a80"},
 		{"agree on no point", vkey.YubiKey543, choose + tries3DES + make9A + rightPIN + withData("0087119a", "7c2482008520"+digest), "6a80"},
 		{"use of the attestation key", vkey.YubiKey543, choose + rightPIN + strings.Replace(sign9A, "119a", "11f9", 1), "6a86"},
 		{"attest nothing", vkey.YubiKey543, choose + "00f99a00", "6a80"},
@@ -269,6 +272,8 @@ func TestObjects(t *testing.T) {
 		{"no tag", vkey.YubiKey543, withData("00cb3fff", "5d035fc102"), "6a80"},
 		{"no data", vkey.YubiKey543, withData("00db3fff", "5c035fc102"), "6a80"},
 		{"torn", vkey.YubiKey543, withData("00db3fff", "5c035fc1025303aa"), "6a80"},
+		{"torn length", vkey.YubiKey543, withData("00cb3fff", "5c82ff"), "6a80"},
+		{"metadata of the management key on 5.3", vkey.YubiKey543.At(vkey.Version{Major: 5, Minor: 3}), "00f7009b", "02020001" + "050101" + "9000"},
 		{"elsewhere", vkey.YubiKey543, withData("00cb3f00", "5c035fc102"), "6a86"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
