@@ -40,6 +40,8 @@ type Step struct {
 	Do Action
 	// Resumed: an interrupted run had begun it; the secret that was on its way is used again.
 	Resumed bool
+	// Guess: of TryNew; it may cost a try.
+	Guess bool
 
 	olds []secret.Bytes // what the card may have now, the likeliest first; each is tried once at most
 	now  token.Escrow   // what it shall have, if the store has it already
@@ -145,7 +147,7 @@ func (p *Plan) planGuess(f Facts) (Facts, error) {
 	if f.PIN.Left < freshTries { // a guess that was wrong is not made again
 		return f, fmt.Errorf("%w: %w, and of its tries %d are left", ErrForeign, ErrPINUnknown, f.PIN.Left)
 	}
-	p.Steps = append(p.Steps, Step{Do: TryNew})
+	p.Steps = append(p.Steps, Step{Do: TryNew, Guess: true})
 	f.PIN.Default, f.PUK.Default = Yes, Yes
 	destroy(p.secrets.PIN)
 	destroy(p.secrets.PUK)
