@@ -163,15 +163,30 @@ const (
 // status is the status word of an answer.
 func status(answer string) string { return answer[len(answer)-4:] }
 
-// TestManagement has what the management key opens, and when.
+// table has commands and the status word of the last.
+type table []struct {
+	name    string
+	profile vkey.Profile
+	apdus   string
+	want    string
+}
+
+func (all table) run(t *testing.T) {
+	for _, v := range all {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			k, _ := card(v.profile, pivapplet.Options{})
+			if got := status(says(t, k, v.apdus)); got[:2] != "61" && got != v.want || got[:2] == "61" && v.want != "9000" {
+				t.Errorf("got %s, want %s", got, v.want)
+			}
+		})
+	}
+}
+
+// TestManagement has what proves the management key, what it opens, and how it is set.
 func TestManagement(t *testing.T) {
 	t.Parallel()
-	for _, v := range []struct {
-		name    string
-		profile vkey.Profile
-		apdus   string
-		want    string
-	}{
+	table{
 		{"witness", vkey.YubiKey543, choose + "0087039b047c028000", "9000"},
 		{"mutual", vkey.YubiKey543, choose + tries3DES, "9000"},
 		{"by the name 00", vkey.YubiKey543, choose + strings.ReplaceAll(tries3DES, "0087039b", "0087009b"), "9000"},
@@ -197,7 +212,21 @@ func TestManagement(t *testing.T) {
 		{"set AES on 5.3", vkey.YubiKey543.At(vkey.Version{Major: 5, Minor: 3}), choose + tries3DES + aesKey16, "6a80"},
 		{"set a wrong length", vkey.YubiKey543, choose + tries3DES + "00ffffff120a9b0f00112233445566778899aabbccddee", "6a80"},
 		{"set another slot", vkey.YubiKey543, choose + tries3DES + strings.Replace(aesKey16, "9b10", "9a10", 1), "6a80"},
+		{"PIN of 5 characters in 6 bytes", vkey.YubiKey571, choose + "0024008010313233343536ffff31323334c3a4ffff", "6a80"},
+		{"PIN of 6 characters in 7 bytes", vkey.YubiKey571, choose + "0024008010313233343536ffff3132333435c3a4ff", "9000"},
+		{"PIN of 6 bytes on 5.4", vkey.YubiKey543, choose + "0024008010313233343536ffff31323334c3a4ffff", "9000"},
+		{"PUK that is not ASCII", vkey.YubiKey571, choose + "00240081103132333435363738313233343536c3a4", "6a80"},
+		{"PUK that is not ASCII on 5.4", vkey.YubiKey543, choose + "00240081103132333435363738313233343536c3a4", "9000"},
+		{"cached touch as a policy", vkey.YubiKey543, choose + tries3DES + strings.Replace(aesKey16, "ffffff", "fffffd", 1) + "00f7009b", "9000"},
+		{"no touch as a policy", vkey.YubiKey543, choose + tries3DES + strings.Replace(aesKey16, "ffffff", "fffffc", 1), "6a86"},
 		{"touch as a policy", vkey.YubiKey543, choose + tries3DES + strings.Replace(aesKey16, "ffffff", "fffffe", 1) + "00f7009b", "9000"},
+	}.run(t)
+}
+
+// TestKeys has what makes, uses, attests and moves keys.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	table{
 		{"generate", vkey.YubiKey543, choose + tries3DES + make9A, "9000"},
 		{"generate in no slot", vkey.YubiKey543, choose + tries3DES + "0047004205ac03800111", "6a86"},
 		{"generate Ed25519 on 5.4", vkey.YubiKey543, choose + tries3DES + "0047009a05ac038001e0", "6a80"},
@@ -233,15 +262,7 @@ func TestManagement(t *testing.T) {
 		{"delete", vkey.YubiKey571, choose + triesAES + make9A + "00f6ff9a 00f7009a", "6a88"},
 		{"metadata on 5.2", vkey.YubiKey527, choose + "00f70080", "6d00"},
 		{"serial on 4", vkey.YubiKey435, choose + "00f80000", "6d00"},
-	} {
-		t.Run(v.name, func(t *testing.T) {
-			t.Parallel()
-			k, _ := card(v.profile, pivapplet.Options{})
-			if got := status(says(t, k, v.apdus)); got[:2] != "61" && got != v.want || got[:2] == "61" && v.want != "9000" {
-				t.Errorf("got %s, want %s", got, v.want)
-			}
-		})
-	}
+	}.run(t)
 }
 
 // TestObjects has what comes back of what was put.

@@ -138,7 +138,7 @@ func (a *Applet) importKey(s *session, c vkey.APDU) ([]byte, uint16) {
 }
 
 // move is Yubico's F6: P1 is where to, FF deletes; P2 is where from. Certificates do not move. A slot that is taken is 6985
-// (a choice).
+// (the word is a choice), and the attestation key does not move, but goes (Yubico's documentation of MoveKeyCommand).
 func (a *Applet) move(s *session, c vkey.APDU) ([]byte, uint16) {
 	const gone = 0xff
 	from := a.keys[c.P2]

@@ -139,7 +139,7 @@ func (a *Applet) prove(s *session, asked bool, want, got []byte) uint16 {
 
 func dynamic(tag uint32, value []byte) []byte { return add(nil, tagDynamic, add(nil, tag, value)) }
 
-// setManagementKey is Yubico's FF: P1 FF, P2 FF, or FE for a key that needs a touch; algorithm ‖ 9B ‖ length ‖ key. AES is
+// setManagementKey is Yubico's FF: P1 FF, P2 FF, or FE for a key that needs a touch, FD for one that is cached; algorithm ‖ 9B ‖ length ‖ key. AES is
 // there from 5.4 on.
 func (a *Applet) setManagementKey(s *session, c vkey.APDU) ([]byte, uint16) {
 	if !s.admin {
@@ -151,6 +151,8 @@ func (a *Applet) setManagementKey(s *session, c vkey.APDU) ([]byte, uint16) {
 		return nil, swWrongP1P2
 	case c.P2 == 0xfe && a.since(4, 0):
 		touch = touchAlways
+	case c.P2 == 0xfd && a.since(4, 3):
+		touch = touchCached
 	case c.P2 != 0xff:
 		return nil, swWrongP1P2
 	}

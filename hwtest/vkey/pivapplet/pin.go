@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 )
@@ -154,10 +155,18 @@ func (a *Applet) unblock(s *session, c vkey.APDU) ([]byte, uint16) {
 	return nil, sw
 }
 
-// replace sets a new value: 6a80 for one of a wrong length, 6985 for one that is too simple for the key.
+// replace sets a new value: 6a80 for one of a wrong length, 6985 for one that is too simple for the key. From 5.7 on a PIN's
+// length is in characters, not in bytes, and a PUK is ASCII (Yubico's documentation of CHANGE REFERENCE DATA and of the 5.7 firmware).
 func (a *Applet) replace(r *reference, value []byte) uint16 {
 	plain := bytes.TrimRight(value, "\xff")
-	if len(plain) < minPIN || bytes.IndexByte(plain, pinPadding) >= 0 {
+	length := len(plain)
+	if a.since(5, 7) {
+		length = utf8.RuneCount(plain)
+		if r == &a.puk && length != len(plain) {
+			return vkey.SWWrongData
+		}
+	}
+	if length < minPIN || bytes.IndexByte(plain, pinPadding) >= 0 {
 		return vkey.SWWrongData
 	}
 	if a.key.PINComplexity() && simple(string(plain)) {
