@@ -22,8 +22,9 @@ type app struct {
 	key    string // --key
 	moved  bool   // open the store although it was moved
 
-	keyOnce sync.Once // makes sealing
-	sealing *seal.File
+	keyOnce   sync.Once // makes sealing
+	sealing   *seal.File
+	unlocking unlocking
 }
 
 // run is the program: arguments in, exit code out. Everything it opened is closed when it returns, also after a signal.
@@ -33,6 +34,7 @@ func run(ctx context.Context, e *env, args []string) exitCode {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	a := &app{env: e}
+	a.unlocking.silent = len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
 	root := newRootCmd(a)
 	deaf := func() {}
 	defer func() { deaf() }()
@@ -99,6 +101,7 @@ Data goes to standard output, talk to standard error. Without a terminal nothing
 	f.StringVarP(&a.format, "output", "o", "table", "form of the data: table, json or csv")
 	f.StringVar(&a.store, "store", a.dataDir, "directory of the store, or postgres://…; also "+storeVariable)
 	f.StringVar(&a.key, "key", "", "file of the sealing key (default: sealing.key beside the store, or in the data directory)")
+	f.StringVar(&a.unlocking.pinFile, "unlock-pin-file", "", "file with the PIN of the YubiKey that opens the sealing key, for services")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s", err).hint("see: %s --help", cmd.CommandPath())
 	})

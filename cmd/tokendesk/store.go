@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ecdh"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -104,19 +105,22 @@ func refusePassword(flag, where string) error {
 		hint("and change it: your shell may have kept it")
 }
 
-func (a *app) storeOptions() sqlstore.Options {
+// storeOptions are those of every store that is opened. The key is read again in the background then: ctx is that of the program.
+func (a *app) storeOptions(ctx context.Context) sqlstore.Options {
 	return sqlstore.Options{Now: a.now, Rand: a.rand, Actor: a.user, Moved: a.moved, Reload: func() (seal.Key, error) {
 		p, err := a.paths()
 		if err != nil {
 			return seal.Key{}, err
 		}
-		return a.keyFile(p).Load()
+		return a.keyFile(ctx, p).Load()
 	}}
 }
 
-// keyFile is the sealing key's file, of which this process has one, because it remembers what opened it.
-func (a *app) keyFile(p paths) *seal.File {
-	a.keyOnce.Do(func() { a.sealing = seal.NewFile(p.sealing, a.unlockKey) })
+// keyFile is the sealing key's file, of which this process has one, because it remembers what opened it. ctx is that of the program.
+func (a *app) keyFile(ctx context.Context, p paths) *seal.File {
+	a.keyOnce.Do(func() {
+		a.sealing = seal.NewFile(p.sealing, func(of []seal.Recipient, open func(ecdh.KeyExchanger) error) error { return a.unlockKey(ctx, of, open) })
+	})
 	return a.sealing
 }
 
@@ -131,11 +135,11 @@ func (a *app) openStore(ctx context.Context) (*sqlstore.Store, error) {
 			return nil, noStore(p)
 		}
 	}
-	keys, err := a.loadKeys(p)
+	keys, err := a.loadKeys(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlstore.Open(ctx, p.where, keys, a.storeOptions())
+	s, err := sqlstore.Open(ctx, p.where, keys, a.storeOptions(ctx))
 	if err != nil {
 		return nil, openProblem(p, err)
 	}
@@ -195,8 +199,8 @@ func remoteProblem(p paths, err error, is func(exitCode, string, ...any) *proble
 	return nil
 }
 
-func (a *app) loadKeys(p paths) (sqlstore.Keys, error) {
-	sealing, err := a.keyFile(p).Load()
+func (a *app) loadKeys(ctx context.Context, p paths) (sqlstore.Keys, error) {
+	sealing, err := a.keyFile(ctx, p).Load()
 	if err != nil {
 		return sqlstore.Keys{}, keyProblem(err, p.sealing)
 	}
@@ -209,8 +213,17 @@ func (a *app) loadKeys(p paths) (sqlstore.Keys, error) {
 
 func keyProblem(err error, path string) error {
 	var open *seal.PermissionError
+	var own *problem
 	p := &problem{line: oneLine(err), code: exitIntegrity, cause: err}
 	switch {
+	case errors.As(err, &own): // of the YubiKey that opens it
+		return own
+	case errors.Is(err, seal.ErrWrapped):
+		p.line, p.code = path+" opens only with a YubiKey", exitDevice
+		return p.hint("this build cannot use smart cards, or nobody can be asked for the PIN")
+	case errors.Is(err, seal.ErrOpen):
+		p.line = path + " was changed by somebody who could not open it, or is damaged"
+		return p.hint("bring it back from your backup")
 	case errors.Is(err, fs.ErrNotExist):
 		p.line = fmt.Sprintf("the key file %s is missing; without it the store cannot be read", path)
 		p.code = exitNotFound
@@ -226,6 +239,8 @@ func keyProblem(err error, path string) error {
 		return p.hint("call it again when the other one has ended")
 	case errors.Is(err, seal.ErrFormat):
 		p.line = path + " is not a key file of tokendesk"
+	default: // the way to the YubiKey
+		return err
 	}
 	return p
 }

@@ -16,7 +16,7 @@ import (
 
 func newStoreCmd(a *app) *cobra.Command {
 	return group("store", "Back up the store, put it back, move it",
-		newStoreBackupCmd(a), newStoreRestoreCmd(a), newStoreCopyCmd(a), newStoreReopenCmd(a), newStoreRekeyCmd(a), newStoreCautionCmd(a))
+		newStoreBackupCmd(a), newStoreRestoreCmd(a), newStoreCopyCmd(a), newStoreReopenCmd(a), newStoreRekeyCmd(a), newStoreUnlockCmd(a), newStoreCautionCmd(a))
 }
 
 // rowProgress shows on a terminal how many rows were moved; done takes the bar away.

@@ -44,7 +44,7 @@ func runCopy(ctx context.Context, a *app, to string, yes bool) error {
 		return err
 	}
 	progress, done := a.rowProgress("rows")
-	c, err := st.CopyTo(ctx, to, name, a.storeOptions(), progress)
+	c, err := st.CopyTo(ctx, to, name, a.storeOptions(ctx), progress)
 	done()
 	if err != nil {
 		return travelProblem(err, "the copy", name)

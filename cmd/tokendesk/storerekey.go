@@ -43,7 +43,7 @@ func runRekey(ctx context.Context, a *app, prepare, finish bool) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	file := a.keyFile(p)
+	file := a.keyFile(ctx, p)
 	key, err := file.Load()
 	if err != nil {
 		return keyProblem(err, p.sealing)

@@ -57,7 +57,7 @@ func runRestore(ctx context.Context, a *app, name string, o restoreOptions) erro
 	if o.complete && len(o.logs) == 0 {
 		return usagef("--all-logs goes with --accepted-log")
 	}
-	keys, err := a.loadKeys(p)
+	keys, err := a.loadKeys(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func runRestore(ctx context.Context, a *app, name string, o restoreOptions) erro
 	}
 	defer func() { _ = ended() }() // a copy of encrypted bytes
 	progress, done := a.rowProgress("rows")
-	r, err := sqlstore.Restore(ctx, a.store, keys, a.storeOptions(), text, sqlstore.RestoreOptions{
+	r, err := sqlstore.Restore(ctx, a.store, keys, a.storeOptions(ctx), text, sqlstore.RestoreOptions{
 		DamagedAudit: o.damaged, Logs: o.logs, Complete: o.complete, Progress: progress,
 	})
 	done()

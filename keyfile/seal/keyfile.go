@@ -98,6 +98,18 @@ func (f *File) Recipients() ([]Recipient, error) {
 	return e.to, err
 }
 
+// Text is what the file would hold if it were plain: a copy that opens without a YubiKey. The caller destroys it.
+func (f *File) Text() (secret.Bytes, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, _, err := f.read(f.path)
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("read sealing key: %w", err)
+	}
+	defer r.destroy()
+	return secret.New(r.marshal()), nil
+}
+
 // SetRecipients writes the file anew for whom change says, at once and durably: plain, if there is nobody. A wrapped file gets a new file
 // key. Who reads it meanwhile reads the old one or the new one.
 func (f *File) SetRecipients(random io.Reader, change func(now []Recipient) ([]Recipient, error)) error {
