@@ -44,6 +44,9 @@ func (r *Runner) Resume(ctx context.Context, dev Device, e token.Entry) (Result,
 	if !NeedsDevice(e) {
 		return r.Settle(ctx, e)
 	}
+	if e.Slot == 0 { // an account: package oathaccount
+		return Result{}, &UncertainError{Entry: e, Err: ErrBadSpec}
+	}
 	st, err := dev.ReadStatus(ctx)
 	if err != nil {
 		return Result{}, &UncertainError{Entry: e, Err: err}

@@ -194,7 +194,7 @@ func (s *station) load(ctx context.Context, e appointment.Load) any {
 	}
 	l := appointment.Loaded{Job: e.Job, Person: p, Tokens: list}
 	for _, x := range entries {
-		if x.Holder != nil && x.Holder.ID == p.ID {
+		if x.Slot != 0 && x.Holder != nil && x.Holder.ID == p.ID { // accounts are settled by: provision resume
 			l.Open = append(l.Open, openOf(x))
 		}
 	}
@@ -252,7 +252,7 @@ func (s *station) know(ctx context.Context, k *key) (appointment.Key, error) {
 	entries, err := s.store.Open(ctx)
 	defer destroyEntries(entries)
 	for _, x := range entries {
-		if x.Serial == k.serial && k.serial != 0 && (out.Open == nil || x.Slot == s.options.Spec.Slot) {
+		if x.Serial == k.serial && k.serial != 0 && x.Slot != 0 && (out.Open == nil || x.Slot == s.options.Spec.Slot) {
 			o := openOf(x)
 			out.Open = &o
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // provisionOptions are the flags of provision.
@@ -32,6 +33,7 @@ type provisionOptions struct {
 	profile    string
 	kind       token.Kind        // by the profile; "" is token.YubicoOTP
 	options    provision.Options // by the profile
+	oath       []string          // accounts, after the slot
 }
 
 func newProvisionCmd(a *app) *cobra.Command {
@@ -43,10 +45,13 @@ func newProvisionCmd(a *app) *cobra.Command {
 The secret is durable and sealed in the store before the first byte goes to the key. If anything interrupts the run,
 "tokendesk provision resume" finishes it with that same secret.
 
-A slot that holds something which this store did not write needs --overwrite and --reason: it cannot be read back.`,
+A slot that holds something which this store did not write needs --overwrite and --reason: it cannot be read back.
+
+With --oath, alone or after the slot, the key also gets TOTP accounts with fresh secrets, each proven by a code that the key makes.`,
 		Example: `  tokendesk provision --slot 2 --to ada
   tokendesk provision --slot 1 --overwrite factory --reason "new employee" --serial 12345678
   tokendesk provision --profile staff --to ada
+  tokendesk provision --slot 2 --oath 'Example Ltd:ada' --to ada
   tokendesk provision --slot 2 --dry-run`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.byProfile(cmd, a); err != nil {
@@ -60,6 +65,7 @@ A slot that holds something which this store did not write needs --overwrite and
 		panic(err)
 	}
 	o.flags(cmd, a)
+	o.cardFlags(cmd)
 	cmd.AddCommand(newProvisionResumeCmd(a), newProvisionDeskCmd(a))
 	cmd.AddCommand(newProvisionBatchCmd(a), newManifestCmd(a))
 	cmd.AddCommand(newProfileCmd(a), newReceiptCmd(a), newLabelCmd(a), newTemplateCmd(a))
@@ -164,6 +170,13 @@ func parsePublicID(text string) (provision.PublicIDScheme, token.PublicID, error
 }
 
 func runProvision(ctx context.Context, a *app, o provisionOptions) error {
+	steps, err := o.cardSteps()
+	if err != nil {
+		return err
+	}
+	if len(steps) > 0 {
+		return a.provisionKey(ctx, o, steps)
+	}
 	want, err := o.spec()
 	if err != nil {
 		return err
@@ -181,40 +194,46 @@ func (a *app) writeSlot(ctx context.Context, want provision.Spec, o provisionOpt
 	if want.Holder, err = holder(ctx, st, o.to); err != nil {
 		return err
 	}
+	_, err = a.writeSlotOf(ctx, st, want, o)
+	return err
+}
+
+// writeSlotOf is writeSlot with a store, and says whose slot it was. The key is given back when it returns.
+func (a *app) writeSlotOf(ctx context.Context, st *sqlstore.Store, want provision.Spec, o provisionOptions) (token.Serial, error) {
 	k, err := o.choice.open(ctx, a)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer k.close()
 	if err := refuseUnsettled(ctx, st, k, want.Slot); err != nil {
-		return err
+		return k.serial, err
 	}
 	have, err := lookUp(ctx, st, k)
 	if err != nil {
-		return err
+		return k.serial, err
 	}
 	defer destroyLive(have)
 	plan, err := provision.BuildPlan(want, have)
 	if err != nil {
-		return err
+		return k.serial, err
 	}
 	if err := k.takes(want); err != nil {
-		return err
+		return k.serial, err
 	}
 	a.sayPlan(k, plan)
 	if o.dryRun {
-		return a.showPlan(plan)
+		return k.serial, a.showPlan(plan)
 	}
 	if plan.Class == provision.Factory || plan.Class == provision.Foreign {
 		what := fmt.Sprintf("overwrite slot %d of %s for good", want.Slot, k.name())
 		if err := a.confirm(ctx, o.yes, what); err != nil {
-			return err
+			return k.serial, err
 		}
 	}
 	defer a.quiet(k)()
 	res, err := a.runner(st, want.Slot, want.Kind).Run(ctx, k.device(), plan)
 	if err != nil {
-		return err
+		return k.serial, err
 	}
-	return a.showWritten(res)
+	return k.serial, a.showWritten(res)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,11 @@ type resumption struct {
 
 // one settles an entry if it can. The error is one that ends the whole run.
 func (r *resumption) one(ctx context.Context, e token.Entry) error {
-	res, err := r.a.settle(ctx, r.ledger, r.choice, e)
+	settle := func() (provision.Result, error) { return r.a.settle(ctx, r.ledger, r.choice, e) }
+	if e.Slot == 0 {
+		settle = func() (provision.Result, error) { return r.settleAccount(ctx, e) }
+	}
+	res, err := settle()
 	if err == nil {
 		r.done = append(r.done, writtenOf(res))
 		return nil
@@ -127,7 +132,9 @@ func (r *resumption) one(ctx context.Context, e token.Entry) error {
 		return nil
 	}
 	w := writtenOf(provision.Result{Entry: e, Outcome: provision.Undone})
-	w.Proof = "the key refused the new key"
+	if w.Proof = "the key refused the new key"; e.Slot == 0 {
+		w.Proof = "the account on the key is not ours, or it took none"
+	}
 	r.done, r.gaveUp = append(r.done, w), r.gaveUp+1
 	if r.left == 0 {
 		r.last = err
@@ -203,6 +210,7 @@ func destroyEntries(entries []token.Entry) {
 type unsettled struct {
 	Serial   token.Serial `json:"serial"`
 	Slot     token.Slot   `json:"slot"`
+	Account  string       `json:"account,omitempty"` // of the OATH application, with slot 0
 	PublicID string       `json:"public_id"`
 	Phase    token.Phase  `json:"phase"`
 	Holds    string       `json:"holds"` // what the slot may hold
@@ -210,7 +218,10 @@ type unsettled struct {
 }
 
 func unsettledOf(e token.Entry) unsettled {
-	u := unsettled{e.Serial, e.Slot, e.Credential.TypedID(), e.Phase, "what it held before", "gives the reservation up, without the key"}
+	if e.Slot == 0 {
+		return unsettledAccount(e)
+	}
+	u := unsettled{e.Serial, e.Slot, "", e.Credential.TypedID(), e.Phase, "what it held before", "gives the reservation up, without the key"}
 	switch {
 	case !e.Phase.Uncertain():
 	case !provision.NeedsDevice(e):
@@ -240,7 +251,7 @@ func listUnsettled(a *app, entries []token.Entry, changes []token.SlotChange) er
 	}
 	return list(a, "unsettled", rows, []column[unsettled]{
 		{"Serial", func(u unsettled) string { return u.Serial.String() }},
-		{"Slot", func(u unsettled) string { return slotText(u.Slot) }},
+		{"Slot", func(u unsettled) string { return cmp.Or(u.Account, slotText(u.Slot)) }},
 		{"Public ID", func(u unsettled) string { return u.PublicID }},
 		{"Phase", func(u unsettled) string { return string(u.Phase) }},
 		{"The slot holds", func(u unsettled) string { return u.Holds }},

@@ -113,7 +113,7 @@ Data goes to standard output, talk to standard error. Without a terminal nothing
 	}
 	complete(root, "output", "table", "json", "csv")
 	root.AddCommand(
-		newInitCmd(a), newStoreCmd(a), newDoctorCmd(a), newDeviceCmd(a), newProvisionCmd(a), newSlotCmd(a), newPIVCmd(a), newJournalCmd(a), newPersonCmd(a), newKeyfileCmd(a), newClientCmd(a), newCounterCmd(a), newYubiserverCmd(a), newRADIUSCmd(a), newOperatorCmd(a), newTokenCmd(a), newAppCmd(a), newCodeCmd(a), newBrowserCmd(a), newNoticeCmd(a), newTargetCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newDemoCmd(a), newVersionCmd(a),
+		newInitCmd(a), newStoreCmd(a), newDoctorCmd(a), newDeviceCmd(a), newProvisionCmd(a), newSlotCmd(a), newOATHCmd(a), newPIVCmd(a), newJournalCmd(a), newPersonCmd(a), newKeyfileCmd(a), newClientCmd(a), newCounterCmd(a), newYubiserverCmd(a), newRADIUSCmd(a), newOperatorCmd(a), newTokenCmd(a), newAppCmd(a), newCodeCmd(a), newBrowserCmd(a), newNoticeCmd(a), newTargetCmd(a), newServeCmd(a), newVerifyCmd(a), newAuditCmd(a), newDemoCmd(a), newVersionCmd(a),
 	)
 	root.AddCommand(buildCommands(a)...)
 	return root

@@ -19,8 +19,12 @@ func (r *resumption) changes(ctx context.Context) error {
 		if r.choice.serial != 0 && c.Serial != token.Serial(r.choice.serial) {
 			continue
 		}
-		done, err := r.change(ctx, c)
-		w := written{Serial: c.Serial, Slot: c.Slot, Outcome: provision.Undone, AccessCode: "as before", Proof: string(c.Work)}
+		settle := r.change
+		if c.Work.OfAccounts() {
+			settle = r.changeAccounts
+		}
+		done, err := settle(ctx, c)
+		w := written{Serial: c.Serial, Slot: c.Slot, Account: printable(c.Account), Outcome: provision.Undone, AccessCode: "as before", Proof: string(c.Work)}
 		if c.Credential != nil {
 			w.Kind, w.PublicID = c.Credential.Kind, c.Credential.TypedID()
 		}
@@ -103,6 +107,9 @@ func (r *resumption) stillOpen(ctx context.Context, id token.ChangeID) (bool, er
 }
 
 func unsettledChange(c token.SlotChange) unsettled {
+	if c.Work.OfAccounts() {
+		return unsettledAccounts(c)
+	}
 	u := unsettled{Serial: c.Serial, Slot: c.Slot, Phase: c.Phase}
 	if c.Credential != nil {
 		u.PublicID = c.Credential.TypedID()

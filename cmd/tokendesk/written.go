@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,7 @@ func (a *app) quiet(k *key) (restore func()) {
 type written struct {
 	Serial     token.Serial      `json:"serial"`
 	Slot       token.Slot        `json:"slot"`
+	Account    string            `json:"account,omitempty"` // of the OATH application, with slot 0
 	Kind       token.Kind        `json:"kind"`
 	PublicID   string            `json:"public_id"`
 	Outcome    provision.Outcome `json:"outcome"`
@@ -136,6 +138,9 @@ type written struct {
 }
 
 func writtenOf(r provision.Result) written {
+	if r.Entry.Slot == 0 {
+		return writtenAccount(r)
+	}
 	w := written{
 		Serial: r.Entry.Serial, Slot: r.Entry.Slot, Kind: r.Entry.Credential.Kind, PublicID: r.Entry.Credential.TypedID(), Outcome: r.Outcome,
 		AccessCode: "none", Proof: "the first good one-time password",
@@ -184,7 +189,7 @@ func proofText(r provision.Result) string {
 func writtenColumns() []column[written] {
 	return []column[written]{
 		{"Serial", func(w written) string { return w.Serial.String() }},
-		{"Slot", func(w written) string { return fmt.Sprint(w.Slot) }},
+		{"Slot", func(w written) string { return cmp.Or(w.Account, fmt.Sprint(w.Slot)) }},
 		{"Kind", func(w written) string { return string(w.Kind) }},
 		{"Public ID", func(w written) string { return w.PublicID }},
 		{"Outcome", func(w written) string { return string(w.Outcome) }},

@@ -61,6 +61,7 @@ type Spec struct {
 type Have struct {
 	Serial   token.Serial
 	Firmware ykslot.Version
+	Applet   ykslot.Version // what the OATH application says of itself: of a NEO not the firmware
 	Token    token.Token
 	Former   *token.Credential // live in the store under that name
 	Class    provision.Class   // by Classify
@@ -100,7 +101,7 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 		return refused("an account is verified by a code or not", provision.ErrBadSpec)
 	}
 	a := want.Account
-	if err := oathapplet.Supported(have.Firmware, a, seedLen(want), want.Moving); err != nil {
+	if err := oathapplet.Supported(have.Applet, a, seedLen(want), want.Moving); err != nil {
 		var bad *oathapplet.AccountError
 		if errors.As(err, &bad) {
 			return refused(bad.Error(), provision.ErrBadSpec)

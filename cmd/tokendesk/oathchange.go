@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/provision/oathaccount"
+	"github.com/tokendesk/tokendesk/provision/oathapplet"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+)
+
+func newOATHRenameCmd(a *app) *cobra.Command {
+	var o oathChoice
+	cmd := &cobra.Command{
+		Use: "rename ACCOUNT ISSUER:NAME", Short: "Give an account another issuer and name", Args: args(2, 2, "ISSUER:NAME"),
+		Long:    "Give an account another issuer and name; what the store has of it follows. Keys have this from firmware 5.3.1 on.",
+		Example: "  tokendesk oath rename 'Example Ltd:ada' 'Example Ltd:ada.lovelace'",
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.changeAccount(cmd.Context(), o, given[0], func(on oathapplet.Account, c *token.SlotChange) error {
+				to := on
+				to.Issuer, to.Name = parseAccount(given[1])
+				c.Work, c.After = token.RenameAccount, token.Settings{Account: to.ID(), Issuer: to.Issuer}
+				return nil
+			})
+		},
+	}
+	o.flags(cmd, a)
+	return cmd
+}
+
+func newOATHDeleteCmd(a *app) *cobra.Command {
+	var o oathChoice
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "delete ACCOUNT", Short: "Take an account off a key for good", Args: args(1, 1, "ACCOUNT"),
+		Long:    "Take an account off a key for good. What the store has of it is revoked.",
+		Example: "  tokendesk oath delete 'Example Ltd:ada'",
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.changeAccount(cmd.Context(), o, given[0], func(on oathapplet.Account, c *token.SlotChange) error {
+				c.Work = token.RemoveAccount
+				return a.confirm(cmd.Context(), yes, fmt.Sprintf("delete account %q of key %s for good", on.ID(), c.Serial))
+			})
+		},
+	}
+	o.flags(cmd, a)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// changeAccount finds an account on a key, and changes it as complete says. An account that the store has and the key has not is found too: so
+// the record of one that another program deleted is put right.
+func (a *app) changeAccount(ctx context.Context, o oathChoice, query string, complete func(oathapplet.Account, *token.SlotChange) error) error {
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeStore(st)
+	k, err := o.open(ctx, a, st)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	all, err := k.session.List(ctx)
+	if err != nil {
+		return err
+	}
+	live, err := liveAccounts(ctx, st, k.serial)
+	if err != nil {
+		return err
+	}
+	on := map[string]bool{}
+	for _, x := range all {
+		on[x.ID()] = true
+	}
+	for id, c := range live {
+		if !on[id] {
+			all = append(all, oathaccount.AccountOf(c))
+		}
+	}
+	found, err := accountNamed(all, query)
+	if err != nil {
+		return err
+	}
+	c := token.SlotChange{Serial: k.serial, Account: found.ID(), Firmware: k.firmware.String()}
+	if ours, ok := live[found.ID()]; ok {
+		c.Credential = &ours
+	}
+	if err := complete(found, &c); err != nil {
+		return err
+	}
+	if err := a.carryOut(ctx, st, k, c); err != nil {
+		return err
+	}
+	row := accountRowOf(k.serial, found)
+	if row.Outcome = "deleted"; c.Work == token.RenameAccount {
+		found.Issuer, found.Name = parseAccount(c.After.Account)
+		if found.Kind == token.TOTP {
+			found = oathapplet.ParseID(c.After.Account, found.Kind)
+		}
+		row = accountRowOf(k.serial, found)
+		row.Outcome = "renamed"
+	}
+	return show(a, "account", row, accountColumns(column[accountRow]{"Outcome", func(r accountRow) string { return r.Outcome }}))
+}
+
+// carryOut does a work on accounts, with a record if the store knows the key, and otherwise with a note.
+func (a *app) carryOut(ctx context.Context, st *sqlstore.Store, k *oathKey, c token.SlotChange) error {
+	r := cardWork{app: a, st: st}.accountRunner(false)
+	err := r.Change(ctx, st, k.session, c)
+	if c.Credential != nil || !errors.Is(err, token.ErrNotFound) {
+		return err
+	}
+	if err := st.NoteSlot(ctx, k.serial, string(c.Work), 0, c.Account); err != nil {
+		return err
+	}
+	return oathaccount.CarryOut(ctx, k.session, c)
+}
+
+func newOATHResetCmd(a *app) *cobra.Command {
+	var o choice
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "reset", Short: "Take all accounts and the password off a key for good", Args: args(0, 0, ""),
+		Long:    "Take all accounts and the password off a key's OATH application for good. It needs no password. What the store has of them is revoked.",
+		Example: "  tokendesk oath reset --serial 12345678",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.resetOATH(cmd.Context(), oathChoice{choice: o}, yes)
+		},
+	}
+	o.serialFlag(cmd, a)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (a *app) resetOATH(ctx context.Context, o oathChoice, yes bool) error {
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeStore(st)
+	k, err := o.openLocked(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	live, err := liveAccounts(ctx, st, k.serial)
+	if err != nil {
+		return err
+	}
+	what := "an unknown number of accounts"
+	if !k.session.Info().Locked {
+		all, err := k.session.List(ctx)
+		if err != nil {
+			return err
+		}
+		what = count(len(all), "account")
+	}
+	if err := a.confirm(ctx, yes, fmt.Sprintf("delete %s of %s, %d of them of this store, for good", what, k.name(), len(live))); err != nil {
+		return err
+	}
+	if err := a.carryOut(ctx, st, k, token.SlotChange{Work: token.ResetOATH, Serial: k.serial, Firmware: k.firmware.String()}); err != nil {
+		return err
+	}
+	if err := a.forgetPasswords(ctx, st, k); err != nil {
+		return err
+	}
+	a.say("the OATH application of %s is as new", k.name())
+	return nil
+}
+
+// forgetPasswords says that a key has none.
+func (a *app) forgetPasswords(ctx context.Context, st *sqlstore.Store, k *oathKey) error {
+	if k.serial == 0 {
+		return nil
+	}
+	return st.SettleEscrow(ctx, k.serial, token.OATHPassword, 0)
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+)
+
+// cardStep is what provision does with one application of a key's smart card, after its slot. It opens the card by w.choice.openCard,
+// and gives it back before it returns: the next step may reach the key in another way. What it did it shows by itself.
+type cardStep func(ctx context.Context, w cardWork) error
+
+// cardWork is what the steps share.
+type cardWork struct {
+	*app
+	st       *sqlstore.Store
+	choice   choice        // of the key; by its serial number if a slot was written
+	holder   *token.Person // nil: none is named
+	reassign bool          // take the key from who holds it
+	foreign  bool          // what is not ours may be lost
+	reason   string        // why
+	yes      bool
+	dryRun   bool
+}
+
+// cardSteps are the steps in their order: OATH, then PIV.
+func (o *provisionOptions) cardSteps() ([]cardStep, error) {
+	return o.oathSteps()
+}
+
+// cardFlags are the flags of the steps.
+func (o *provisionOptions) cardFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&o.oath, "oath", nil, "TOTP account to add, ISSUER:NAME; may be given more than once")
+}
+
+// provisionKey writes the slot, if one is given, and then takes the steps, all on one key that stays where it is.
+func (a *app) provisionKey(ctx context.Context, o provisionOptions, steps []cardStep) error {
+	want, err := o.spec()
+	if o.slot != 0 && err != nil {
+		return err
+	}
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	if want.Holder, err = holder(ctx, st, o.to); err != nil {
+		return err
+	}
+	w := cardWork{app: a, st: st, choice: o.choice, holder: want.Holder, reassign: o.reassign, foreign: want.Overwrite == provision.Foreign,
+		reason: want.Reason, yes: o.yes, dryRun: o.dryRun}
+	if o.slot != 0 {
+		serial, err := a.writeSlotOf(ctx, st, want, o)
+		if err != nil {
+			return err
+		}
+		w.choice.serial = uint32(serial)
+	}
+	for _, step := range steps {
+		if err := step(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
