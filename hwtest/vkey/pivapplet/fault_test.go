@@ -165,6 +165,25 @@ func TestTouchByHand(t *testing.T) {
 	}
 }
 
+// TestSwitchedOff: device info switches the application off and on; what is on it stays.
+func TestSwitchedOff(t *testing.T) {
+	t.Parallel()
+	k, _ := card(vkey.YubiKey543, pivapplet.Options{})
+	says(t, k, choose+newPIN)
+	for _, v := range []struct{ info, want string }{{"060302022b0c00", "6a82"}, {"060302023b0c00", "9000"}} {
+		if !k.WriteDeviceInfo(unhex(t, v.info)) {
+			t.Fatalf("%s refused", v.info)
+		}
+		k.Settle()
+		if got := status(says(t, k, choose)); got != v.want {
+			t.Errorf("%s: SELECT %s, want %s", v.info, got, v.want)
+		}
+	}
+	if got := says(t, k, "0020008008323731383238ffff"); got != "9000" {
+		t.Errorf("the PIN is gone: %s", got)
+	}
+}
+
 // TestComplexity: a key that was ordered so refuses what is too simple, and tells so in device info.
 func TestComplexity(t *testing.T) {
 	t.Parallel()

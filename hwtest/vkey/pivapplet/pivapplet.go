@@ -27,7 +27,8 @@ import (
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 )
 
-// Options are what differs between two applets. The zero value is one from the factory, whose attestation leads to TestCA.
+// Options are what differs between two applets. The zero value is one from the factory, whose attestation leads to TestCA. The functions
+// are called with the key locked: they must not call it, nor its applet.
 type Options struct {
 	// Rand gives challenges and serial numbers of certificates; nil is crypto/rand.
 	Rand io.Reader
