@@ -116,6 +116,9 @@ func VerifyAttestation(roots Roots, maker, cert *x509.Certificate, s Slot, at ti
 	if roots.Empty() {
 		return fail("no root certificate is trusted")
 	}
+	if strings.HasPrefix(maker.Subject.CommonName, attestedName) { // a key in a slot can sign anything
+		return fail("the certificate in slot %v is an attestation itself", Attestation)
+	}
 	above := *maker
 	if !above.BasicConstraintsValid { // of some keys of firmware 4, against RFC 5280 §4.2.1.9
 		above.BasicConstraintsValid, above.IsCA, above.MaxPathLen = true, true, -1

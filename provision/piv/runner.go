@@ -124,6 +124,8 @@ func (r *Runner) setManagement(ctx context.Context, card Card, p Plan, step Step
 	}
 	if err == nil {
 		err = r.settle(ctx, p.Facts.Serial, token.PIVManagementKey, now.ID)
+	} else {
+		err = r.drop(ctx, p.Facts.Serial, token.PIVManagementKey, p.secrets.Management, err)
 	}
 	if err != nil {
 		now.Secret.Destroy()
@@ -148,6 +150,19 @@ func (r *Runner) fresh(ctx context.Context, serial token.Serial, what token.Escr
 		return token.Escrow{}, err
 	}
 	return token.Escrow{ID: id, What: what, Secret: s}, nil
+}
+
+// drop forgets a secret that this run kept and the card refused, so that it does not stand for a change that was interrupted. What was on its
+// way before stays.
+func (r *Runner) drop(ctx context.Context, serial token.Serial, what token.EscrowKind, before []token.Escrow, refused error) error {
+	if !errors.As(refused, new(*PINError)) && !errors.Is(refused, ErrPIN) && !errors.Is(refused, ErrManagementKey) {
+		return refused
+	}
+	if _, begun := inFlight(before); begun {
+		return refused
+	}
+	e, _ := held(before)
+	return errors.Join(refused, r.settle(ctx, serial, what, e.ID))
 }
 
 // Lengths of what is drawn.
@@ -175,6 +190,8 @@ func (r *Runner) setPUK(ctx context.Context, card Card, p Plan, step Step) (secr
 	}
 	if err == nil {
 		err = r.settle(ctx, p.Facts.Serial, token.PIVPUK, now.ID)
+	} else {
+		err = r.drop(ctx, p.Facts.Serial, token.PIVPUK, p.secrets.PUK, err)
 	}
 	if err != nil {
 		now.Secret.Destroy()
@@ -205,7 +222,7 @@ func (r *Runner) setPIN(ctx context.Context, card Card, p Plan, step Step, puk s
 		err = card.ChangePIN(ctx, old, now.Secret)
 	}
 	if err != nil {
-		return err
+		return r.drop(ctx, p.Facts.Serial, token.PIVPIN, p.secrets.PIN, err)
 	}
 	return r.settle(ctx, p.Facts.Serial, token.PIVPIN, now.ID)
 }
