@@ -2,6 +2,7 @@ package usbip
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 )
@@ -22,6 +23,7 @@ const (
 	rdrSlotStatus      = 0x81
 	rdrParameters      = 0x82
 	ccidFailed         = 0x40 // status: the command failed; low bits 0 card active, 1 inactive, 2 absent
+	ccidExtension      = 0x80 // status: the command goes on
 	ccidInactive       = 0x01
 	ccidAbsent         = 0x02
 	errNotSupported    = 0x00
@@ -73,12 +75,17 @@ func ccidDescriptor(pid uint16) []byte {
 
 func isNEO(pid uint16) bool { return pid>>4 == 0x011 }
 
+// extendEvery is how often a command that goes on says so: libccid waits 3 s for an answer.
+const extendEvery = 500 * time.Millisecond
+
 // ccid is the reader in a key. It is not safe for concurrent use.
 type ccid struct {
 	card   *vkey.Card
-	max    int    // dwMaxCCIDMessageLength
-	in     []byte // what has come of a message
-	skip   int    // bytes of a message that was refused
+	extend func(message []byte) // sends a message that is no answer yet
+	ended  <-chan struct{}      // when closed, what a command that goes on will answer is of no use
+	max    int                  // dwMaxCCIDMessageLength
+	in     []byte               // what has come of a message
+	skip   int                  // bytes of a message that was refused
 	active bool
 }
 
@@ -105,7 +112,9 @@ func (c *ccid) take(b []byte) (answers [][]byte) {
 			continue
 		}
 		if len(c.in) == ccidHead+c.length() {
-			answers = append(answers, c.run())
+			if answer := c.run(); answer != nil {
+				answers = append(answers, answer)
+			}
 			c.in = nil
 		}
 	}
@@ -131,7 +140,7 @@ func (c *ccid) reply(kind, status, fault, last byte, data []byte) []byte {
 	return append(append(b, c.in[5], c.in[6], status, fault, last), data...)
 }
 
-// run executes the message in c.in.
+// run executes the message in c.in; nil where the key left meanwhile, or the host.
 func (c *ccid) run() []byte {
 	if c.in[5] != 0 {
 		return c.reply(rdrSlotStatus, ccidFailed|ccidAbsent, errBadSlot, 0, nil)
@@ -157,14 +166,33 @@ func (c *ccid) run() []byte {
 	return c.reply(rdrSlotStatus, ccidFailed|c.status(), errNotSupported, 0, nil)
 }
 
-// transfer runs a command of the card.
+// transfer runs a command of the card, and asks for more time while that goes on: it waits for a touch, or makes an RSA key.
 func (c *ccid) transfer() []byte {
 	if !c.active {
 		return c.reply(rdrDataBlock, ccidFailed|c.status(), errMute, 0, nil)
 	}
-	answer, err := c.card.Transmit(c.in[ccidHead:])
-	if err != nil {
-		return c.reply(rdrDataBlock, ccidFailed|ccidAbsent, errMute, 0, nil)
+	type result struct {
+		answer []byte
+		err    error
 	}
-	return c.reply(rdrDataBlock, 0, 0, 0, answer)
+	done := make(chan result, 1)
+	go func() {
+		answer, err := c.card.Transmit(c.in[ccidHead:])
+		done <- result{answer, err}
+	}()
+	tick := time.NewTicker(extendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case r := <-done:
+			if r.err != nil {
+				return nil
+			}
+			return c.reply(rdrDataBlock, 0, 0, 0, r.answer)
+		case <-tick.C:
+			c.extend(c.reply(rdrDataBlock, ccidExtension, 1, 0, nil)) // once the waiting time more
+		case <-c.ended:
+			return nil
+		}
+	}
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
 )
 
 // message is a CCID message to the reader: type, sequence, data.
@@ -238,6 +241,44 @@ func TestRebootByCard(t *testing.T) {
 	}
 	if got := hex.EncodeToString(listing[300:304]); got != "10500405" {
 		t.Errorf("came back as %s", got)
+	}
+}
+
+// TestExtension: while a command waits for a touch the reader asks for more time, and the keyboard interface answers; the answer
+// follows the touch. A key that is pulled out instead is detached at once.
+func TestExtension(t *testing.T) {
+	t.Parallel()
+	k := vkey.New(vkey.YubiKey571, vkey.Options{Serial: 1})
+	oathapplet.Install(k, oathapplet.Options{TouchWait: time.Hour})
+	h, _, _ := attach(t, serve(t, k), "1-1")
+	h.block(64, message(0x62, 1, ""))
+	h.block(64, message(0x6f, 2, "00a4040007a0000005272101"))
+	h.block(64, message(0x6f, 3, "0001000023"+"710161"+"7316110631323334353637383930313233343536373839307802"+"7a0400000000"))
+	ask := func(seq byte) {
+		t.Helper()
+		want := fmt.Sprintf("8000000000"+"00%02x"+"800100", seq)
+		if got := h.block(64, message(0x6f, seq, "00a200010571016174"+"00")); got != want {
+			t.Fatalf("while it waits: %s, want %s", got, want)
+		}
+	}
+	ask(4)
+	if got := h.get(); got != "0005070100000500" {
+		t.Errorf("the report says %s", got)
+	}
+	if !k.Touch(1) {
+		t.Fatal("the touch did nothing")
+	}
+	got := h.fetch(64)
+	for strings.HasSuffix(got, "800100") {
+		got = h.fetch(64)
+	}
+	if want := "80090000000004000000" + "760506000b86189000"; got != want {
+		t.Errorf("after the touch: %s, want %s", got, want)
+	}
+	ask(5)
+	k.Unplug()
+	if !h.closed() {
+		t.Error("still attached")
 	}
 }
 

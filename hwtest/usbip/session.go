@@ -23,9 +23,10 @@ type session struct {
 	conn    net.Conn
 	waiting []uint32         // interrupt IN transfers of the keyboard, oldest first
 	pipes   map[uint32]*pipe // the other IN endpoints, by number
-	reader  ccid
 	broken  bool
-	sent    chan struct{} // holds a token when a message was delivered
+	pending int           // packets for the reader that are not worked off
+	sent    chan struct{} // holds a token when a message was delivered, or a packet worked off
+	packets chan []byte   // for the reader
 
 	keysMu sync.Mutex
 	keys   []usbhid.Report
@@ -35,10 +36,7 @@ type session struct {
 func newSession(conn net.Conn, k *vkey.Key, d device) *session {
 	s := &session{
 		key: k, dev: d, gone: k.Gone(), conn: conn, wake: make(chan struct{}, 1), sent: make(chan struct{}, 1),
-		pipes: map[uint32]*pipe{}, reader: ccid{card: k.Card(), max: ccidMessageLen},
-	}
-	if isNEO(d.usb.PID) {
-		s.reader.max = ccidMessageLenNEO
+		pipes: map[uint32]*pipe{}, packets: make(chan []byte, maxQueued),
 	}
 	for _, i := range d.ifaces {
 		for _, e := range i.endpoints {
@@ -59,6 +57,7 @@ func (s *session) run(ctx context.Context) {
 	defer cancel()
 	defer unsubscribe()
 	helpers.Go(func() { s.typeKeys(ctx) })
+	helpers.Go(func() { s.read(ctx) })
 	helpers.Go(func() {
 		select {
 		case <-s.gone:
@@ -101,6 +100,9 @@ func (s *session) hangUp(ctx context.Context) {
 func (s *session) unsaid() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pending > 0 && !s.broken {
+		return true
+	}
 	for _, p := range s.pipes {
 		if len(p.messages) > 0 && !s.broken {
 			return true
@@ -180,10 +182,38 @@ func (s *session) handle(u urb) {
 		s.queue(epFIDOIn&epNumber, answerFIDO(s.key, u.data))
 		s.key.Settle()
 	case !u.in && u.ep == epCCID && s.has(vkey.CCID):
-		s.send(reply(retSubmit, u.seq, 0, len(u.data), nil))
-		s.queue(epCCIDIn&epNumber, s.reader.take(u.data))
+		select {
+		case s.packets <- u.data:
+			s.pending++
+			s.send(reply(retSubmit, u.seq, 0, len(u.data), nil))
+		default:
+			s.send(reply(retSubmit, u.seq, statusStall, 0, nil))
+		}
 	default:
 		s.send(reply(retSubmit, u.seq, statusStall, 0, nil))
+	}
+}
+
+// read is the smart-card reader: it works packets off, one after the other, while reports and transfers go on.
+func (s *session) read(ctx context.Context) {
+	put := func(done int, messages ...[]byte) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pending -= done
+		s.queue(epCCIDIn&epNumber, messages)
+		s.spoke()
+	}
+	r := ccid{card: s.key.Card(), max: ccidMessageLen, ended: ctx.Done(), extend: func(m []byte) { put(0, m) }}
+	if isNEO(s.dev.usb.PID) {
+		r.max = ccidMessageLenNEO
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case b := <-s.packets:
+			put(1, r.take(b)...)
+		}
 	}
 }
 
@@ -221,10 +251,15 @@ func (s *session) deliver(ep uint32) {
 			return
 		}
 		s.send(reply(retSubmit, u.seq, 0, len(data), data))
-		select {
-		case s.sent <- struct{}{}:
-		default:
-		}
+		s.spoke()
+	}
+}
+
+// spoke wakes hangUp.
+func (s *session) spoke() {
+	select {
+	case s.sent <- struct{}{}:
+	default:
 	}
 }
 
