@@ -18,6 +18,11 @@ func explainPIV(err error, x *explained) bool {
 	case errors.As(err, &last):
 		x.line = last.Error()
 		x.hints = lastTryHints(last.What)
+	case errors.Is(err, piv.ErrForeign):
+		x.hints = []string{
+			"if its secrets are known: tokendesk piv init with --management-key-file, --pin-file and --puk-file",
+			"to wipe it, with every key and certificate on it: tokendesk piv init --reset --reason TEXT",
+		}
 	case errors.As(err, &wrong):
 		x.line = wrong.Error()
 		x.hints = pinHints(wrong)
@@ -25,11 +30,6 @@ func explainPIV(err error, x *explained) bool {
 		x.hints = []string{"to lose it for good: --overwrite, or take another slot; see: tokendesk piv status"}
 	case errors.As(err, &old):
 		x.code = exitDevice
-	case errors.Is(err, piv.ErrForeign):
-		x.hints = []string{
-			"if its secrets are known: --management-key-file, --pin-file and --puk-file FILE",
-			"to wipe it, with every key and certificate on it: --reset --reason TEXT",
-		}
 	default:
 		return explainPIVKey(err, x)
 	}

@@ -24,6 +24,7 @@ type pivInitOptions struct {
 	reset              bool
 	reason             string
 	yes, dryRun        bool
+	again              string // the command that finishes it; "": the same
 }
 
 func newPIVInitCmd(a *app) *cobra.Command {
@@ -52,8 +53,8 @@ The PIN is handed over by --letter FILE, or later by tokendesk piv secret.`,
 	f.StringVar(&o.pinTries, "pin-tries", "", "how often a wrong PIN may be tried, 1 to 255 (a new key: 3)")
 	f.StringVar(&o.pukTries, "puk-tries", "", "how often a wrong PUK may be tried, 1 to 255 (a new key: 3)")
 	f.StringVar(&o.key.slot, "key", "", "generate a key in this slot: 9a, 9c, 9d, 9e, or 82 to 95")
-	o.key.keyFlags(cmd)
-	o.key.certificateFlags(cmd)
+	o.key.keyFlags(cmd, "")
+	o.key.certificateFlags(cmd, "")
 	o.letter.flags(cmd, "letter")
 	f.BoolVar(&o.reset, "reset", false, "wipe the PIV application first, with every key and certificate on it")
 	f.StringVar(&o.reason, "reason", "", "why what is there may be lost; kept in the audit chain")
@@ -149,11 +150,11 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 		}
 	}
 	if err := s.runner.Init(ctx, s.card, plan); err != nil {
-		return nil, s.interrupted(err)
+		return nil, s.interrupted(err, o.again)
 	}
 	if o.key.slot != "" {
 		if err := s.resume(ctx, o.key); err != nil {
-			return nil, err
+			return nil, s.interrupted(err, o.again)
 		}
 	}
 	if err := s.handLetter(ctx, o.letter); err != nil {
@@ -174,14 +175,17 @@ func (s *pivSession) confirmInit(ctx context.Context, o pivInitOptions) error {
 	return s.a.confirm(ctx, o.yes, what)
 }
 
-// interrupted adds how to go on to what ended a set-up halfway.
-func (s *pivSession) interrupted(err error) error {
+// interrupted adds how to go on to what ended a set-up halfway; again is the command, "" for the same.
+func (s *pivSession) interrupted(err error, again string) error {
 	x := explain(err)
 	p := &problem{line: s.name() + ": " + x.line, hints: x.hints, code: x.code, cause: err}
 	if errors.Is(err, context.Canceled) {
 		p.line = s.name() + ": interrupted; what the key has now is in the store"
 	}
-	return p.hint("finish it with the same command; it goes on with the same secrets")
+	if again == "" {
+		return p.hint("finish it with the same command; it goes on with the same secrets")
+	}
+	return p.hint("finish it: %s; it goes on with the same secrets", again)
 }
 
 // told reads what the key says now.
@@ -209,7 +213,7 @@ func (s *pivSession) sayPlan(p piv.Plan, key pivKeyOptions) {
 	for _, step := range p.Steps {
 		a.say("  %s", pivStepText(step))
 		if step.Guess {
-			a.say("    note: this firmware does not tell whether it is a new key's; if it is not, this uses up one try")
+			a.say("    note: this firmware does not tell whether it has that PIN; if it has not, one try is used up, and nothing is changed")
 		}
 	}
 	if key.slot != "" {
@@ -224,6 +228,7 @@ func (s *pivSession) sayPlan(p piv.Plan, key pivKeyOptions) {
 func pivStepText(step piv.Step) string {
 	text := map[piv.Action]string{
 		piv.ResetCard:        "the PIV application is wiped",
+		piv.TryNew:           "the PIN of a new key is tried",
 		piv.SetManagementKey: "a random management key, kept in the store",
 		piv.SetTries:         "how often a wrong PIN and PUK may be tried",
 		piv.SetPUK:           "a random PUK, kept in the store",

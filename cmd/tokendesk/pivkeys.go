@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -31,6 +33,9 @@ type pivKeyOptions struct {
 	selfSigned bool
 	valid      time.Duration
 
+	prefix  string // of the flags: "" or "piv-"
+	account string // whose the certificate is where no subject is given
+
 	at   piv.Slot
 	spec piv.KeySpec
 	name pkix.Name
@@ -39,41 +44,44 @@ type pivKeyOptions struct {
 // defaultValid is how long a self-signed certificate is good.
 const defaultValid = 365 * 24 * time.Hour
 
-func (o *pivKeyOptions) keyFlags(cmd *cobra.Command) {
+// keyFlags adds the flags, each behind prefix.
+func (o *pivKeyOptions) keyFlags(cmd *cobra.Command, prefix string) {
+	o.prefix = prefix
 	f := cmd.Flags()
 	var algorithms []string
 	for _, alg := range piv.Algorithms() {
 		algorithms = append(algorithms, alg.String())
 	}
-	f.StringVar(&o.algorithm, "algorithm", piv.P256.String(), "kind of key: "+strings.Join(algorithms, ", "))
-	f.StringVar(&o.pinUse, "pin-policy", "", "when the key wants the PIN: never, once or always (default the slot's own)")
-	f.StringVar(&o.touch, "touch-policy", piv.TouchNever.String(), "when it wants a touch: never, always or cached (15 seconds)")
-	f.BoolVar(&o.overwrite, "overwrite", false, "what is in the slot may be lost")
-	complete(cmd, "algorithm", algorithms...)
-	complete(cmd, "pin-policy", "never", "once", "always")
-	complete(cmd, "touch-policy", "never", "always", "cached")
+	f.StringVar(&o.algorithm, prefix+"algorithm", piv.P256.String(), "kind of key: "+strings.Join(algorithms, ", "))
+	f.StringVar(&o.pinUse, prefix+"pin-policy", "", "when the key wants the PIN: never, once or always (default the slot's own)")
+	f.StringVar(&o.touch, prefix+"touch-policy", piv.TouchNever.String(), "when it wants a touch: never, always or cached (15 seconds)")
+	f.BoolVar(&o.overwrite, prefix+"overwrite", false, "what is in the slot may be lost")
+	complete(cmd, prefix+"algorithm", algorithms...)
+	complete(cmd, prefix+"pin-policy", "never", "once", "always")
+	complete(cmd, prefix+"touch-policy", "never", "always", "cached")
 }
 
-func (o *pivKeyOptions) certificateFlags(cmd *cobra.Command) {
+func (o *pivKeyOptions) certificateFlags(cmd *cobra.Command, prefix string) {
 	f := cmd.Flags()
-	o.subjectFlags(cmd)
-	f.StringVar(&o.csr, "csr", "", "file to make: a certificate request for the site's authority, in PEM")
-	f.BoolVar(&o.selfSigned, "self-signed", false, "store a certificate that is signed with the key itself")
-	f.DurationVar(&o.valid, "valid", defaultValid, "with --self-signed: how long it is good")
+	o.subjectFlags(cmd, prefix)
+	f.StringVar(&o.csr, prefix+"csr", "", "file to make: a certificate request for the site's authority, in PEM")
+	f.BoolVar(&o.selfSigned, prefix+"self-signed", false, "store a certificate that is signed with the key itself")
+	f.DurationVar(&o.valid, prefix+"valid", defaultValid, "with --self-signed: how long it is good")
 }
 
-func (o *pivKeyOptions) subjectFlags(cmd *cobra.Command) {
+func (o *pivKeyOptions) subjectFlags(cmd *cobra.Command, prefix string) {
 	f := cmd.Flags()
-	f.StringVar(&o.subject, "subject", "", "whose the certificate is, such as CN=ada,O=Example (a name alone is CN)")
-	f.StringSliceVar(&o.mails, "email", nil, "e-mail addresses in the certificate")
-	f.StringVar(&o.upn, "upn", "", "account in the certificate by which Windows logs on, such as ada@example.org")
+	f.StringVar(&o.subject, prefix+"subject", "", "whose the certificate is, such as CN=ada,O=Example (a name alone is CN)")
+	f.StringSliceVar(&o.mails, prefix+"email", nil, "e-mail addresses in the certificate")
+	f.StringVar(&o.upn, prefix+"upn", "", "account in the certificate by which Windows logs on, such as ada@example.org")
 }
 
 // check reads the flags. wanted: there is a slot.
 func (o *pivKeyOptions) check(wanted bool) (err error) {
+	flag := "--" + o.prefix
 	if !wanted {
 		if o.csr != "" || o.selfSigned || o.subject != "" {
-			return usagef("--csr, --self-signed and --subject are for a key: --key 9a")
+			return usagef("%scsr, %[1]sself-signed and %[1]ssubject are for a key: %[1]skey 9a", flag)
 		}
 		return nil
 	}
@@ -81,39 +89,44 @@ func (o *pivKeyOptions) check(wanted bool) (err error) {
 		return usagef("%s", err)
 	}
 	if o.spec.Algorithm, err = piv.ParseAlgorithm(o.algorithm); err != nil {
-		return usagef("--algorithm: %s", err)
+		return usagef("%salgorithm: %s", flag, err)
 	}
 	if o.pinUse != "" {
 		if o.spec.PIN, err = piv.ParsePINPolicy(o.pinUse); err != nil {
-			return usagef("--pin-policy: %s", err)
+			return usagef("%spin-policy: %s", flag, err)
 		}
 	}
 	if o.spec.Touch, err = piv.ParseTouchPolicy(o.touch); err != nil {
-		return usagef("--touch-policy: %s", err)
+		return usagef("%stouch-policy: %s", flag, err)
 	}
 	if o.csr != "" && o.selfSigned {
-		return usagef("--csr and --self-signed exclude each other")
+		return usagef("%scsr and %[1]sself-signed exclude each other", flag)
 	}
 	if o.selfSigned && o.valid < time.Hour {
-		return usagef("--valid is an hour at least")
+		return usagef("%svalid is an hour at least", flag)
 	}
 	if o.csr != "" || o.selfSigned {
-		return o.checkSubject()
+		return o.checkSubject(flag)
 	}
 	if o.subject != "" || o.upn != "" || len(o.mails) > 0 {
-		return usagef("--subject, --email and --upn are for a certificate: --csr FILE or --self-signed")
+		return usagef("%ssubject, %[1]semail and %[1]supn are for a certificate: %[1]scsr FILE or %[1]sself-signed", flag)
 	}
 	return nil
 }
 
-func (o *pivKeyOptions) checkSubject() (err error) {
-	if o.subject == "" {
-		return usagef("--subject is missing: whose the certificate is").hint("example: --subject CN=ada,O=Example")
-	}
+// checkSubject checks whose the certificate is, and the file of the request.
+func (o *pivKeyOptions) checkSubject(flag string) (err error) {
 	if o.csr != "" {
-		if err := checkOut("--csr", o.csr); err != nil {
+		if err := checkOut(flag+"csr", o.csr); err != nil {
 			return err
 		}
+	}
+	switch {
+	case o.subject == "" && o.account != "":
+		o.name = pkix.Name{CommonName: o.account}
+		return nil
+	case o.subject == "":
+		return usagef("%ssubject is missing: whose the certificate is", flag).hint("example: %ssubject CN=ada,O=Example", flag)
 	}
 	o.name, err = parseSubject(o.subject)
 	return err
@@ -136,29 +149,44 @@ func (o *pivKeyOptions) certificate(g piv.Given) piv.CertificateSpec {
 	return piv.CertificateSpec{Slot: o.at, Subject: o.name, Emails: o.mails, UPN: o.upn, Valid: o.valid, Overwrite: o.overwrite, Given: g}
 }
 
-// begun reports whether a run that was interrupted has made just this key already: there is no certificate beside it.
-func (o *pivKeyOptions) begun(have piv.KeyFacts) bool {
+// made reports whether a run that was interrupted has made just this key already.
+func (o *pivKeyOptions) made(have piv.KeyFacts) bool {
 	want := o.spec.In(o.at)
-	return have.Generated == piv.Yes && !have.Object && have.Algorithm == want.Algorithm && have.PIN == want.PIN && have.Touch == want.Touch
+	return !o.overwrite && have.Generated == piv.Yes && have.Algorithm == want.Algorithm && have.PIN == want.PIN && have.Touch == want.Touch &&
+		(!have.Object || o.certified(have))
+}
+
+// certified reports whether it has made its certificate, too.
+func (o *pivKeyOptions) certified(have piv.KeyFacts) bool {
+	c := have.Certificate
+	return c != nil && o.selfSigned && c.Subject.String() == o.name.String() && bytes.Equal(c.RawIssuer, c.RawSubject) && piv.SameKey(c.PublicKey, have.Public)
 }
 
 // vacant is an error if what is in the slot would be lost.
 func (s *pivSession) vacant(o pivKeyOptions) error {
 	have := s.facts.Slot(o.at)
-	if o.overwrite || o.begun(have) || have.Key != piv.Yes && !have.Object {
+	if o.overwrite || o.made(have) || have.Key != piv.Yes && !have.Object {
 		return nil
 	}
 	return &piv.OccupiedError{Slot: o.at, Key: have.Key == piv.Yes, Certificate: have.Object}
 }
 
-// resume is equip, but takes the key that an interrupted run made.
+// resume is equip, but takes the key and the certificate that an interrupted run made.
 func (s *pivSession) resume(ctx context.Context, o pivKeyOptions) error {
 	f, err := s.card.Facts(ctx)
 	if err != nil {
 		return err
 	}
-	if o.overwrite || !o.begun(f.Slot(o.at)) {
+	have := f.Slot(o.at)
+	if !o.made(have) {
 		return s.equip(ctx, o)
+	}
+	if err := s.noteKey(ctx, o, have.Public); err != nil { // perhaps again: it may be what was interrupted
+		return err
+	}
+	if o.certified(have) {
+		s.a.say("slot %v has the key and its certificate already", o.at)
+		return s.noteCertificate(ctx, o.at, have.Certificate)
 	}
 	s.a.say("slot %v has the key already", o.at)
 	return s.certify(ctx, o)
@@ -188,6 +216,11 @@ func (s *pivSession) generate(ctx context.Context, o pivKeyOptions) error {
 	if err != nil {
 		return err
 	}
+	return s.noteKey(ctx, o, public)
+}
+
+// noteKey has the audit chain say which key was made.
+func (s *pivSession) noteKey(ctx context.Context, o pivKeyOptions, public crypto.PublicKey) error {
 	e := sqlstore.PIVEvent{Slot: o.at.String(), Algorithm: o.spec.In(o.at).Algorithm.String()}
 	if der, err := x509.MarshalPKIXPublicKey(public); err == nil {
 		e.PublicKey = sumOf(der)
@@ -267,8 +300,8 @@ Slots: 9a authentication, 9c signature, 9d key management (decryption), 9e card 
 	o.flags(cmd, a)
 	o.pinFlag(cmd)
 	o.managementFlag(cmd)
-	k.keyFlags(cmd)
-	k.certificateFlags(cmd)
+	k.keyFlags(cmd, "")
+	k.certificateFlags(cmd, "")
 	cmd.Flags().StringVar(&public, "public-key", "", "file to make: the public key, in PEM")
 	return cmd
 }
@@ -307,7 +340,7 @@ func newPIVCSRCmd(a *app) *cobra.Command {
 			if k.csr == "" {
 				return usagef("--out is missing: the file to make")
 			}
-			if err := k.checkSubject(); err != nil {
+			if err := k.checkSubject("--"); err != nil {
 				return err
 			}
 			return a.withPIV(cmd.Context(), o, func(s *pivSession) error { return s.request(cmd.Context(), k) })
@@ -315,7 +348,7 @@ func newPIVCSRCmd(a *app) *cobra.Command {
 	}
 	o.flags(cmd, a)
 	o.pinFlag(cmd)
-	k.subjectFlags(cmd)
+	k.subjectFlags(cmd, "")
 	cmd.Flags().StringVar(&k.csr, "out", "", "file to make, in PEM")
 	return cmd
 }

@@ -82,7 +82,7 @@ command again finishes it. OTP, OATH, FIDO and OpenPGP are not touched.`,
 					return err
 				}
 				if err := s.runner.Reset(ctx, s.card); err != nil {
-					return s.interrupted(err)
+					return s.interrupted(err, "")
 				}
 				a.say("the PIV application of %s is as it was new", s.name())
 				told, err := s.told(ctx)

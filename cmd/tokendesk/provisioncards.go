@@ -29,12 +29,18 @@ type cardWork struct {
 
 // cardSteps are the steps in their order: OATH, then PIV.
 func (o *provisionOptions) cardSteps() ([]cardStep, error) {
-	return o.oathSteps()
+	steps, err := o.oathSteps()
+	if err != nil {
+		return nil, err
+	}
+	last, err := o.piv.steps(o.to)
+	return append(steps, last...), err
 }
 
 // cardFlags are the flags of the steps.
 func (o *provisionOptions) cardFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.oath, "oath", nil, "TOTP account to add, ISSUER:NAME; may be given more than once")
+	o.piv.flags(cmd)
 }
 
 // provisionKey writes the slot, if one is given, and then takes the steps, all on one key that stays where it is.

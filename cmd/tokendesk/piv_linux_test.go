@@ -1,0 +1,328 @@
+//go:build cgo && !nopcsc
+
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// TestPIV runs the commands over Debian's pcscd, with keys of three firmwares.
+func TestPIV(t *testing.T) {
+	t.Parallel()
+	for _, lane := range []struct {
+		profile vkey.Profile
+		run     func(pivKey)
+	}{{vkey.YubiKey571, pivKey.enrol}, {vkey.YubiKey543, pivKey.refuse}, {vkey.YubiKey435, pivKey.setUpOld}} {
+		t.Run(lane.profile.Version.String(), func(t *testing.T) {
+			t.Parallel()
+			lane.run(newPIVKey(t, lane.profile))
+		})
+	}
+}
+
+// enrol sets a new key up, has a certificate issued for its key, and proves where that was made.
+func (k pivKey) enrol() {
+	csr, letter := k.path("csr.pem"), k.path("letter.txt")
+	k.must("init", "--key", "9a", "--subject", `CN=Ada \, Countess,O=Example`, "--email", "ada@example.org", "--upn", "ada@example.org", "--csr", csr, "--letter", letter, "--pin-tries", "5", "--puk-tries", "4")
+	k.settled()
+	told := k.told()
+	if told.PIN.Left == nil || *told.PIN.Left != 5 || told.PUK.Total != 4 || told.PIN.Default != "no" || told.Management.Default != "no" || !told.CHUID || !told.CCC ||
+		strings.Join(told.Kept, ",") != "PIN,PUK,management key" || len(told.Slots) != 1 || told.Slots[0].Generated != "yes" {
+		k.t.Errorf("%+v", told)
+	}
+	pins, _ := k.kept(token.PIVPIN)
+	if text, err := os.ReadFile(letter); err != nil || !strings.Contains(string(text), pins[0]) || !strings.Contains(string(text), k.serial().String()) {
+		k.t.Errorf("the letter: %v", err)
+	}
+	if said := k.must("init"); !strings.Contains(said, "nothing is to be done") {
+		k.t.Errorf("again: %s", said)
+	}
+	k.issue(csr)
+	k.attested()
+	k.handOut()
+	k.must("generate", "9c", "--algorithm", "p384", "--self-signed", "--subject", "ada", "--public-key", k.path("9c.pub"))
+	k.refused(exitRefused, "--overwrite", "generate", "9c", "--algorithm", "p384")
+	if s, ok := k.app.Slot(0x9c); !ok || s.Algorithm != pivapplet.P384 || s.PIN != 3 {
+		k.t.Errorf("slot 9c: %+v", s)
+	}
+	k.unburned()
+	k.unblock()
+}
+
+// issue plays the site's authority, which is judged by openssl, and stores what it issues; for no other key.
+func (k pivKey) issue(csr string) {
+	needJudges(k.t, "openssl")
+	if out, err := exec.CommandContext(k.t.Context(), "openssl", "req", "-in", csr, "-verify", "-noout", "-subject").CombinedOutput(); err != nil || !strings.Contains(string(out), "Countess") {
+		k.t.Errorf("openssl: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile(csr)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	req, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Site CA"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	certify := func(name string, public any) string {
+		leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: req.Subject, NotBefore: root.NotBefore, NotAfter: root.NotAfter}
+		der, err := x509.CreateCertificate(rand.Reader, leaf, root, public, ca)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		return k.file(name, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	}
+	k.refused(exitRefused, "for another key", "import-cert", "9a", certify("other.crt", ca.Public()))
+	k.must("import-cert", "9a", certify("ada.crt", req.PublicKey))
+	if told := k.told(); told.Slots[0].Certificate == nil || told.Slots[0].Certificate.Issuer != "CN=Site CA" {
+		k.t.Errorf("%+v", told.Slots)
+	}
+	k.refused(exitRefused, "--overwrite", "import-cert", "9a", certify("again.crt", req.PublicKey))
+	k.refused(exitUsage, "no certificate", "import-cert", "9a", csr)
+}
+
+// attested proves by the maker's root, and by no other.
+func (k pivKey) attested() {
+	ca := pivapplet.TestCA()
+	roots := k.file("roots.pem", string(ca.RootPEM())+string(ca.IntermediatePEM()))
+	if said := k.must("attest", "9a", "--roots", roots, "--out", k.path("attestation.pem")); !strings.Contains(said, "generated on a key of") {
+		k.t.Error(said)
+	}
+	k.refused(exitIntegrity, "does not prove", "attest", "9a", "--roots", k.file("others.pem", string(pivapplet.NewCA("Somebody").RootPEM())))
+	k.refused(exitNotFound, "no key", "attest", "82", "--roots", roots)
+}
+
+// handOut: what the helpdesk reads out is what the key has, and the audit chain says why, never what.
+func (k pivKey) handOut() {
+	var answer struct{ Secrets []handedSecret }
+	cmd := k.command("piv", "secret", k.serial().String(), "--what", "puk", "--reason", "blocked her PIN", "-o", "json")
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &answer)
+	}
+	if err != nil || len(answer.Secrets) != 1 || !answer.Secrets[0].OnKey || !k.app.HoldsPUK(answer.Secrets[0].Secret) {
+		k.t.Fatalf("%v, %d secrets", err, len(answer.Secrets))
+	}
+	out, err = k.command("audit", "list", "--last", "0").Output()
+	if err != nil || !strings.Contains(string(out), "blocked her PIN") || !strings.Contains(string(out), "letter with the PIN") || !strings.Contains(string(out), "piv.generate") {
+		k.t.Errorf("audit: %v\n%s", err, out)
+	}
+	if strings.Contains(string(out), answer.Secrets[0].Secret) {
+		k.t.Error("the audit chain has the PUK")
+	}
+	said, code := k.run("piv", "secret", k.serial().String(), "--what", "management-key", "--reason", "x")
+	if code != exitUsage {
+		k.t.Errorf("the management key on the screen: exit code %d\n%s", code, said)
+	}
+}
+
+// unblock: a blocked PIN is told as such without a try, and the PUK of the store sets a new one.
+func (k pivKey) unblock() {
+	k.app.Burn(0, 255)
+	k.app.ResetCounts()
+	k.refused(exitRefused, "piv unblock", "csr", "9a", "--subject", "ada", "--out", k.path("blocked.csr"))
+	if n := k.app.Counts(); n.PINTried != 0 {
+		k.t.Errorf("a blocked PIN was tried: %+v", n)
+	}
+	k.must("unblock", "--letter", k.path("letter2.txt"), "--letter-language", "de")
+	k.settled()
+	k.app.Burn(255, 0)
+	k.refused(exitRefused, "piv reset", "unblock")
+	k.refused(exitUsage, "--reason", "reset", "--yes")
+	k.refused(exitRefused, "--yes", "reset", "--reason", "nobody confirms")
+	k.must("reset", "--reason", "blocked for good", "--yes")
+	if told := k.told(); told.PIN.Default != "yes" || len(told.Kept) != 0 || len(told.Slots) != 0 {
+		k.t.Errorf("after the reset: %+v", told)
+	}
+}
+
+// refuse: what was set up elsewhere is left as it is, and wrong PINs are counted truthfully: at most one a command, none while one try is left.
+func (k pivKey) refuse() {
+	k.must("init", "--key", "9a", "--self-signed", "--subject", "ada")
+	k.settled()
+	k.wrongPIN()
+	k.stalePIN()
+	// From here on the store has never seen it.
+	managements, _ := k.kept(token.PIVManagementKey)
+	pins, _ := k.kept(token.PIVPIN)
+	puks, _ := k.kept(token.PIVPUK)
+	for _, what := range token.EscrowKinds() {
+		if err := k.st.SettleEscrow(k.t.Context(), k.serial(), what, 0); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	k.app.ResetCounts()
+	for _, words := range [][]string{{"init"}, {"init", "--key", "9c"}} {
+		k.refused(exitRefused, "--reset --reason TEXT", words...)
+	}
+	k.refused(exitRefused, "--management-key-file", "generate", "9c")
+	k.refused(exitRefused, "--pin-file", "csr", "9a", "--subject", "ada", "--out", k.path("foreign.csr"))
+	k.refused(exitRefused, "--puk-file", "unblock")
+	if n := k.app.Counts(); n.PINTried != 0 || n.PUKTried != 0 || n.Generated != 0 || n.Resets != 0 {
+		k.t.Errorf("somebody else's key was touched: %+v", n)
+	}
+	if len(pins) == 0 { // it was forgotten by stalePIN
+		k.must("init", "--reset", "--reason", "handed on", "--yes")
+	} else {
+		k.must("init", "--management-key-file", k.file("management", hex.EncodeToString([]byte(managements[0]))), "--pin-file", k.file("pin", pins[0]), "--puk-file", k.file("puk", puks[0]))
+	}
+	k.settled()
+}
+
+func (k pivKey) wrongPIN() {
+	request := func(name string, more ...string) []string {
+		return append([]string{"csr", "9a", "--subject", "ada", "--out", k.path(name)}, more...)
+	}
+	wrong := k.file("wrong", "000111\n")
+	k.refused(exitRefused, "2 tries left", request("a.csr", "--pin-file", wrong)...)
+	k.refused(exitRefused, "one try left", request("a.csr", "--pin-file", wrong)...)
+	k.refused(exitRefused, "--last-try", request("a.csr", "--pin-file", wrong)...)
+	k.refused(exitRefused, "--last-try", request("a.csr")...) // the right one: nobody said that it may be used
+	if n := k.app.Counts(); n.PINWrong != 2 {
+		k.t.Errorf("after two wrong ones: %+v", n)
+	}
+	k.must(request("a.csr", "--last-try")...)
+	if pin, _ := k.app.Tries(); pin != 3 {
+		k.t.Errorf("%d tries after the right PIN", pin)
+	}
+	cmd := k.typing("000111\n", request("b.csr", "--pin-file", "-")...)
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "2 tries left") {
+		k.t.Errorf("typed: %v\n%s", err, out)
+	}
+	k.must(request("b.csr")...)
+	k.app.ResetCounts()
+}
+
+// stalePIN: the holder changed the PIN; the store's is tried once, and by no later command.
+func (k pivKey) stalePIN() {
+	ctx := k.t.Context()
+	id, err := k.st.KeepEscrow(ctx, k.serial(), token.PIVPIN, secret.Copy([]byte("918273")))
+	if err == nil {
+		err = k.st.SettleEscrow(ctx, k.serial(), token.PIVPIN, id)
+	}
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	words := []string{"csr", "9a", "--subject", "ada", "--out", k.path("stale.csr")}
+	k.refused(exitRefused, "forgotten", words...)
+	k.refused(exitRefused, "not known", words...)
+	if n := k.app.Counts(); n.PINTried != 1 || n.PINWrong != 1 {
+		k.t.Errorf("the store's PIN: %+v", n)
+	}
+}
+
+// setUpOld: a firmware without metadata.
+func (k pivKey) setUpOld() {
+	k.must("init", "--new-pin-file", k.file("new", "826405"), "--key", "9a", "--algorithm", "p256", "--self-signed", "--subject", "ada", "--valid", "24h")
+	k.settled()
+	k.unburned()
+	if !k.app.HoldsPIN("826405") {
+		k.t.Error("the key has another PIN than the typed one")
+	}
+	k.refused(exitDevice, "5.7", "generate", "9d", "--algorithm", "ed25519")
+	k.refused(exitUsage, "PIN", "init", "--new-pin-file", k.file("simple", "123456"))
+	if said := k.must("init"); !strings.Contains(said, "nothing is to be done") {
+		k.t.Errorf("again: %s", said)
+	}
+	k.unburned()
+}
+
+// TestKillPIV kills the program before and after each command that changes the card while it sets it up, and calls it again: PIN, PUK and
+// management key of the key are always ones that the store can open, and no try is used up.
+func TestKillPIV(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("two processes for each step")
+	}
+	const lanes = 2
+	for lane := range lanes {
+		t.Run(fmt.Sprint(lane), func(t *testing.T) {
+			t.Parallel()
+			k := newPIVKey(t, vkey.YubiKey543)
+			for n := lane + 1; ; n += lanes {
+				k.renew()
+				words := k.words("init", "--pin-tries", "5", "--puk-tries", "4", "--key", "9a", "--self-signed", "--subject", "ada")
+				killed := k.killedPIV(n, words...)
+				k.known()
+				if killed {
+					if said, code := k.run(words...); code != exitDone {
+						t.Fatalf("step %d: again: exit code %d\n%s", n, code, said)
+					}
+				}
+				k.settled()
+				k.unburned()
+				if told := k.told(); len(told.Slots) != 1 || told.Slots[0].Certificate == nil || k.app.Counts().Generated > 2 {
+					t.Errorf("step %d: %+v", n, told.Slots)
+				}
+				if t.Failed() || !killed {
+					if n < 16 {
+						t.Fatalf("step %d, of too few", n)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+// killedPIV runs the program until its n-th moment and kills it there; false: it ended before.
+func (k pivKey) killedPIV(n int, words ...string) bool {
+	k.t.Helper()
+	cmd := k.command(words...)
+	cmd.Env = append(cmd.Env, fmt.Sprint("STOP_PIV=", n))
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		k.t.Fatal(err)
+	}
+	var all strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		m, err := said.Read(buf)
+		all.Write(buf[:m])
+		if strings.Contains(all.String(), stopMark) {
+			if err := cmd.Process.Kill(); err != nil {
+				k.t.Fatal(err)
+			}
+			_ = cmd.Wait() // it was killed
+			return true
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		k.t.Fatalf("step %d: %v\n%s", n, err, all.String())
+	}
+	return false
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokendesk/tokendesk/provision/piv"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// pivWork are the flags of provision for the PIV application.
+type pivWork struct {
+	on     bool
+	key    pivKeyOptions
+	letter letterOptions
+}
+
+func (o *pivWork) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&o.on, "piv", false, "set the PIV application up: random PIN, PUK and management key, kept in the store")
+	f.StringVar(&o.key.slot, "piv-key", "", "with --piv: generate a key in this slot, such as 9a")
+	o.key.keyFlags(cmd, "piv-")
+	o.key.certificateFlags(cmd, "piv-")
+	o.letter.flags(cmd, "piv-letter")
+	f.Lookup("piv-subject").Usage += "; default CN= the account of --to"
+}
+
+// steps are the step of --piv; to is the account of the holder, who is the subject where none is given.
+func (o *pivWork) steps(to string) ([]cardStep, error) {
+	if !o.on {
+		if o.key.slot != "" || o.key.csr != "" || o.key.selfSigned || o.key.subject != "" || o.letter.file != "" {
+			return nil, usagef("--piv-key and what goes with it are for --piv")
+		}
+		return nil, nil
+	}
+	o.key.account = to
+	if err := o.letter.check(); err != nil {
+		return nil, err
+	}
+	if err := o.key.check(o.key.slot != ""); err != nil {
+		return nil, err
+	}
+	return []cardStep{o.step}, nil
+}
+
+// step sets up PIV on the key that was written.
+func (o *pivWork) step(ctx context.Context, w cardWork) error {
+	card, f, err := w.choosePIV(ctx, token.Serial(w.choice.serial))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = card.Close() }() // what counts is done
+	s := w.pivSession(w.st, card, f, piv.Given{})
+	done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: o.again(f.Serial)})
+	if err != nil || done == nil {
+		return err
+	}
+	return w.showPIV(*done)
+}
+
+// again is the command that finishes it: provision would write the slot anew.
+func (o *pivWork) again(serial token.Serial) string {
+	text := "tokendesk piv init --serial " + serial.String()
+	if o.key.slot != "" {
+		text += " --key " + o.key.slot
+	}
+	switch {
+	case o.key.csr != "":
+		text += " --csr FILE --subject NAME"
+	case o.key.selfSigned:
+		text += " --self-signed --subject NAME"
+	}
+	return text
+}
