@@ -125,11 +125,7 @@ func VerifyAttestation(roots Roots, maker, cert *x509.Certificate, s Slot, at ti
 	}
 	options := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	for _, c := range roots.roots {
-		root := *c
-		if root.MaxPathLen == 0 && root.MaxPathLenZero { // of the maker's U2F root, under which keys of firmware 4 have an own one
-			root.MaxPathLen, root.MaxPathLenZero = 1, false
-		}
-		options.Roots.AddCert(&root)
+		options.Roots.AddCert(c)
 	}
 	for _, c := range roots.intermediates {
 		options.Intermediates.AddCert(c)

@@ -81,7 +81,7 @@ func (a *applet) enter(ctx context.Context) error {
 // leave selects another application, which forgets the PIN and the management key.
 func (a *applet) leave(ctx context.Context) error {
 	var sw apdu.Status
-	for _, aid := range []string{aidManagement, aidOTP} {
+	for _, aid := range []string{aidOTP, aidManagement} { // a NEO does not leave the Management application by itself
 		if _, err := a.ch.Select(ctx, []byte(aid)); err == nil || !errors.As(err, &sw) {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
+const testSerial = 7654321
+
 var _ piv.Escrow = (*escrow)(nil)
 
 // escrow is a store in memory, for one card.

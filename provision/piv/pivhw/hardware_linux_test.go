@@ -27,8 +27,6 @@ import (
 	"github.com/tokendesk/tokendesk/usbhid"
 )
 
-const testSerial = 7654321
-
 // start runs pcscd with a key of each profile. It is for one test of this binary: libpcsclite reads once in a process where pcscd is.
 func start(t *testing.T, profiles ...vkey.Profile) (*vpcd.Daemon, []*vkey.Key) {
 	t.Helper()
@@ -182,11 +180,14 @@ func (h host) certify() {
 	h.always(f)
 }
 
-// always signs with a key that wants the PIN for each signature, and where the firmware has it, one of Ed25519.
+// always signs with a key that wants the PIN for each signature, of another algorithm on each firmware.
 func (h host) always(f piv.Facts) {
 	spec := piv.KeySpec{Algorithm: piv.P384}
-	if f.Version.AtLeast(5, 7, 0) {
+	switch {
+	case f.Version.AtLeast(5, 7, 0):
 		spec.Algorithm = piv.Ed25519
+	case f.Version.AtLeast(5, 4, 0):
+		spec.Algorithm = piv.RSA2048
 	}
 	_, err := h.r.Generate(h.Context(), h.card, piv.GenerateSpec{Slot: piv.Signature, Key: spec})
 	h.must(err)
