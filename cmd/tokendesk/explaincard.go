@@ -19,7 +19,7 @@ func explainCard(err error, x *explained) bool {
 		x.hints = []string{
 			"GnuPG's scdaemon holds it for hours: gpgconf --kill scdaemon",
 			"yubikey-agent, an SSH agent with a certificate of the key, a browser, or Yubico Authenticator may be it too: close them",
-			"the keyboard interface needs no smart card: --transport libusb or hidraw",
+			"slots can be reached without the smart card: --transport libusb or hidraw",
 		}
 	case errors.Is(err, pcsc.ErrNoService):
 		x.hints = serviceHints(runtime.GOOS)
