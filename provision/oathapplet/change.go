@@ -53,13 +53,14 @@ func (s *Session) Rename(ctx context.Context, a Account, issuer, name string) (A
 	return to, nil
 }
 
-// Reset deletes all accounts and the password, and gives the key a new salt. It needs no password.
+// Reset deletes all accounts and the password, and gives the key a new salt. It needs no password. If the key cannot be asked
+// afterwards, the error wraps ykslot.ErrUnsettled.
 func (s *Session) Reset(ctx context.Context) error {
 	if err := s.change(ctx, apdu.Command{Instruction: insReset, P1: 0xDE, P2: 0xAD}, nil); err != nil {
 		return fmt.Errorf("reset the OATH application: %w", err)
 	}
-	if err := s.enter(ctx); err != nil {
-		return fmt.Errorf("reset the OATH application: done, but afterwards: %w", err)
+	if err := s.enter(ctx); err != nil { // it is done, and nobody may take it for refused
+		return fmt.Errorf("reset the OATH application: %w: look at what it left: %w", ykslot.ErrUnsettled, err)
 	}
 	return nil
 }

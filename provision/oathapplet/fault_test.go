@@ -107,3 +107,21 @@ func TestUnsettled(t *testing.T) {
 		}
 	}
 }
+
+// TestResetThenGone: a reset that the key did is not told as one that it refused, because it was pulled out right after.
+func TestResetThenGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, vkey.YubiKey543)
+	r.put(dave(), "seed", 0)
+	done := false
+	r.ch.Card = apdu.TransmitFunc(func(ctx context.Context, b []byte) ([]byte, error) {
+		if done {
+			return []byte{0x6A, 0x82}, nil
+		}
+		done = b[1] == insReset
+		return r.card().Transmit(ctx, b)
+	})
+	if err := r.Reset(t.Context()); !errors.Is(err, ykslot.ErrUnsettled) || r.ids() != "" {
+		t.Errorf("%v, on the key: %q", err, r.ids())
+	}
+}
