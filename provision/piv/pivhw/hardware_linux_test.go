@@ -298,9 +298,10 @@ func (h host) hold(reader string) {
 	if _, err := h.card.PINTries(ctx); !errors.Is(err, context.Canceled) {
 		h.Errorf("a context that ended: %v", err)
 	}
-	if h.key.Serial() == testSerial { // that takes three seconds
-		if _, err := Open(h.Context(), pcsc.System(), reader); !errors.As(err, new(*pcsc.HeldError)) {
-			h.Errorf("while it is held: %v", err)
+	if h.key.Serial() == testSerial { // that takes three seconds; Open itself is pcsc's to prove
+		other := &Card{readers: pcsc.System(), reader: reader}
+		if _, err := other.Attest(h.Context(), piv.Authentication); !errors.As(err, new(*pcsc.HeldError)) {
+			h.Errorf("by piv-go, while it is held: %v", err)
 		}
 	}
 	if _, err := h.card.Attest(h.Context(), piv.Authentication); err != nil { // by piv-go, the PIN being verified
@@ -323,6 +324,13 @@ func (h host) hold(reader string) {
 func (h host) wipe() {
 	ctx := h.Context()
 	card := open(h.T, h.card.Reader())
+	management := secret.Copy([]byte(h.store.text(token.PIVManagementKey)))
+	h.must(card.Authenticate(ctx, management))
+	h.must(card.Close())
+	if answer, err := h.key.Card().Transmit([]byte{0, 0xFF, 0xFF, 0xFF, 0}); err != nil || bytes.Equal(answer, []byte{0x6A, 0x80}) {
+		h.Errorf("the card still believes whoever knew the management key: %x, %v", answer, err)
+	}
+	card = open(h.T, h.card.Reader())
 	h.must(h.r.Reset(ctx, card))
 	if n := h.store.count(); n != 0 || !h.app.HoldsPIN("123456") {
 		h.Errorf("after the reset the store has %d secrets", n)
@@ -334,6 +342,9 @@ func (h host) wipe() {
 	err = h.r.Init(ctx, card, p)
 	if !errors.Is(err, usbhid.ErrGone) && !errors.Is(err, pcsc.ErrNoCard) {
 		h.Errorf("pulled out while the PUK was changed: %v", err)
+	}
+	if err := card.VerifyPIN(ctx, piv.DefaultPIN()); !errors.Is(err, usbhid.ErrGone) && !errors.Is(err, pcsc.ErrNoCard) {
+		h.Errorf("of a card that left: %v", err)
 	}
 	h.must(card.Close())
 	h.key.Plug()

@@ -27,8 +27,7 @@ type key struct {
 // use runs f with piv-go's key.
 func (k key) use(f func(crypto.PrivateKey) ([]byte, error)) ([]byte, error) {
 	b, err := theirs(k.ctx, k.card, secret.Bytes{}, func(yk *pivgo.YubiKey, _ []byte) ([]byte, error) {
-		// With this policy piv-go neither asks the card whether it wants the PIN nor sends one.
-		private, err := yk.PrivateKey(libSlot(k.slot), k.public, pivgo.KeyAuth{PINPolicy: pivgo.PINPolicyNever})
+		private, err := yk.PrivateKey(libSlot(k.slot), k.public, pivgo.KeyAuth{}) // without a PIN it sends none, and asks for none
 		if err != nil {
 			return nil, err
 		}
