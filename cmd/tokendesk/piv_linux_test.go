@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -30,10 +31,14 @@ import (
 func TestPIV(t *testing.T) {
 	t.Parallel()
 	for _, lane := range []struct {
+		name    string
 		profile vkey.Profile
 		run     func(pivKey)
-	}{{vkey.YubiKey571, pivKey.enrol}, {vkey.YubiKey543, pivKey.refuse}, {vkey.YubiKey435, pivKey.setUpOld}} {
-		t.Run(lane.profile.Version.String(), func(t *testing.T) {
+	}{
+		{"enrolled", vkey.YubiKey571, pivKey.enrol}, {"refused", vkey.YubiKey543, pivKey.refuse}, {"without metadata", vkey.YubiKey435, pivKey.setUpOld},
+		{"slot, account and PIV", vkey.YubiKey543, pivKey.oneRun},
+	} {
+		t.Run(lane.name, func(t *testing.T) {
 			t.Parallel()
 			lane.run(newPIVKey(t, lane.profile))
 		})
@@ -66,6 +71,7 @@ func (k pivKey) enrol() {
 		k.t.Errorf("slot 9c: %+v", s)
 	}
 	k.unburned()
+	k.silent()
 	k.unblock()
 }
 
@@ -102,6 +108,20 @@ func (k pivKey) issue(csr string) {
 	if told := k.told(); told.Slots[0].Certificate == nil || told.Slots[0].Certificate.Issuer != "CN=Site CA" {
 		k.t.Errorf("%+v", told.Slots)
 	}
+	der, err := x509.CreateCertificate(rand.Reader, root, root, ca.Public(), ca)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	roots := k.file("site.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	pins, _ := k.kept(token.PIVPIN)
+	k.file("text", "signed")
+	reader := []string{"pkcs11-tool", "--slot-description", k.reader, "--id", "01"}
+	k.judge("", []string{"PIN=" + pins[0]}, append(reader, "--login", "--pin", "env:PIN", "--sign", "-m", "ECDSA-SHA256", "--signature-format", "openssl", "-i", k.path("text"), "-o", "signature")...)
+	k.judge("", nil, append(reader, "--read-object", "--type", "cert", "-o", "read.der")...)
+	k.judge("", nil, "openssl", "x509", "-in", "read.der", "-out", "read.pem")
+	k.judge("OK", nil, "openssl", "verify", "-CAfile", roots, "read.pem")
+	k.judge("", nil, "openssl", "x509", "-in", "read.pem", "-pubkey", "-noout", "-out", "read.pub")
+	k.judge("OK", nil, "openssl", "dgst", "-sha256", "-verify", "read.pub", "-signature", "signature", k.path("text"))
 	k.refused(exitRefused, "--overwrite", "import-cert", "9a", certify("again.crt", req.PublicKey))
 	k.refused(exitUsage, "no certificate", "import-cert", "9a", csr)
 }
@@ -250,6 +270,30 @@ func (k pivKey) setUpOld() {
 		k.t.Errorf("again: %s", said)
 	}
 	k.unburned()
+}
+
+// oneRun: slot, OATH account and PIV in one call, on one key.
+func (k pivKey) oneRun() {
+	for _, words := range [][]string{
+		{"person", "add", "ada"},
+		{"provision", "--slot", "2", "--verify", "none", "--oath", "Example:ada", "--piv", "--piv-key", "9a", "--piv-self-signed", "--to", "ada", "--transport", "ccid"},
+	} {
+		if said, code := k.run(words...); code != exitDone {
+			k.t.Fatalf("%q: exit code %d\n%s", words, code, said)
+		}
+	}
+	k.settled()
+	k.unburned()
+	if told := k.told(); len(told.Slots) != 1 || told.Slots[0].Certificate.Subject != "CN=ada" {
+		k.t.Errorf("%+v", told.Slots)
+	}
+	if accounts := oathapplet.Of(k.key).Accounts(); len(accounts) != 1 || k.key.Slot(2).Kind == vkey.Empty {
+		k.t.Errorf("%d accounts, slot 2: %v", len(accounts), k.key.Slot(2).Kind)
+	}
+	if said, code := k.run("provision", "--piv-key", "9a"); code != exitUsage || !strings.Contains(said, "--piv") {
+		k.t.Errorf("exit code %d\n%s", code, said)
+	}
+	k.silent()
 }
 
 // TestKillPIV kills the program before and after each command that changes the card while it sets it up, and calls it again: PIN, PUK and

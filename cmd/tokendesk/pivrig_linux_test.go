@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,6 +29,10 @@ type pivKey struct {
 	st  *sqlstore.Store
 	key *vkey.Key
 	app *pivapplet.Applet
+	all *strings.Builder // everything that was said, but what hands a secret over
+	env string           // names pcscd's socket
+
+	reader string
 }
 
 // newPIVKey starts a pcscd with one key.
@@ -50,7 +55,7 @@ func newPIVKey(t *testing.T, profile vkey.Profile) pivKey {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	k := pivKey{onReaders{t, r, d.Env()}, t.TempDir(), r.open(), r.key, pivapplet.Of(r.key)}
+	k := pivKey{onReaders{t, r, d.Env()}, t.TempDir(), r.open(), r.key, pivapplet.Of(r.key), &strings.Builder{}, d.Env(), d.Readers[0]}
 	k.until("Firmware", k.words("status")...)
 	return k
 }
@@ -66,6 +71,7 @@ func (k pivKey) words(words ...string) []string {
 func (k pivKey) must(words ...string) string {
 	k.t.Helper()
 	said, code := k.run(k.words(words...)...)
+	k.all.WriteString(said)
 	if code != exitDone {
 		k.t.Fatalf("piv %q: exit code %d\n%s", words, code, said)
 	}
@@ -75,7 +81,9 @@ func (k pivKey) must(words ...string) string {
 // refused calls the program and wants an exit code and something said.
 func (k pivKey) refused(code exitCode, says string, words ...string) {
 	k.t.Helper()
-	if said, got := k.run(k.words(words...)...); got != code || !strings.Contains(said, says) {
+	said, got := k.run(k.words(words...)...)
+	k.all.WriteString(said)
+	if got != code || !strings.Contains(said, says) {
 		k.t.Errorf("piv %q: exit code %d, want %d and %q\n%s", words, got, code, says, said)
 	}
 }
@@ -85,6 +93,7 @@ func (k pivKey) told() pivTold {
 	k.t.Helper()
 	cmd := k.command(k.words("status", "-o", "json")...)
 	out, err := cmd.Output()
+	k.all.Write(out)
 	var answer struct{ PIV pivTold }
 	if err == nil {
 		err = json.Unmarshal(out, &answer)
@@ -161,6 +170,49 @@ func (k pivKey) settled() {
 	}
 	if k.app.HoldsPIN("123456") || k.app.HoldsPUK("12345678") {
 		k.t.Error("PIN or PUK are those of a new key")
+	}
+}
+
+// silent fails if a secret of the store was said, or stands in the clear in its files.
+func (k pivKey) silent() {
+	k.t.Helper()
+	audit, err := k.command("audit", "list", "--last", "0").Output()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.all.Write(audit)
+	places := map[string]string{"what was said": k.all.String()}
+	files, err := filepath.Glob(filepath.Join(k.r.dataDir, "*"))
+	if err != nil || len(files) < 2 {
+		k.t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		places[f] = string(text)
+	}
+	for _, what := range []token.EscrowKind{token.PIVPIN, token.PIVPUK, token.PIVManagementKey} {
+		list, _ := k.kept(what)
+		for _, s := range list {
+			for where, text := range places {
+				if strings.Contains(text, s) && len(s) > 6 || strings.Contains(text, hex.EncodeToString([]byte(s))) || where == "what was said" && strings.Contains(text, s) {
+					k.t.Errorf("%s: the %s is there", where, what)
+				}
+			}
+		}
+	}
+}
+
+// judge runs a foreign program with the readers of this pcscd.
+func (k pivKey) judge(want string, env []string, words ...string) {
+	k.t.Helper()
+	needJudges(k.t, words[0])
+	cmd := exec.CommandContext(k.t.Context(), words[0], words[1:]...)
+	cmd.Dir, cmd.Env = k.dir, append(append(os.Environ(), k.env), env...)
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+		k.t.Errorf("%q: %v\n%s", words, err, out)
 	}
 }
 
