@@ -14,6 +14,7 @@
 package oathaccount
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -125,6 +126,7 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 	case have.Class == provision.Foreign && want.Reason == "":
 		return refused("", provision.ErrNoReason)
 	}
+	want.Moving = firstMoving(want, have.Former)
 	p := Plan{Class: have.Class, Former: have.Former, want: want, Reservation: token.Reservation{
 		Serial: have.Serial, Firmware: have.Firmware.String(), Kind: a.Kind, Proof: want.Verify, Elsewhere: want.Elsewhere,
 		Settings: SettingsOf(a, want.Moving), Holder: holderID(want, have), Reason: want.Reason, Handover: want.Handover,
@@ -133,6 +135,17 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 		p.Reservation.Overwrite = string(provision.Foreign)
 	}
 	return p, nil
+}
+
+// firstMoving keeps an HOTP account that gets its former secret again from going back to codes that were used.
+func firstMoving(want Spec, former *token.Credential) int64 {
+	if former == nil || want.Elsewhere || want.Account.Kind != token.HOTP || former.Kind != token.HOTP {
+		return want.Moving
+	}
+	if !bytes.Equal(bytes.TrimRight(want.Seed.Reveal(), "\x00"), bytes.TrimRight(former.Secrets.Key.Reveal(), "\x00")) {
+		return want.Moving
+	}
+	return max(want.Moving, former.Counters.Moving+1)
 }
 
 // holderID keeps the present holder when none is named.

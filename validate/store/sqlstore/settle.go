@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,9 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 			return err
 		}
 	}
+	if err := t.keepSpent(ctx, e); err != nil {
+		return err
+	}
 	k, err := oneToken(ctx, t, `WHERE t.id = ?`, e.Token)
 	if err != nil {
 		return err
@@ -94,6 +98,26 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		return err
 	}
 	return t.enable(e.Token)
+}
+
+// keepSpent: an account that has its former secret again makes the same codes, and what was used of them stays used.
+func (t *tx) keepSpent(ctx context.Context, e token.Entry) error {
+	if e.Former == nil || e.Credential.Settings.Account == "" {
+		return nil
+	}
+	var marks [2][]byte
+	for i, id := range []token.CredentialID{e.Former.ID, e.Credential.ID} {
+		secrets, err := t.s.secrets(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		marks[i] = t.s.mark(secrets.Key, secrets.PrivateID)
+		secrets.Destroy()
+	}
+	if !bytes.Equal(marks[0], marks[1]) {
+		return nil
+	}
+	return t.raise(e.Credential, e.Former.Counters)
 }
 
 // commitElsewhere forgets a secret whose codes another service checks: the key has it now. Whom the key belongs to stays as it is.

@@ -11,7 +11,8 @@ import (
 // BeginChange makes the record of a work durable, with the new access code sealed, before the key is asked. The slot's credential, and
 // for a swap those of both slots, are read here: the caller's are not believed. While an erasure is open its
 // credential validates: an OTP shows that the slot still has it. The errors are token.ErrUnsettled while a write or a work of the key is open, token.ErrNotFound for an unknown serial, and
-// token.ErrConflict if the slot no longer holds the credential that the caller saw.
+// token.ErrConflict if the slot no longer holds the credential that the caller saw, and token.ErrDuplicate for a new name that another
+// live account has.
 func (s *Store) BeginChange(ctx context.Context, c token.SlotChange) (token.SlotChange, error) {
 	out := c
 	err := s.change(ctx, func(tx *tx) (err error) {
@@ -38,6 +39,9 @@ func (t *tx) beginChange(ctx context.Context, c token.SlotChange) (token.SlotCha
 	}
 	if held != [2]token.CredentialID{idOf(c.Credential), idOf(c.Other)} {
 		return c, token.ErrConflict
+	}
+	if err := t.nameFree(k.ID, c); err != nil {
+		return c, err
 	}
 	id, err := t.insert(`INSERT INTO slot_change (phase, work, token, slot, credential, other, ext_flags, ticket_flags, config_flags, has_code, account, new_account, new_issuer, firmware, reason, created, updated)
 		VALUES ('writing', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.Work), k.ID, c.Slot, orNull(held[0]), orNull(held[1]),
@@ -72,6 +76,18 @@ func (t *tx) heldFor(id token.ID, c token.SlotChange) (held [2]token.CredentialI
 		}
 	}
 	return held, nil
+}
+
+// nameFree refuses a new name that another live account has, as far as we know: the key may have lost that one, and would take the name.
+func (t *tx) nameFree(id token.ID, c token.SlotChange) error {
+	if c.Work != token.RenameAccount || c.Credential == nil {
+		return nil
+	}
+	taken, err := t.onAccount(id, c.After.Account)
+	if err == nil && taken != 0 {
+		err = fmt.Errorf("account %q: %w", c.After.Account, token.ErrDuplicate)
+	}
+	return err
 }
 
 func idOf(c *token.Credential) token.CredentialID {

@@ -33,6 +33,14 @@ func RunSlots(t *testing.T, open func(t *testing.T) SlotStore) {
 		{"erase", testSlotErase},
 		{"refusals", testSlotRefusals},
 		{"token given up", testSlotGivenUp},
+		{"accounts", testAccounts},
+		{"account, blocked", testAccountBlocked},
+		{"account, elsewhere", testAccountElsewhere},
+		{"account, seed", testAccountSeed},
+		{"account, changes", testAccountChanges},
+		{"account, export", testAccountExport},
+		{"account renamed to one that is gone", testAccountNameTaken},
+		{"account with its former secret", testAccountSameSecret},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
