@@ -169,10 +169,6 @@ func (s *pivSession) name() string { return "key " + s.facts.Serial.String() }
 
 // choosePIV opens the PIV application of a key: with a serial number of that one, otherwise of the only one.
 func (a *app) choosePIV(ctx context.Context, serial token.Serial) (piv.Card, piv.Facts, error) {
-	b, ok := a.bus.(pivBus)
-	if !ok {
-		return nil, piv.Facts{}, fmt.Errorf("PIV: %w", usbhid.ErrNotBuiltIn)
-	}
 	a.giveBack()
 	all, err := a.attached(ctx, viaCCID)
 	if err != nil {
@@ -192,6 +188,10 @@ func (a *app) choosePIV(ctx context.Context, serial token.Serial) (piv.Card, piv
 			hint("switch it on: tokendesk device config --enable piv; a Security Key has none")
 	case serial == 0 && len(usable) > 1:
 		return nil, piv.Facts{}, severalKeys(a.survey(ctx, usable, viaCCID))
+	}
+	b, ok := a.bus.(pivBus)
+	if !ok {
+		return nil, piv.Facts{}, fmt.Errorf("PIV: %w", usbhid.ErrNotBuiltIn)
 	}
 	var failed error
 	for _, at := range usable {
