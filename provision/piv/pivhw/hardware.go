@@ -89,37 +89,49 @@ func (c *Card) ours(ctx context.Context) (*applet, error) {
 	return c.own, nil
 }
 
+// longest is more than any command takes: RSA of 4096 bits is generated within minutes, a touch is waited for 15 seconds. piv-go itself would
+// ask for ever for the rest of an answer without an end.
+const longest = 5 * time.Minute
+
 // theirs runs f over piv-go, with a copy of the management key that is cleared afterwards. Where ctx ends before f does, f is given up, and
-// the card can only be closed. What f fails with is translated.
+// the card can only be closed. What f fails with is translated; where it panics, which piv-go does on an answer that is cut short, that is
+// the card's fault.
 func theirs[T any](ctx context.Context, c *Card, management secret.Bytes, f func(yk *pivgo.YubiKey, management []byte) (T, error)) (T, error) {
 	var none T
 	if err := c.openLib(ctx); err != nil {
 		return none, err
 	}
 	yk, key := c.lib, bytes.Clone(management.Reveal())
-	if ctx.Done() == nil { // it cannot end
-		defer clear(key)
-		v, err := f(yk, key)
-		return v, c.told(err)
-	}
 	type result struct {
 		v   T
 		err error
 	}
 	done, ended := make(chan result, 1), make(chan struct{})
 	go func() {
-		defer close(ended)
-		defer clear(key)
-		v, err := f(yk, key)
-		done <- result{v, err}
+		var r result
+		defer func() {
+			if recover() != nil {
+				r.err = fmt.Errorf("%w: it is cut short", piv.ErrProtocol)
+			}
+			clear(key)
+			done <- r
+			close(ended)
+		}()
+		r.v, r.err = f(yk, key)
 	}()
+	long := time.NewTimer(longest)
+	defer long.Stop()
+	var err error
 	select {
 	case r := <-done:
 		return r.v, c.told(r.err)
 	case <-ctx.Done():
-		c.busy = ended
-		return none, ctx.Err()
+		err = ctx.Err()
+	case <-long.C:
+		err = fmt.Errorf("%w: an answer without an end", piv.ErrProtocol)
 	}
+	c.busy = ended
+	return none, err
 }
 
 // do is theirs without a result and a management key.
@@ -216,8 +228,8 @@ func forget(lib *pivgo.YubiKey) {
 	_, _ = lib.FormFactor()
 }
 
-// giveUp is how long Close waits for a command that was given up. After that the service takes the card back when the
-// program ends.
+// giveUp is how long Close waits for a command that was given up. After that the card is given back as soon as the service lets it, at the
+// latest when the program ends.
 const giveUp = time.Second
 
 // Close gives the card back, with the PIN forgotten. It may be called more than once.
@@ -231,6 +243,9 @@ func (c *Card) Close() error {
 		select {
 		case <-c.busy:
 		case <-time.After(giveUp):
+			lib := c.lib
+			c.lib = nil
+			go func() { _ = lib.Close() }() // it waits for the command too, and ends those that piv-go would have follow
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ package pivhw
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hpke"
@@ -107,16 +108,33 @@ func TestCard(t *testing.T) {
 	}
 }
 
+// costs checks how often f sent the PIN and the PUK to the card, right or wrong.
+func (h host) costs(what string, pin, puk int, f func() error) {
+	h.Helper()
+	before := h.app.Counts()
+	h.must(f())
+	if after := h.app.Counts(); after.PINTried-before.PINTried != pin || after.PUKTried-before.PUKTried != puk {
+		h.Errorf("%s sent the PIN %d and the PUK %d times, want %d and %d", what, after.PINTried-before.PINTried, after.PUKTried-before.PUKTried, pin, puk)
+	}
+}
+
 func (h host) setUp() {
 	ctx := h.Context()
-	p, err := h.r.Plan(ctx, h.card, piv.Want{PINTries: 5, PUKTries: 4})
-	h.must(err)
+	var p piv.Plan
+	h.costs("a plan", 0, 0, func() (err error) {
+		p, err = h.r.Plan(ctx, h.card, piv.Want{PINTries: 5, PUKTries: 4})
+		return err
+	})
 	defer p.Destroy()
 	f := p.Facts
+	pin := 2 // for the tries, and to change it
+	if !f.Metadata() {
+		pin++ // to see that it is a new card's
+	}
 	if uint32(f.Serial) != h.key.Serial() || f.Version.String() != h.key.Profile().Version.String() || f.PIN.Left != 3 || len(f.Keys) != 0 {
 		h.Errorf("a new card: %+v", f)
 	}
-	h.must(h.r.Init(ctx, h.card, p))
+	h.costs("init", pin, 1, func() error { return h.r.Init(ctx, h.card, p) })
 	if !h.app.HoldsPIN(h.store.text(token.PIVPIN)) || !h.app.HoldsPUK(h.store.text(token.PIVPUK)) {
 		h.Error("the store has not what the card has")
 	}
@@ -140,18 +158,27 @@ func (h host) setUp() {
 
 func (h host) certify() {
 	ctx := h.Context()
-	public, err := h.r.Generate(ctx, h.card, piv.GenerateSpec{Slot: piv.Authentication})
-	h.must(err)
+	var public crypto.PublicKey
+	h.costs("generate", 0, 0, func() (err error) {
+		public, err = h.r.Generate(ctx, h.card, piv.GenerateSpec{Slot: piv.Authentication})
+		return err
+	})
 	subject := pkix.Name{CommonName: "Ada"}
-	der, err := h.r.Request(ctx, h.card, piv.CertificateSpec{Slot: piv.Authentication, Subject: subject, UPN: "ada@example.org"})
-	h.must(err)
+	var der []byte
+	h.costs("a request", 1, 0, func() (err error) {
+		der, err = h.r.Request(ctx, h.card, piv.CertificateSpec{Slot: piv.Authentication, Subject: subject, UPN: "ada@example.org"})
+		return err
+	})
 	request, err := x509.ParseCertificateRequest(der)
 	h.must(err)
 	if err := request.CheckSignature(); err != nil || !piv.SameKey(request.PublicKey, public) {
 		h.Errorf("request: %v", err)
 	}
-	cert, err := h.r.SelfSign(ctx, h.card, piv.CertificateSpec{Slot: piv.Authentication, Subject: subject, Valid: time.Hour})
-	h.must(err)
+	var cert *x509.Certificate
+	h.costs("a certificate", 1, 0, func() (err error) {
+		cert, err = h.r.SelfSign(ctx, h.card, piv.CertificateSpec{Slot: piv.Authentication, Subject: subject, Valid: time.Hour})
+		return err
+	})
 	f, err := h.card.Facts(ctx)
 	h.must(err)
 	have := f.Slot(piv.Authentication)
@@ -161,7 +188,9 @@ func (h host) certify() {
 	if _, err := h.r.Generate(ctx, h.card, piv.GenerateSpec{Slot: piv.Authentication}); !errors.As(err, new(*piv.OccupiedError)) {
 		h.Errorf("over a key: %v", err)
 	}
-	h.must(h.r.ImportCertificate(ctx, h.card, piv.ImportSpec{Slot: piv.Authentication, Certificate: issued(h.T, public, "CA")}))
+	h.costs("import", 0, 0, func() error {
+		return h.r.ImportCertificate(ctx, h.card, piv.ImportSpec{Slot: piv.Authentication, Certificate: issued(h.T, public, "CA")})
+	})
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	h.must(err)
 	if err := h.r.ImportCertificate(ctx, h.card, piv.ImportSpec{Slot: piv.Authentication, Certificate: issued(h.T, other.Public(), "CA"), Overwrite: true}); !errors.Is(err, piv.ErrOtherKey) {
@@ -169,8 +198,11 @@ func (h host) certify() {
 	}
 	var roots piv.Roots
 	h.must(roots.Add(append(pivapplet.TestCA().RootPEM(), pivapplet.TestCA().IntermediatePEM()...)))
-	a, err := h.r.Attest(ctx, h.card, piv.Authentication, roots)
-	h.must(err)
+	var a piv.Attested
+	h.costs("attest", 0, 0, func() (err error) {
+		a, err = h.r.Attest(ctx, h.card, piv.Authentication, roots)
+		return err
+	})
 	if uint32(a.Serial) != h.key.Serial() || a.PIN != piv.PINOnce || !piv.SameKey(a.Public, public) {
 		h.Errorf("attested: %+v", a)
 	}
@@ -271,7 +303,7 @@ func (h host) refuse() {
 	if _, err := h.card.Generate(ctx, secret.Copy(bytes.Repeat([]byte("0123456789ab"), 2)), piv.CardAuthentication, piv.KeySpec{}.In(piv.CardAuthentication)); !errors.Is(err, piv.ErrManagementKey) || errors.As(err, &refused) && refused.What != token.PIVPUK {
 		h.Errorf("generate with a wrong management key: %v", err)
 	}
-	h.must(h.r.Unblock(ctx, h.card, piv.UnblockSpec{}))
+	h.costs("unblock", 0, 1, func() error { return h.r.Unblock(ctx, h.card, piv.UnblockSpec{}) })
 	if !h.app.HoldsPIN(h.store.text(token.PIVPIN)) {
 		h.Error("the store has not the PIN after it was unblocked")
 	}
