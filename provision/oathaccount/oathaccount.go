@@ -127,6 +127,9 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 		return refused("", provision.ErrNoReason)
 	}
 	want.Moving = firstMoving(want, have.Former)
+	if f := have.Former; a.Kind == token.HOTP && f != nil && f.Kind == a.Kind && want.Seed.Len() > 0 && f.Secrets.Key.Equal(want.Seed) {
+		want.Moving = max(want.Moving, next(*f)) // the same codes: what was used of them stays used
+	}
 	p := Plan{Class: have.Class, Former: have.Former, want: want, Reservation: token.Reservation{
 		Serial: have.Serial, Firmware: have.Firmware.String(), Kind: a.Kind, Proof: want.Verify, Elsewhere: want.Elsewhere,
 		Settings: SettingsOf(a, want.Moving), Holder: holderID(want, have), Reason: want.Reason, Handover: want.Handover,

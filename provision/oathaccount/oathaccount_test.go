@@ -357,7 +357,16 @@ func TestSeedOnce(t *testing.T) {
 	if _, err := b.put(given(totp("bob"), "12345678901234567890")); !errors.Is(err, token.ErrDuplicate) {
 		t.Errorf("under another name: %v", err)
 	}
-	b.agree("refused")
+	again := given(hotp("eve"), "a secret of some length")
+	for range 3 {
+		if _, err := b.put(again); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.agree("put again and again")
+	if n := b.oath.Accounts()[1].NextFactor; n != uint64(again.Moving)+3 {
+		t.Errorf("the third of the same secret goes on at %d", n)
+	}
 }
 
 func TestBuildPlanRefuses(t *testing.T) {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/tokendesk/tokendesk/keyfile"
-	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -154,7 +154,7 @@ func (s *Store) Seal(ctx context.Context, id token.EntryID, secrets token.Secret
 		if e.Phase != token.Reserved || secrets.Key.Len() == 0 {
 			return token.ErrConflict
 		}
-		if err := tx.seedFree(ctx, e, secrets.Key); err != nil {
+		if err := tx.seedFree(ctx, e, secrets); err != nil {
 			return err
 		}
 		if err := tx.putSecrets(e.Credential.ID, secrets); err != nil {
@@ -171,20 +171,25 @@ func (s *Store) Seal(ctx context.Context, id token.EntryID, secrets token.Secret
 	return nil
 }
 
-// seedFree refuses a secret of an account that another credential has or had: its codes would count twice. One whose codes another
-// service checks may be on as many keys as there are.
-func (t *tx) seedFree(ctx context.Context, e token.Entry, key secret.Bytes) error {
+// seedFree refuses a secret of an account that another credential has or had: its codes would count twice. The account itself may get
+// again what it has. One whose codes another service checks may be on as many keys as there are.
+func (t *tx) seedFree(ctx context.Context, e token.Entry, secrets token.Secrets) error {
 	if e.Credential.Settings.Account == "" || e.Elsewhere {
 		return nil
 	}
 	if err := t.makeMarks(ctx); err != nil {
 		return err
 	}
-	list, err := t.s.marked(ctx, t, keyfile.Record{Key: key})
+	list, err := t.s.marked(ctx, t, keyfile.Record{Key: secrets.Key, PrivateID: secrets.PrivateID})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	again := e.Former != nil && slices.ContainsFunc(list, func(c token.Credential) bool { return c.ID == e.Former.ID })
 	for _, c := range list {
-		if e.Former == nil || c.ID != e.Former.ID {
-			return fmt.Errorf("this secret is here already: %w", token.ErrDuplicate)
-		}
+		again = again && c.Token == e.Token && c.Settings.Account == e.Credential.Settings.Account
+	}
+	if !again {
+		err = fmt.Errorf("this secret is or was here already: %w", token.ErrDuplicate)
 	}
 	return err
 }
