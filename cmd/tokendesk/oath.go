@@ -152,9 +152,12 @@ func liveAccounts(ctx context.Context, st *sqlstore.Store, serial token.Serial) 
 
 // accountNamed is the one account that a query means: by its whole name, otherwise by a part of it, in either case.
 func accountNamed(list []oathapplet.Account, query string) (oathapplet.Account, error) {
+	if query == "" { // a part of every name
+		return oathapplet.Account{}, usagef("the name of the account is empty")
+	}
 	var found []oathapplet.Account
 	for _, a := range list {
-		if a.ID() == query || a.Issuer == "" && a.Name == query {
+		if a.ID() == query {
 			return a, nil
 		}
 		if strings.Contains(strings.ToLower(a.ID()), strings.ToLower(query)) {

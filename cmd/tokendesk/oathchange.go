@@ -37,11 +37,14 @@ func newOATHDeleteCmd(a *app) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete ACCOUNT", Short: "Take an account off a key for good", Args: args(1, 1, "ACCOUNT"),
-		Long:    "Take an account off a key for good. What the store has of it is revoked.",
+		Long:    "Take an account off a key for good. What the store has of it is revoked. With --yes its whole name is needed.",
 		Example: "  tokendesk oath delete 'Example Ltd:ada'",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.changeAccount(cmd.Context(), o, given[0], func(on oathapplet.Account, c *token.SlotChange) error {
 				c.Work = token.RemoveAccount
+				if yes && on.ID() != given[0] { // what nobody looks at must not be guessed
+					return problemf(exitNotFound, "the key has no account %q", printable(given[0])).hint("with --yes the whole name is needed: %q", on.ID())
+				}
 				return a.confirm(cmd.Context(), yes, fmt.Sprintf("delete account %q of key %s for good", on.ID(), c.Serial))
 			})
 		},

@@ -18,3 +18,16 @@ func TestCSVFormula(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintable: a name from a key or a picture steers no terminal, and turns round no row.
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"Zoë Ťᶒśƫ 例": "Zoë Ťᶒśƫ 例", "a\x1b[2Jb\r\n\tc": "a[2Jbc", "a\u009b31mb\x7f": "a31mb", "a\xffb": "a\uFFFDb",
+		"ab\u202ecod.exe\u202c": "abcod.exe", "\u2066x\u2069\u200f\u061c\u2028y": "xy",
+	} {
+		if got := printable(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
