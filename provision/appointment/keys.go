@@ -81,7 +81,7 @@ func (t *turn) settleSuspect() {
 	}
 	holder := k.Have.Token.Holder
 	i := slices.IndexFunc(k.Have.Live, func(c token.Credential) bool {
-		return c.State != token.Pending && (s.left == nil || c.ID == s.left.Credential)
+		return c.State != token.Pending && c.Settings.Account == "" && (s.left == nil || c.ID == s.left.Credential)
 	})
 	if holder == nil || holder.Account != s.account || i < 0 {
 		return
