@@ -87,7 +87,7 @@ func (r *Runner) ResumeChange(ctx context.Context, book provision.Changes, card 
 		return slices.ContainsFunc(list, func(a oathapplet.Account) bool { return a.ID() == id })
 	}
 	switch {
-	case c.Work == token.ResetOATH && slices.ContainsFunc(ours, on):
+	case c.Work == token.ResetOATH && (slices.ContainsFunc(ours, on) || len(ours) == 0 && len(list) > 0):
 		return drop("the key was not reset")
 	case c.Work == token.ResetOATH, c.Work == token.RemoveAccount && !on(c.Account), c.Work == token.RenameAccount && !on(c.Account) && on(c.After.Account):
 		return end(nil)
