@@ -103,6 +103,12 @@ func TestCard(t *testing.T) {
 			}
 			h.refuse()
 			h.hold(d.Readers[i])
+			switch k.Profile().Version {
+			case vkey.YubiKey543.Version:
+				h.ykman(d.Readers[i])
+			case vkey.YubiKey527.Version:
+				h.tool(d.Readers[i])
+			}
 			h.wipe()
 		})
 	}
