@@ -71,6 +71,29 @@ func (b stoppingBus) open(ctx context.Context, k usbhid.Attached, t transport) (
 	return stoppingDevice{d, b.s}, nil
 }
 
+// cards and openCard make it a bus with smart cards, if the other one is.
+func (b stoppingBus) cards(ctx context.Context) ([]usbhid.Attached, error) {
+	return b.bus.(cardBus).cards(ctx)
+}
+
+func (b stoppingBus) openCard(ctx context.Context, k usbhid.Attached) (heldCard, error) {
+	c, err := b.bus.(cardBus).openCard(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return stoppingCard{c, b.s}, nil
+}
+
+type stoppingCard struct {
+	heldCard
+	s *stopper
+}
+
+func (c stoppingCard) Transmit(ctx context.Context, command []byte) ([]byte, error) {
+	c.s.step()
+	return c.heldCard.Transmit(ctx, command)
+}
+
 type stoppingDevice struct {
 	usbhid.Device
 	s *stopper

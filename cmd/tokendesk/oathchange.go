@@ -112,7 +112,7 @@ func (a *app) changeAccount(ctx context.Context, o oathChoice, query string, com
 
 // carryOut does a work on accounts, with a record if the store knows the key, and otherwise with a note.
 func (a *app) carryOut(ctx context.Context, st *sqlstore.Store, k *oathKey, c token.SlotChange) error {
-	r := cardWork{app: a, st: st}.accountRunner(false)
+	r := oathaccount.Runner{Ledger: st, Rand: a.rand, Now: a.now}
 	err := r.Change(ctx, st, k.session, c)
 	if c.Credential != nil || !errors.Is(err, token.ErrNotFound) {
 		return err

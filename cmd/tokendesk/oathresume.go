@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/oathaccount"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -53,7 +54,7 @@ func (r *resumption) changeAccounts(ctx context.Context, c token.SlotChange) (do
 	if err != nil {
 		return false, err
 	}
-	run := cardWork{app: r.a, st: r.st}.accountRunner(false)
+	run := oathaccount.Runner{Ledger: r.st, Rand: r.a.rand, Now: r.a.now}
 	return run.ResumeChange(ctx, r.st, k.session, c, slices.Collect(maps.Keys(live)), locked)
 }
 
