@@ -4,16 +4,22 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/ykslot"
+	"github.com/tokendesk/tokendesk/ykslot/apdu"
 )
 
 // Roots are the certificates that attestations are held against: the maker's, from files.
@@ -57,6 +63,9 @@ type Attested struct {
 	FIPS       bool
 	PIN        PINPolicy
 	Touch      TouchPolicy
+	// Answered: the card signed a challenge with the key. Without that the certificates may be copies of another key's, which are no secret. Only
+	// Runner.Attest asks, and only for a key that signs without PIN and touch.
+	Answered bool
 	// Maker is the certificate of the key in slot F9, Certificate the one that it signed.
 	Maker, Certificate *x509.Certificate
 	// Chain leads from Certificate over Maker to a root, which is the last.
@@ -77,8 +86,8 @@ const (
 	formMask     = 0x3F
 )
 
-// Attest asks a card to attest the key in a slot and verifies what it says at the runner's time, against the card too. Errors
-// wrap ErrNoKey (none that was generated there) or ErrNotGenuine, or are an *UnsupportedError.
+// Attest asks a card to attest the key in a slot and verifies what it says at the runner's time, against the card too; see Attested.Answered for
+// what makes that a proof. Errors wrap ErrNoKey (none that was generated there) or ErrNotGenuine, or are an *UnsupportedError.
 func (r *Runner) Attest(ctx context.Context, card Card, s Slot, roots Roots) (Attested, error) {
 	f, err := card.Facts(ctx)
 	if err != nil {
@@ -104,7 +113,54 @@ func (r *Runner) Attest(ctx context.Context, card Card, s Slot, roots Roots) (At
 	case have != nil && !SameKey(have, a.Public):
 		return Attested{}, fmt.Errorf("%w: it is of another key than the one in slot %v", ErrNotGenuine, s)
 	}
+	if k, ok := AlgorithmOf(a.Public); ok && k != X25519 && a.PIN == PINNever && a.Touch == TouchNever {
+		if err := r.challenge(ctx, card, a); err != nil {
+			return Attested{}, err
+		}
+		a.Answered = true
+	}
 	return a, nil
+}
+
+// challengeLen is of what a key signs, in bytes: a digest of SHA-256.
+const challengeLen = sha256.Size
+
+// challenge has a card sign with the key that it attested.
+func (r *Runner) challenge(ctx context.Context, card Card, a Attested) error {
+	asked := make([]byte, challengeLen)
+	if _, err := io.ReadFull(r.Rand, asked); err != nil {
+		return fmt.Errorf("draw a challenge: %w", err)
+	}
+	signer, err := card.Signer(ctx, a.Slot, a.Public)
+	if err != nil {
+		return err
+	}
+	options := crypto.SignerOpts(crypto.SHA256)
+	if _, ok := a.Public.(ed25519.PublicKey); ok {
+		options = crypto.Hash(0)
+	}
+	signature, err := signer.Sign(r.Rand, asked, options)
+	switch {
+	case errors.Is(err, ErrNotVerified), errors.Is(err, ErrNoKey), errors.As(err, new(apdu.Status)):
+		return fmt.Errorf("%w: the key does not sign: %w", ErrNotGenuine, err)
+	case err != nil:
+		return err
+	case !verifies(a.Public, asked, signature):
+		return fmt.Errorf("%w: the certificates are of another key than the one in slot %v", ErrNotGenuine, a.Slot)
+	}
+	return nil
+}
+
+func verifies(public crypto.PublicKey, digest, signature []byte) bool {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(k, digest, signature)
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(k, crypto.SHA256, digest, signature) == nil
+	case ed25519.PublicKey:
+		return ed25519.Verify(k, digest, signature)
+	}
+	return false
 }
 
 // VerifyAttestation proves that the key of cert was generated in slot s of a YubiKey: maker, the certificate in slot F9, leads to one of the

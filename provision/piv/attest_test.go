@@ -173,8 +173,8 @@ func TestAttest(t *testing.T) {
 		t.Errorf("without a certificate in F9: %v", err)
 	}
 	c.maker = maker.cert
-	if a, err := r.Attest(t.Context(), c, Authentication, roots); err != nil || !SameKey(a.Public, public) {
-		t.Errorf("genuine: %v", err)
+	if a, err := r.Attest(t.Context(), c, Authentication, roots); err != nil || !SameKey(a.Public, public) || a.Answered {
+		t.Errorf("genuine: %v, answered without a PIN: %v", err, a.Answered)
 	}
 	if _, err := r.Attest(t.Context(), c, Signature, roots); !errors.Is(err, ErrNoKey) {
 		t.Errorf("an empty slot: %v", err)
@@ -194,6 +194,38 @@ func TestAttest(t *testing.T) {
 	}
 	if err := attest(); !errors.Is(err, ErrNotGenuine) {
 		t.Errorf("the attestation of another key: %v", err)
+	}
+}
+
+// TestChallenge: a card that shows the certificates of another key, and has not that key, is found out where the key needs no PIN.
+func TestChallenge(t *testing.T) {
+	t.Parallel()
+	root := newAuthority(t, "Root", nil, nil)
+	maker := newAuthority(t, "Yubico PIV Attestation", root, nil)
+	says := func(c *x509.Certificate) {
+		c.ExtraExtensions[0].Value, c.ExtraExtensions[2].Value = []byte{4, 3, 5}, []byte{1, 1}
+	}
+	for _, k := range []KeySpec{{Algorithm: P256, PIN: PINNever}, {Algorithm: Ed25519, PIN: PINNever}} {
+		c := newFake(v571)
+		r, _ := newRunner(c)
+		if _, err := r.Generate(t.Context(), c, GenerateSpec{Slot: LastRetired, Key: k}); err != nil {
+			t.Fatal(err)
+		}
+		c.version, c.maker = v435, maker.cert // which does not tell the key by itself
+		c.attest = func(s Slot, public crypto.PublicKey) *x509.Certificate { return maker.attestation(t, s, public, says) }
+		if a, err := r.Attest(t.Context(), c, LastRetired, rootsOf(t, root.cert)); err != nil || !a.Answered {
+			t.Errorf("%v: answered %v, %v", k.Algorithm, a.Answered, err)
+		}
+		genuine := newFake(v571)
+		other, err := genuine.Generate(t.Context(), DefaultManagementKey(), LastRetired, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied := maker.attestation(t, LastRetired, other, says)
+		c.attest = func(Slot, crypto.PublicKey) *x509.Certificate { return copied }
+		if _, err := r.Attest(t.Context(), c, LastRetired, rootsOf(t, root.cert)); !errors.Is(err, ErrNotGenuine) {
+			t.Errorf("%v: copies of another key's certificates: %v", k.Algorithm, err)
+		}
 	}
 }
 
