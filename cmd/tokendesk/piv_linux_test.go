@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -332,6 +333,43 @@ func TestKillPIV(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKillPIVAfterwards does the same while a set-up key gets a new PIN by its PUK, is wiped, and is wiped and set up again.
+func TestKillPIVAfterwards(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("two processes for each step")
+	}
+	k := newPIVKey(t, vkey.YubiKey543)
+	for _, words := range [][]string{{"unblock"}, {"reset", "--reason", "returned", "--yes"}, {"init", "--reset", "--reason", "handed on", "--yes"}} {
+		for n := 1; ; n++ {
+			k.must("init")
+			k.settled()
+			killed := k.killedPIV(n, k.words(words...)...)
+			if pins, _ := k.kept(token.PIVPIN); !k.holdsOneOf(pins) {
+				t.Fatalf("%s, step %d: the key has a PIN that nobody knows", words[0], n)
+			}
+			if !killed {
+				if n < 3 {
+					t.Errorf("%s: %d steps", words[0], n-1)
+				}
+				break
+			}
+			k.must(words...)
+			if told := k.told(); (words[0] == "reset") != (len(told.Kept) == 0) {
+				t.Errorf("%s, step %d: %v is kept", words[0], n, told.Kept)
+			}
+			if words[0] != "reset" {
+				k.settled()
+			}
+		}
+	}
+}
+
+// holdsOneOf reports whether the key has one of these PINs, or that of a new key.
+func (k pivKey) holdsOneOf(pins []string) bool {
+	return slices.ContainsFunc(append(pins, "123456"), k.app.HoldsPIN)
 }
 
 // killedPIV runs the program until its n-th moment and kills it there; false: it ended before.
