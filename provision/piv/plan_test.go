@@ -125,6 +125,30 @@ func TestGuess(t *testing.T) {
 	}
 }
 
+// TestStale: a PIN that the holder changed elsewhere is tried by one run, and by no later one.
+func TestStale(t *testing.T) {
+	t.Parallel()
+	for name, kill := range map[string]killer{"held by the store": {}, "on its way": {at: 8, after: true}} {
+		for _, want := range []Want{{PIN: pinText("correct1")}, {}} {
+			c := newFake(v543)
+			r, _ := newRunner(c)
+			*c.kill = kill
+			if err := setUp(t, r, c, Want{}); (err != nil) != (kill.at > 0) || c.pin.value == defaultPIN {
+				t.Fatal(err)
+			}
+			*c.kill = killer{}
+			c.pin.value = "271828"
+			if kill.at == 0 && want.PIN.Len() == 0 {
+				continue // nothing is to be done
+			}
+			first, second := setUp(t, r, c, want), setUp(t, r, c, want)
+			if !errors.As(first, new(*PINError)) || !errors.Is(second, ErrPINUnknown) || c.pin.wrong != 1 {
+				t.Errorf("%s: %v, then %v, %d tries were burned", name, first, second, c.pin.wrong)
+			}
+		}
+	}
+}
+
 // TestVerify: which PIN is tried, and that it is one.
 func TestVerify(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -125,7 +126,7 @@ func (r *Runner) setManagement(ctx context.Context, card Card, p Plan, step Step
 	if err == nil {
 		err = r.settle(ctx, p.Facts.Serial, token.PIVManagementKey, now.ID)
 	} else {
-		err = r.drop(ctx, p.Facts.Serial, token.PIVManagementKey, p.secrets.Management, err)
+		err = r.drop(ctx, p.Facts.Serial, token.PIVManagementKey, p.secrets.Management, nil, err)
 	}
 	if err != nil {
 		now.Secret.Destroy()
@@ -152,11 +153,19 @@ func (r *Runner) fresh(ctx context.Context, serial token.Serial, what token.Escr
 	return token.Escrow{ID: id, What: what, Secret: s}, nil
 }
 
-// drop forgets a secret that this run kept and the card refused, so that it does not stand for a change that was interrupted. What was on its
-// way before stays.
-func (r *Runner) drop(ctx context.Context, serial token.Serial, what token.EscrowKind, before []token.Escrow, refused error) error {
-	if !errors.As(refused, new(*PINError)) && !errors.Is(refused, ErrPIN) && !errors.Is(refused, ErrManagementKey) {
+// drop forgets what the card refused: a secret that this run kept, so that it does not stand for a change that was interrupted; and if all that was
+// tried, olds, was the store's, that too, so that no later run tries it again. What was on its way before and was not tried stays.
+func (r *Runner) drop(ctx context.Context, serial token.Serial, what token.EscrowKind, before []token.Escrow, olds []secret.Bytes, refused error) error {
+	var wrong *PINError
+	isPIN := errors.As(refused, &wrong)
+	if !isPIN && !errors.Is(refused, ErrPIN) && !errors.Is(refused, ErrManagementKey) {
 		return refused
+	}
+	stored := func(old secret.Bytes) bool {
+		return slices.ContainsFunc(before, func(e token.Escrow) bool { return e.Secret.Equal(old) })
+	}
+	if isPIN && wrong.What == what && len(olds) > 0 && !slices.ContainsFunc(olds, func(old secret.Bytes) bool { return !stored(old) }) {
+		return errors.Join(refused, r.settle(ctx, serial, what, 0))
 	}
 	if _, begun := inFlight(before); begun {
 		return refused
@@ -177,7 +186,9 @@ func (r *Runner) setPUK(ctx context.Context, card Card, p Plan, step Step) (secr
 	if err != nil {
 		return secret.Bytes{}, err
 	}
+	tried := 0
 	for i, old := range step.olds {
+		tried = i + 1
 		err = card.ChangePUK(ctx, old, now.Secret)
 		var wrong *PINError
 		if !errors.As(err, &wrong) || wrong.Left == 0 || i == len(step.olds)-1 {
@@ -191,7 +202,7 @@ func (r *Runner) setPUK(ctx context.Context, card Card, p Plan, step Step) (secr
 	if err == nil {
 		err = r.settle(ctx, p.Facts.Serial, token.PIVPUK, now.ID)
 	} else {
-		err = r.drop(ctx, p.Facts.Serial, token.PIVPUK, p.secrets.PUK, err)
+		err = r.drop(ctx, p.Facts.Serial, token.PIVPUK, p.secrets.PUK, step.olds[:tried], err)
 	}
 	if err != nil {
 		now.Secret.Destroy()
@@ -222,7 +233,7 @@ func (r *Runner) setPIN(ctx context.Context, card Card, p Plan, step Step, puk s
 		err = card.ChangePIN(ctx, old, now.Secret)
 	}
 	if err != nil {
-		return r.drop(ctx, p.Facts.Serial, token.PIVPIN, p.secrets.PIN, err)
+		return r.drop(ctx, p.Facts.Serial, token.PIVPIN, p.secrets.PIN, step.olds, err)
 	}
 	return r.settle(ctx, p.Facts.Serial, token.PIVPIN, now.ID)
 }
