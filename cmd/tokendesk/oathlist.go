@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -77,19 +78,24 @@ type oathCode struct {
 
 func newOATHCodeCmd(a *app) *cobra.Command {
 	var o oathChoice
+	var single bool
 	cmd := &cobra.Command{
 		Use: "code [ACCOUNT]", Short: "Make codes", Args: args(0, 1, ""),
 		Long: `Make the codes of all TOTP accounts that ask for no touch, or the code of one account: it is named by its whole name, or by a part of
 it. A code of an HOTP account uses up a value of its counter.`,
-		Example: "  tokendesk oath code\n  tokendesk oath code 'Example Ltd:ada'",
+		Example: "  tokendesk oath code\n  tokendesk oath code 'Example Ltd:ada'\n  tokendesk oath code 'Example Ltd:ada' --single | tokendesk verify --person ada",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if len(given) > 0 {
-				return a.makeCode(cmd.Context(), o, given[0])
+				return a.makeCode(cmd.Context(), o, given[0], single)
+			}
+			if single {
+				return usagef("oath code --single: ACCOUNT is missing")
 			}
 			return a.makeCodes(cmd.Context(), o)
 		},
 	}
 	o.flags(cmd, a)
+	cmd.Flags().BoolVar(&single, "single", false, "print the code of one account, and nothing else")
 	return cmd
 }
 
@@ -133,7 +139,7 @@ func (a *app) makeCodes(ctx context.Context, o oathChoice) error {
 	})
 }
 
-func (a *app) makeCode(ctx context.Context, o oathChoice, query string) error {
+func (a *app) makeCode(ctx context.Context, o oathChoice, query string, single bool) error {
 	return a.withAccounts(ctx, o, func(k *oathKey) error {
 		all, err := k.session.List(ctx)
 		if err != nil {
@@ -146,6 +152,10 @@ func (a *app) makeCode(ctx context.Context, o oathChoice, query string) error {
 		a.say("if the key blinks, touch it within 15 seconds")
 		code, err := k.session.Calculate(ctx, found, a.now())
 		if err != nil {
+			return err
+		}
+		if single {
+			_, err := fmt.Fprintln(a.stdout, code.Value)
 			return err
 		}
 		return show(a, "code", oathCodeOf(k.serial, found, code), oathCodeColumns())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ const lastEvents = 10
 // credentialRow is a credential as token show shows it: no secret, and only whether there is an access code.
 type credentialRow struct {
 	Slot       token.Slot  `json:"slot,omitempty"`
+	Account    string      `json:"account,omitempty"` // in the OATH application, instead of a slot
 	Kind       token.Kind  `json:"kind"`
 	PublicID   string      `json:"public_id,omitempty"`
 	State      token.State `json:"state"`
@@ -35,7 +37,7 @@ type credentialRow struct {
 
 func credentialOf(c token.Credential) credentialRow {
 	r := credentialRow{
-		Slot: c.Slot, Kind: c.Kind, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled, Caution: c.Caution,
+		Slot: c.Slot, Account: printable(c.Settings.Account), Kind: c.Kind, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled, Caution: c.Caution,
 		AccessCode: c.Settings.HasAccessCode, ProvenAt: orNil(c.ProvenAt), Created: c.Created,
 	}
 	if c.Counters.Use >= 0 {
@@ -118,7 +120,7 @@ func (a *app) showToken(t shownToken) error {
 		}
 	}
 	err := list(a, "credentials", t.Credentials, []column[credentialRow]{
-		{"Slot", func(c credentialRow) string { return strings.TrimPrefix(fmt.Sprint(c.Slot), "0") }},
+		{"Slot", func(c credentialRow) string { return cmp.Or(c.Account, strings.TrimPrefix(fmt.Sprint(c.Slot), "0")) }},
 		{"Kind", func(c credentialRow) string { return string(c.Kind) }},
 		{"Public ID", func(c credentialRow) string { return c.PublicID }},
 		{"State", func(c credentialRow) string { return string(c.State) }},
