@@ -29,6 +29,7 @@ func TestGuest(t *testing.T) {
 		"escrowed":       programs,
 		"differ":         programs,
 		"rival.py":       "testdata/guest/rival.py",
+		"holder.py":      "testdata/guest/holder.py",
 		"sets":           sets,
 	})
 }
