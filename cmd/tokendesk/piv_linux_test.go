@@ -314,6 +314,9 @@ func TestKillPIV(t *testing.T) {
 				words := k.words("init", "--pin-tries", "5", "--puk-tries", "4", "--key", "9a", "--self-signed", "--subject", "ada")
 				killed := k.killedPIV(n, words...)
 				k.known()
+				if said, _ := k.run("doctor"); strings.Contains(said, "tokendesk piv init --serial") != k.open() {
+					t.Errorf("step %d: %s", n, said)
+				}
 				if killed {
 					if said, code := k.run(words...); code != exitDone {
 						t.Fatalf("step %d: again: exit code %d\n%s", n, code, said)
@@ -370,6 +373,16 @@ func TestKillPIVAfterwards(t *testing.T) {
 // holdsOneOf reports whether the key has one of these PINs, or that of a new key.
 func (k pivKey) holdsOneOf(pins []string) bool {
 	return slices.ContainsFunc(append(pins, "123456"), k.app.HoldsPIN)
+}
+
+// open reports whether a secret was on its way to the key.
+func (k pivKey) open() bool {
+	k.t.Helper()
+	list, err := k.st.OpenEscrows(k.t.Context())
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return len(list) > 0
 }
 
 // killedPIV runs the program until its n-th moment and kills it there; false: it ended before.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,6 +122,28 @@ func (a *app) handOutSecret(ctx context.Context, query string, kind token.Escrow
 		}},
 		{"Since", func(h handedSecret) string { return a.when(h.Since) }},
 	})
+}
+
+// examineEscrow warns of secrets that were on their way to keys when a run was interrupted.
+func examineEscrow(ctx context.Context, st *sqlstore.Store) []finding {
+	open, err := st.OpenEscrows(ctx)
+	if err != nil {
+		return []finding{fail("Secrets of keys", err)}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	row := finding{"Secrets of keys", healthWarn, count(len(open), "interrupted change") + " not settled; the store has what the key has", nil, exitDone}
+	for _, o := range open {
+		again := map[token.EscrowKind]string{token.LockCode: "device config --lock-code set", token.OATHPassword: "oath list"}[o.What]
+		if again == "" {
+			again = "piv init"
+		}
+		if next := fmt.Sprintf("with the key attached: tokendesk %s --serial %s", again, o.Serial); !slices.Contains(row.Next, next) {
+			row.Next = append(row.Next, next)
+		}
+	}
+	return []finding{row}
 }
 
 // serialOf is the serial number of the key that a query finds; a number is taken as it is when no token fits.

@@ -260,6 +260,7 @@ func (a *app) examineStore(ctx context.Context) []finding {
 	if err != nil {
 		return []finding{fail("Store", err)}
 	}
-	rows := append([]finding{{"Store", healthOK, p.name, nil, exitDone}, examineLedger(ctx, s)}, examineFiles(p)...)
+	rows := append([]finding{{"Store", healthOK, p.name, nil, exitDone}, examineLedger(ctx, s)}, examineEscrow(ctx, s)...)
+	rows = append(rows, examineFiles(p)...)
 	return append(rows, a.examineService(ctx, s)...)
 }

@@ -120,6 +120,22 @@ func (s *Store) Escrowed(ctx context.Context, serial token.Serial) ([]token.Escr
 	return out, nil
 }
 
+// OpenEscrow is a secret that was on its way to a key when a run ended.
+type OpenEscrow struct {
+	Serial token.Serial
+	What   token.EscrowKind
+}
+
+// OpenEscrows are those of all keys, each kind once, by serial number.
+func (s *Store) OpenEscrows(ctx context.Context) ([]OpenEscrow, error) {
+	out, err := collect(ctx, s.read, func(r scanner) (o OpenEscrow, err error) { return o, r.Scan(&o.Serial, &o.What) },
+		`SELECT DISTINCT serial, what FROM escrow WHERE held = 0 ORDER BY serial, what`)
+	if err != nil {
+		return nil, fmt.Errorf("secrets on their way to keys: %w", translate(err))
+	}
+	return out, nil
+}
+
 // SettleEscrow says which secret of one kind the key was seen to have, 0 for none: the others of that kind are forgotten.
 // token.ErrNotFound: it is none of that key and kind.
 func (s *Store) SettleEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, held token.EscrowID) error {
@@ -152,6 +168,28 @@ func (s *Store) SettleEscrow(ctx context.Context, serial token.Serial, what toke
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return fmt.Errorf("settle the %s of %d: %w", what, serial, translate(err))
+	}
+	return nil
+}
+
+// ForgetEscrow forgets one secret that the key was seen not to have; others of its kind stay. One that is not there is no error.
+func (s *Store) ForgetEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, id token.EscrowID) error {
+	err := s.change(ctx, func(tx *tx) error {
+		r, err := tx.Exec(`DELETE FROM escrow WHERE serial = ? AND what = ? AND id = ?`, serial, what, id)
+		if err != nil {
+			return err
+		}
+		dropped, err := r.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if dropped == 0 {
+			return errUnchanged
+		}
+		return tx.desk("escrow.forget", serialObject(serial), escrowDetail{What: what, Escrow: id})
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return fmt.Errorf("forget a %s of %d: %w", what, serial, translate(err))
 	}
 	return nil
 }

@@ -266,6 +266,7 @@ func TestPush(t *testing.T) {
 func TestEscrow(t *testing.T) {
 	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
 		storetest.RunEscrow(t, func(t *testing.T) storetest.Escrow { return open(t).s })
+		t.Run("open", func(t *testing.T) { t.Parallel(); testOpenEscrows(t, open(t).s) })
 	})
 }
 
