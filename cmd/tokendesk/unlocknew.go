@@ -54,6 +54,10 @@ func (noEscrow) SettleEscrow(context.Context, token.Serial, token.EscrowKind, to
 	return nil
 }
 
+func (noEscrow) ForgetEscrow(context.Context, token.Serial, token.EscrowKind, token.EscrowID) error {
+	return nil
+}
+
 // prepareUnlock makes a YubiKey ready to open the sealing key, and proves by one ECDH that it does: a key of P-256 in slot 9D, generated on it,
 // which is used as it is if it is there, and a PIN that is not that of a new key. refuse looks at the serial number before anything is done.
 func (a *app) prepareUnlock(ctx context.Context, o newUnlock, escrow piv.Escrow, refuse func(token.Serial) error) (seal.Recipient, error) {

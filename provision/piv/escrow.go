@@ -16,6 +16,9 @@ type Escrow interface {
 	Escrows(ctx context.Context, serial token.Serial, what token.EscrowKind) ([]token.Escrow, error)
 	// SettleEscrow says which secret the card was seen to have, 0 for none. The others of that kind are forgotten.
 	SettleEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, held token.EscrowID) error
+	// ForgetEscrow forgets one secret that the card was seen not to have; others of that kind stay: another run may have them on their way.
+	// One that is not there is no error.
+	ForgetEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, id token.EscrowID) error
 }
 
 // Secrets are what the store has for one card.

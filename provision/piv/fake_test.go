@@ -309,6 +309,13 @@ func (s *fakeStore) SettleEscrow(_ context.Context, _ token.Serial, what token.E
 	})
 }
 
+func (s *fakeStore) ForgetEscrow(_ context.Context, _ token.Serial, what token.EscrowKind, id token.EscrowID) error {
+	return s.kill.change(func() error {
+		s.rows = slices.DeleteFunc(s.rows, func(e token.Escrow) bool { return e.What == what && e.ID == id })
+		return nil
+	})
+}
+
 // held is the secret that the card was seen to have.
 func (s *fakeStore) held(what token.EscrowKind) string {
 	for _, row := range s.rows {

@@ -126,7 +126,7 @@ func (r *Runner) setManagement(ctx context.Context, card Card, p Plan, step Step
 	if err == nil {
 		err = r.settle(ctx, p.Facts.Serial, token.PIVManagementKey, now.ID)
 	} else {
-		err = r.drop(ctx, p.Facts.Serial, token.PIVManagementKey, p.secrets.Management, nil, err)
+		err = r.drop(ctx, p.Facts.Serial, now, p.secrets.Management, nil, err)
 	}
 	if err != nil {
 		now.Secret.Destroy()
@@ -153,25 +153,28 @@ func (r *Runner) fresh(ctx context.Context, serial token.Serial, what token.Escr
 	return token.Escrow{ID: id, What: what, Secret: s}, nil
 }
 
-// drop forgets what the card refused: a secret that this run kept, so that it does not stand for a change that was interrupted; and if all that was
-// tried, olds, was the store's, that too, so that no later run tries it again. What was on its way before and was not tried stays.
-func (r *Runner) drop(ctx context.Context, serial token.Serial, what token.EscrowKind, before []token.Escrow, olds []secret.Bytes, refused error) error {
+// drop forgets what the card was seen not to have, after it refused a change: the secret that this run kept, so that it does not stand for a change
+// that was interrupted, and those of the store that were tried, so that no later run tries them again. What was on its way before and was not tried
+// stays, and what another run keeps.
+func (r *Runner) drop(ctx context.Context, serial token.Serial, now token.Escrow, before []token.Escrow, tried []secret.Bytes, refused error) error {
 	var wrong *PINError
 	isPIN := errors.As(refused, &wrong)
 	if !isPIN && !errors.Is(refused, ErrPIN) && !errors.Is(refused, ErrManagementKey) {
 		return refused
 	}
-	stored := func(old secret.Bytes) bool {
-		return slices.ContainsFunc(before, func(e token.Escrow) bool { return e.Secret.Equal(old) })
+	if !slices.ContainsFunc(before, func(e token.Escrow) bool { return e.ID == now.ID }) {
+		refused = errors.Join(refused, r.forget(ctx, serial, now))
 	}
-	if isPIN && wrong.What == what && len(olds) > 0 && !slices.ContainsFunc(olds, func(old secret.Bytes) bool { return !stored(old) }) {
-		return errors.Join(refused, r.settle(ctx, serial, what, 0))
+	for _, e := range before {
+		if isPIN && wrong.What == e.What && slices.ContainsFunc(tried, e.Secret.Equal) {
+			refused = errors.Join(refused, r.forget(ctx, serial, e))
+		}
 	}
-	if _, begun := inFlight(before); begun {
-		return refused
-	}
-	e, _ := held(before)
-	return errors.Join(refused, r.settle(ctx, serial, what, e.ID))
+	return refused
+}
+
+func (r *Runner) forget(ctx context.Context, serial token.Serial, e token.Escrow) error {
+	return r.Escrow.ForgetEscrow(context.WithoutCancel(ctx), serial, e.What, e.ID)
 }
 
 // Lengths of what is drawn.
@@ -202,7 +205,7 @@ func (r *Runner) setPUK(ctx context.Context, card Card, p Plan, step Step) (secr
 	if err == nil {
 		err = r.settle(ctx, p.Facts.Serial, token.PIVPUK, now.ID)
 	} else {
-		err = r.drop(ctx, p.Facts.Serial, token.PIVPUK, p.secrets.PUK, step.olds[:tried], err)
+		err = r.drop(ctx, p.Facts.Serial, now, p.secrets.PUK, step.olds[:tried], err)
 	}
 	if err != nil {
 		now.Secret.Destroy()
@@ -233,7 +236,7 @@ func (r *Runner) setPIN(ctx context.Context, card Card, p Plan, step Step, puk s
 		err = card.ChangePIN(ctx, old, now.Secret)
 	}
 	if err != nil {
-		return r.drop(ctx, p.Facts.Serial, token.PIVPIN, p.secrets.PIN, step.olds, err)
+		return r.drop(ctx, p.Facts.Serial, now, p.secrets.PIN, step.olds[:1], err)
 	}
 	return r.settle(ctx, p.Facts.Serial, token.PIVPIN, now.ID)
 }

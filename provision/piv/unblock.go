@@ -60,7 +60,7 @@ func (r *Runner) Unblock(ctx context.Context, card Card, u UnblockSpec) error {
 	}
 	defer fresh.Secret.Destroy()
 	if err := card.Unblock(ctx, puk, fresh.Secret); err != nil {
-		return r.drop(ctx, f.Serial, token.PIVPIN, list, nil, err)
+		return r.drop(ctx, f.Serial, fresh, list, nil, err)
 	}
 	return r.settle(ctx, f.Serial, token.PIVPIN, fresh.ID)
 }

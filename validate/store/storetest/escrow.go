@@ -23,11 +23,13 @@ type Escrow interface {
 	Audit(ctx context.Context, f func(events iter.Seq2[audit.Event, error], heads []audit.Head) error) error
 	Escrowed(ctx context.Context, serial token.Serial) ([]token.EscrowKind, error)
 	SettleEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, held token.EscrowID) error
+	ForgetEscrow(ctx context.Context, serial token.Serial, what token.EscrowKind, id token.EscrowID) error
 }
 
 // RunEscrow runs the suite of escrowed secrets; open gives an empty store each time.
 func RunEscrow(t *testing.T, open func(t *testing.T) Escrow) {
 	t.Run("kept and settled", func(t *testing.T) { t.Parallel(); testEscrow(t, open(t)) })
+	t.Run("forgotten", func(t *testing.T) { t.Parallel(); testEscrowForgotten(t, open(t)) })
 	t.Run("kinds apart", func(t *testing.T) { t.Parallel(); testEscrowKinds(t, open(t)) })
 	t.Run("handed out", func(t *testing.T) { t.Parallel(); testEscrowHandedOut(t, open(t)) })
 	t.Run("refusals", func(t *testing.T) { t.Parallel(); testEscrowRefusals(t, open(t)) })
@@ -101,6 +103,36 @@ func testEscrow(t *testing.T, s Escrow) {
 	}
 	wantEscrow(t, s, 7, what, "")
 	wantEscrow(t, s, 8, what, "d")
+}
+
+// testEscrowForgotten: one secret is forgotten, once, and none of another key or kind.
+func testEscrowForgotten(t *testing.T, s Escrow) {
+	a, what := keepEscrow(t, s, 7, token.PIVPIN, 'a'), token.PIVPIN
+	if err := s.SettleEscrow(t.Context(), 7, what, a); err != nil {
+		t.Fatal(err)
+	}
+	b := keepEscrow(t, s, 7, what, 'b')
+	keepEscrow(t, s, 7, what, 'c')
+	for _, test := range []struct {
+		serial token.Serial
+		what   token.EscrowKind
+		id     token.EscrowID
+		left   string
+	}{{8, what, b, "Acb"}, {7, token.PIVPUK, b, "Acb"}, {7, what, b, "Ac"}, {7, what, b, "Ac"}, {7, what, a, "c"}} {
+		if err := s.ForgetEscrow(t.Context(), test.serial, test.what, test.id); err != nil {
+			t.Error(err)
+		}
+		wantEscrow(t, s, 7, what, test.left)
+	}
+	forgotten := 0
+	for _, e := range escrowEvents(t, s) {
+		if strings.Contains(e, "escrow.forget") {
+			forgotten++
+		}
+	}
+	if forgotten != 2 {
+		t.Errorf("%d events", forgotten)
+	}
 }
 
 // testEscrowKinds keeps one secret of each kind for one key: settling one leaves the others.
