@@ -22,7 +22,11 @@ func (a *app) runLanes(ctx context.Context, st *sqlstore.Store, b token.Batch, p
 	a.giveBack()
 	abandon, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	keys := &heldKeys{a: a, t: transport(o.transport)}
+	wanted, err := a.newIntake(ctx, st)
+	if err != nil {
+		return batch.Totals{}, err
+	}
+	keys := &heldKeys{a: a, t: transport(o.transport), intake: wanted}
 	defer keys.restore()
 	view := &sharedView{view: a.batchView(b, p)}
 	defer context.AfterFunc(ctx, func() {
@@ -45,10 +49,11 @@ func (a *app) runLanes(ctx context.Context, st *sqlstore.Store, b token.Batch, p
 
 // heldKeys are the system's keys as the engine has them.
 type heldKeys struct {
-	a    *app
-	t    transport
-	mu   sync.Mutex
-	done func() // gives the terminal its echo back; nil: it has it
+	a      *app
+	t      transport
+	intake *intake
+	mu     sync.Mutex
+	done   func() // gives the terminal its echo back; nil: it has it
 }
 
 // Watch implements batch.Bus.
@@ -62,7 +67,7 @@ func (h *heldKeys) Watch(ctx context.Context) iter.Seq2[usbhid.Event, error] {
 
 // Open implements batch.Bus. A smart card would not keep a touch from typing.
 func (h *heldKeys) Open(ctx context.Context, at usbhid.Attached) (batch.Key, error) {
-	k, err := openKey(ctx, h.a, at, h.t)
+	k, err := h.intake.open(ctx, h.a, at, h.t)
 	if err != nil {
 		return nil, err
 	}

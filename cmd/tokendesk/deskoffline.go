@@ -84,20 +84,24 @@ func (a *app) openStation(dir string) (*journal.Station, error) {
 	return s, err
 }
 
-// openEnroller opens the store, or with --offline the journal.
-func (a *app) openEnroller(ctx context.Context, o deskOptions) (enroller, func(), error) {
+// openEnroller opens the store, or with --offline the journal, which does not know what the site wants of keys that come in.
+func (a *app) openEnroller(ctx context.Context, o deskOptions) (enroller, *intake, func(), error) {
 	if o.offline {
 		s, err := a.openStation(o.dir)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		return a.plugStore(offline{s}), func() { _ = s.Close() }, nil // what counts is durable already
+		return a.plugStore(offline{s}), nil, func() { _ = s.Close() }, nil // what counts is durable already
 	}
 	st, err := a.openStore(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return a.plugStore(online{st, a.desk(st)}), func() { _ = st.Close() }, nil
+	wanted, err := a.newIntake(ctx, st)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, st.Close())
+	}
+	return a.plugStore(online{st, a.desk(st)}), wanted, func() { _ = st.Close() }, nil
 }
 
 // plugStore lets a test stand between a desk and its store.

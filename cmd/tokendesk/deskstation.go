@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/appointment"
+	"github.com/tokendesk/tokendesk/provision/batch"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/journal"
 	"github.com/tokendesk/tokendesk/provision/paper"
@@ -23,6 +24,7 @@ type station struct {
 	store     enroller
 	options   appointment.Station
 	transport transport
+	intake    *intake // set before anything is performed
 	print     printer
 	post      func(any) // events, from any goroutine
 
@@ -218,7 +220,7 @@ func (s *station) inspect(ctx context.Context, e appointment.Inspect) any {
 	if !in {
 		return appointment.Failed{Job: e.Job, Trouble: appointment.KeyGone, Why: "the key was pulled out"}
 	}
-	k, err := openKey(ctx, s.a, at, s.transport)
+	k, err := s.intake.open(ctx, s.a, at, s.transport)
 	if err != nil {
 		return s.failed(e.Job, err)
 	}
@@ -334,6 +336,7 @@ func troubleOf(err error) appointment.Trouble {
 	var rejected *ykslot.RejectedError
 	var plan *provision.RefusedError
 	var state *token.TransitionError
+	var fake *batch.NotGenuineError
 	is := func(list ...error) bool {
 		for _, e := range list {
 			if errors.Is(err, e) {
@@ -353,7 +356,7 @@ func troubleOf(err error) appointment.Trouble {
 		return appointment.KeyGone
 	case is(usbhid.ErrPermission, usbhid.ErrBusy, token.ErrUnsettled, token.ErrConflict, usbhid.ErrTimeout):
 		return appointment.KeyClosed
-	case errors.As(err, &rejected), errors.As(err, &plan), errors.As(err, &state), is(desk.ErrHeld, token.ErrDuplicate, journal.ErrNeedsServer, journal.ErrHeld):
+	case errors.As(err, &rejected), errors.As(err, &plan), errors.As(err, &fake), errors.As(err, &state), is(desk.ErrHeld, token.ErrDuplicate, journal.ErrNeedsServer, journal.ErrHeld):
 		return appointment.KeyRefused
 	}
 	return appointment.Fault

@@ -11,7 +11,7 @@ import (
 )
 
 func newDeviceCmd(a *app) *cobra.Command {
-	return group("device", "Look at attached keys, and change their settings", newDeviceListCmd(a), newDeviceInfoCmd(a), newDeviceConfigCmd(a), newDeviceWatchCmd(a))
+	return group("device", "Look at attached keys, and change their settings", newDeviceListCmd(a), newDeviceInfoCmd(a), newDeviceConfigCmd(a), newDeviceWatchCmd(a), newDeviceAttestCmd(a), newDeviceGenuineCmd(a))
 }
 
 // surveyed is one attached key as device list shows it.

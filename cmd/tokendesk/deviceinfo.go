@@ -42,6 +42,7 @@ type knownKey struct {
 	StockNumber string      `json:"stock_number,omitempty"`
 	Slots       []knownSlot `json:"slots"`
 	LockCode    string      `json:"lock_code,omitempty"` // "kept": never the code
+	Genuine     string      `json:"genuine,omitempty"`
 }
 
 // knownSlot is a live credential.
@@ -120,6 +121,7 @@ func describedColumns(a *app, d described) []column[described] {
 		{"Stock number", func(d described) string { return d.inStore(func(k knownKey) string { return k.StockNumber }) }},
 		{"Slot 1 in the store", func(d described) string { return d.credential(1) }},
 		{"Slot 2 in the store", func(d described) string { return d.credential(2) }},
+		{"Genuine", func(d described) string { return d.inStore(func(k knownKey) string { return k.Genuine }) }},
 		{"Lock code", func(d described) string { return d.inStore(func(k knownKey) string { return k.LockCode }) }},
 	}
 	if a.format != "table" {
@@ -235,10 +237,17 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 	if len(codes) > 0 {
 		out.LockCode = "kept"
 	}
-	if unseen && len(codes) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return out, err
+	proof, err := st.Attestation(ctx, serial)
+	if err != nil && !errors.Is(err, token.ErrNotFound) {
+		return nil, err
+	}
+	if out.Genuine = attestText(proof); unseen && len(codes) == 0 && out.Genuine == "" {
+		return nil, nil
+	}
+	return out, nil
 }
 
 func destroyEscrows(list []token.Escrow) {

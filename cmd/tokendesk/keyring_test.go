@@ -41,8 +41,9 @@ type plugged struct {
 	Product string
 	Denied  string // a node that the user may not open
 	Driver  string
-	Stray   bool // a touch types into the desktop, too
-	Address int  // on its bus: another one after each insertion
+	Stray   bool   // a touch types into the desktop, too
+	Maker   string // who certified it; "": who certifies virtual keys
+	Address int    // on its bus: another one after each insertion
 }
 
 func newKeyring() (*keyring, error) {
@@ -175,6 +176,8 @@ func parsePlug(args []string) (vkey.Profile, vkey.Options, plugged, error) {
 			p.Stray = true
 		case "driver":
 			p.Driver = value
+		case "maker":
+			p.Maker = value
 		default:
 			return profile, options, p, fmt.Errorf("unknown argument %q", a)
 		}

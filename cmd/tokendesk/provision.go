@@ -202,7 +202,14 @@ func (a *app) writeSlot(ctx context.Context, want provision.Spec, o provisionOpt
 
 // writeSlotOf is writeSlot with a store, and says whose slot it was. The key is given back when it returns.
 func (a *app) writeSlotOf(ctx context.Context, st *sqlstore.Store, want provision.Spec, o provisionOptions) (token.Serial, error) {
+	wanted, err := a.newIntake(ctx, st)
+	if err != nil {
+		return 0, err
+	}
 	k, err := o.choice.open(ctx, a)
+	if err == nil {
+		k, err = wanted.admit(ctx, k, transport(o.transport))
+	}
 	if err != nil {
 		return 0, err
 	}

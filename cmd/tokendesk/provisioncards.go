@@ -59,7 +59,15 @@ func (a *app) provisionKey(ctx context.Context, o provisionOptions, steps []card
 	}
 	w := cardWork{app: a, st: st, choice: o.choice, holder: want.Holder, reassign: o.reassign, foreign: want.Overwrite == provision.Foreign,
 		reason: want.Reason, yes: o.yes, dryRun: o.dryRun}
-	if o.slot != 0 {
+	if o.slot == 0 {
+		wanted, err := a.newIntake(ctx, st)
+		if err == nil {
+			err = wanted.admitCard(ctx, o.choice)
+		}
+		if err != nil {
+			return err
+		}
+	} else {
 		serial, err := a.writeSlotOf(ctx, st, want, o)
 		if err != nil {
 			return err

@@ -120,7 +120,7 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 	if err != nil {
 		return err
 	}
-	store, closeStore, err := a.openEnroller(ctx, o)
+	store, wanted, closeStore, err := a.openEnroller(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -144,6 +144,7 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 	station := appointment.Station{Spec: want, Operator: a.user, Place: o.place, Video: o.video, Offline: o.offline, Paper: print.on()}
 	l := &deskLoop{state: appointment.New(station, next, a.now()), events: make(chan any, mostEvents)}
 	l.station = a.newStation(ctx, store, station, transport(o.transport), print, l.post)
+	l.station.intake = wanted
 	if a.deskDrawn() {
 		colour := !o.noColour && a.getenv("NO_COLOR") == ""
 		err = a.runScreen(ctx, l, newDeskLook(a.stdout, colour, a.mark(title), a.now), open)

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 func scriptEnv() *env {
 	e := systemEnv()
 	e.clock = func() clockState { return clockState{known: true, kept: true} }
-	e.bus = scriptBus{dir: os.Getenv("KEYS")}
+	e.bus = pivScript{scriptBus{dir: os.Getenv("KEYS")}}
 	e.user = "tester"
 	e.now = func() time.Time { return fileTime(os.Getenv("CLOCK")).Add(later(os.Getenv("LATER"))) }
 	stopAt(e)

@@ -178,7 +178,8 @@ func (c *scriptConn) askTouch(ctx context.Context) error {
 
 // scriptKey is the script command `key`:
 //
-//	key plug NAME [serial=N] [hidden] [firmware=V] [pid=HEX] [denied=NODE] [driver=NAME] [stray]
+//	key plug NAME [serial=N] [hidden] [firmware=V] [pid=HEX] [denied=NODE] [driver=NAME] [stray] [maker=NAME]
+//	key roots FILE              write the certificates of who certifies virtual keys
 //	key pull NAME               unplug
 //	key insert NAME             plug it in again
 //	key cycle NAME              unplug and plug in again
@@ -189,6 +190,11 @@ func (c *scriptConn) askTouch(ctx context.Context) error {
 func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: key VERB NAME …")
+	}
+	if args[0] == "roots" {
+		ca := pivapplet.TestCA()
+		ts.Check(os.WriteFile(ts.MkAbs(args[1]), append(ca.RootPEM(), ca.IntermediatePEM()...), 0o600))
+		return
 	}
 	r := ts.Value(keyringName).(*keyring)
 	ts.Check(r.do(args[0], args[1], args[2:]))
@@ -202,7 +208,11 @@ func (r *keyring) do(verb, name string, rest []string) error {
 		}
 		k := vkey.New(profile, options)
 		oathapplet.Install(k, oathapplet.Options{})
-		pivapplet.Install(k, pivapplet.Options{})
+		made := pivapplet.Options{}
+		if p.Maker != "" {
+			made.CA = pivapplet.NewCA(p.Maker)
+		}
+		pivapplet.Install(k, made)
 		k.OnTouchWait(func() bool { return false })
 		return r.plug(name, k, p)
 	}

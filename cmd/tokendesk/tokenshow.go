@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -70,6 +71,7 @@ func clockText(c token.Clock, period time.Duration) string {
 // shownToken is a token with everything on it, and what happened to it last.
 type shownToken struct {
 	tokenRow
+	Genuine     string          `json:"genuine,omitempty"` // whether it is, if somebody asked
 	Credentials []credentialRow `json:"credentials"`
 	Events      []desk.Happened `json:"events"`
 }
@@ -88,11 +90,15 @@ func newTokenShowCmd(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				proof, err := d.Store.Attestation(cmd.Context(), t.Serial)
+				if err != nil && !errors.Is(err, token.ErrNotFound) {
+					return err
+				}
 				rows := make([]credentialRow, len(credentials))
 				for i, c := range credentials {
 					rows[i] = credentialOf(c)
 				}
-				return a.showToken(shownToken{tokenOf(t), rows, events})
+				return a.showToken(shownToken{tokenOf(t), attestText(proof), rows, events})
 			})
 		},
 	}
@@ -112,7 +118,11 @@ func (a *app) showToken(t shownToken) error {
 		return writeJSON(a.stdout, "token", t)
 	}
 	if a.format == "table" {
-		if err := show(a, "token", t.tokenRow, tokenColumns()); err != nil {
+		columns := tokenColumns()
+		if t.Genuine != "" {
+			columns = append(columns, column[tokenRow]{"Genuine", func(tokenRow) string { return t.Genuine }})
+		}
+		if err := show(a, "token", t.tokenRow, columns); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(a.stdout); err != nil {

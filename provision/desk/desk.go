@@ -59,6 +59,8 @@ type People interface {
 
 // Tokens keeps tokens.
 type Tokens interface {
+	// Attestation is the last answer to whether a key is genuine; token.ErrNotFound: it was never asked.
+	Attestation(ctx context.Context, serial token.Serial) (token.Attestation, error)
 	// Tokens are those that match, by number.
 	Tokens(ctx context.Context, m Match) ([]token.Token, error)
 	// Credentials are all of a token, also revoked ones, without secrets.

@@ -89,6 +89,7 @@ const (
 	AsidePublicID    Aside = "public-id"     // another token has the public ID
 	AsideRefused     Aside = "refused"       // the key refused the write
 	AsideSilent      Aside = "not-answering" // the key does not answer as one should
+	AsideNotGenuine  Aside = "not-genuine"   // the site wants proven keys, and this one is not
 )
 
 // PutAside is a key that was not written, and why.

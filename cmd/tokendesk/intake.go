@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tokendesk/tokendesk/provision/batch"
+	"github.com/tokendesk/tokendesk/provision/piv"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+)
+
+// intake is what the site wants of keys that come in to be written. nil wants nothing. It may be used by several goroutines.
+type intake struct {
+	a      *app
+	st     *sqlstore.Store
+	roots  piv.Roots
+	prints []string // of their certificates
+}
+
+// newIntake reads the site's rule.
+func (a *app) newIntake(ctx context.Context, st *sqlstore.Store) (*intake, error) {
+	rule, err := st.AttestationRule(ctx)
+	if err != nil || !rule.Required {
+		return nil, err
+	}
+	i := &intake{a: a, st: st}
+	if err := i.roots.Add(rule.Roots); err != nil {
+		return nil, fmt.Errorf("the site's root certificates: %w", err)
+	}
+	for _, c := range certificatesOf(rule.Roots) {
+		i.prints = append(i.prints, printOf(c.Raw))
+	}
+	return i, nil
+}
+
+// open is openKey, for keys that the site wants.
+func (i *intake) open(ctx context.Context, a *app, at usbhid.Attached, t transport) (*key, error) {
+	k, err := openKey(ctx, a, at, t)
+	if err != nil {
+		return nil, err
+	}
+	return i.admit(ctx, k, t)
+}
+
+// admit gives an open key back, also if it had to be closed and opened again to be attested. Otherwise it is closed; the error is a
+// *batch.NotGenuineError where the key is why. A key that tells no serial number is admitted: nothing writes it.
+func (i *intake) admit(ctx context.Context, k *key, t transport) (*key, error) {
+	if i == nil || k.serial == 0 {
+		return k, nil
+	}
+	known, err := i.st.Attestation(ctx, k.serial)
+	if err == nil && known.Genuine() && slices.Contains(i.prints, known.Root) {
+		return k, nil
+	}
+	told := keyTold{serial: k.serial}
+	if err == nil || errors.Is(err, token.ErrNotFound) {
+		told.info, err = tellInfo(ctx, k.session)
+	}
+	k.close()
+	if err != nil {
+		return nil, err
+	}
+	if err := i.attest(ctx, k.attached, told); err != nil {
+		return nil, err
+	}
+	again, err := openKey(ctx, i.a, k.attached, t)
+	if err == nil && again.serial != told.serial {
+		again.close()
+		err = &batch.NotGenuineError{Serial: told.serial, Err: fmt.Errorf("another key is at %s now", k.attached.Path)}
+	}
+	return again, err
+}
+
+// admitCard is admit for a key that is used as a smart card alone, and is not open.
+func (i *intake) admitCard(ctx context.Context, c choice) error {
+	if i == nil {
+		return nil
+	}
+	k, err := c.openCard(ctx, i.a)
+	if err != nil {
+		return err
+	}
+	told, err := k.tell(ctx)
+	k.close()
+	if err != nil || told.serial == 0 {
+		return err
+	}
+	known, err := i.st.Attestation(ctx, told.serial)
+	if err == nil && known.Genuine() && slices.Contains(i.prints, known.Root) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, token.ErrNotFound) {
+		return err
+	}
+	return i.attest(ctx, k.attached, told)
+}
+
+func (i *intake) attest(ctx context.Context, at usbhid.Attached, told keyTold) error {
+	got, err := i.a.attestKey(ctx, at, attestation{roots: i.roots, told: told, escrow: i.st})
+	if err == nil || errors.Is(err, piv.ErrNotGenuine) {
+		if kept := i.st.KeepAttestation(ctx, attestationOf(got, told, err)); kept != nil {
+			return kept
+		}
+	}
+	var old *piv.UnsupportedError
+	var none *problem
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, piv.ErrNotGenuine), errors.Is(err, piv.ErrManagementUnknown), errors.Is(err, piv.ErrNoApplet), errors.As(err, &old),
+		errors.As(err, &none) && none.code == exitRefused:
+		return &batch.NotGenuineError{Serial: told.serial, Err: err}
+	}
+	return err
+}
+
+// explainGenuine: a key that the site does not want.
+func explainGenuine(err error, x *explained) bool {
+	var fake *batch.NotGenuineError
+	if !errors.As(err, &fake) {
+		return false
+	}
+	x.code, x.line = exitRefused, oneLine(fake)
+	x.hints = []string{
+		"put it aside, and look at it: tokendesk device attest",
+		"its management key may be needed: tokendesk device attest --management-key-file FILE; what is proven once is known",
+		"to write such keys too: tokendesk device genuine lift",
+	}
+	return true
+}
