@@ -71,11 +71,12 @@ func (r *Runner) held(ctx context.Context, serial token.Serial, what token.Escro
 
 func destroy(list []token.Escrow) { Secrets{PIN: list}.Destroy() }
 
-// Management is the management key that a card takes: the one given, one of the store's, or that of a new card. Each is tried, which no
-// card counts. The caller destroys it. Errors wrap ErrManagementUnknown, or ErrManagementKey for one that was given.
+// Management is the management key that a card takes: the one given, which an interrupted run may have replaced, one of the store's, or, where none
+// is given, that of a new card. Each is tried, which no card counts. The caller destroys it. Errors wrap ErrManagementUnknown, or ErrManagementKey
+// for one that was given.
 func (r *Runner) Management(ctx context.Context, card Card, f Facts, g Given) (secret.Bytes, error) {
 	var list []token.Escrow
-	if g.Management.Len() == 0 && f.Serial != 0 {
+	if f.Serial != 0 {
 		var err error
 		if list, err = r.Escrow.Escrows(ctx, f.Serial, token.PIVManagementKey); err != nil {
 			return secret.Bytes{}, err
@@ -87,26 +88,31 @@ func (r *Runner) Management(ctx context.Context, card Card, f Facts, g Given) (s
 
 // opens finds the management key that a card takes. The caller destroys it.
 func opens(ctx context.Context, card Card, list []token.Escrow, g Given) (secret.Bytes, error) {
-	if g.Management.Len() > 0 {
-		if err := card.Authenticate(ctx, g.Management); err != nil {
-			return secret.Bytes{}, err
-		}
-		return g.Management.Clone(), nil
-	}
 	isNew := DefaultManagementKey()
 	defer isNew.Destroy()
 	candidates := make([]secret.Bytes, 0, len(list)+1)
+	if g.Management.Len() > 0 {
+		candidates = append(candidates, g.Management)
+	}
 	for _, e := range list {
 		candidates = append(candidates, e.Secret)
 	}
-	for _, key := range append(candidates, isNew) {
-		err := card.Authenticate(ctx, key)
-		if err == nil {
+	if g.Management.Len() == 0 {
+		candidates = append(candidates, isNew)
+	}
+	var first error
+	for _, key := range candidates {
+		switch err := card.Authenticate(ctx, key); {
+		case err == nil:
 			return key.Clone(), nil
-		}
-		if !errors.Is(err, ErrManagementKey) {
+		case !errors.Is(err, ErrManagementKey):
 			return secret.Bytes{}, err
+		case first == nil:
+			first = err
 		}
+	}
+	if g.Management.Len() > 0 {
+		return secret.Bytes{}, first
 	}
 	return secret.Bytes{}, ErrManagementUnknown
 }

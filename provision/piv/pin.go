@@ -32,6 +32,11 @@ func DefaultPUK() secret.Bytes { return secret.Copy([]byte(defaultPUK)) }
 // DefaultManagementKey is the management key of a new card.
 func DefaultManagementKey() secret.Bytes { return secret.Copy([]byte(defaultManagement)) }
 
+// isDefault reports whether it is the PIN or PUK of a new card.
+func isDefault(s secret.Bytes) bool {
+	return string(s.Reveal()) == defaultPIN || string(s.Reveal()) == defaultPUK
+}
+
 // common are the PINs that firmware 5.7 refuses where PIN complexity is on, of 6 to 8 characters. Source: Yubico, YubiKey
 // technical manual, "PIN complexity".
 var common = []string{

@@ -64,7 +64,11 @@ type Plan struct {
 func (p *Plan) Destroy() {
 	p.secrets.Destroy()
 	p.current.Destroy()
-	for _, s := range p.own {
+	destroyAll(p.own)
+}
+
+func destroyAll(list []secret.Bytes) {
+	for _, s := range list {
 		s.Destroy()
 	}
 }
@@ -155,8 +159,10 @@ func (p *Plan) planGuess(f Facts) (Facts, error) {
 	return f, nil
 }
 
-// freshTries are the tries of a new card.
-const freshTries = 3
+const (
+	freshTries = 3  // of a new card
+	maxTold    = 15 // what a status word can say
+)
 
 func (p *Plan) planManagement() error {
 	if p.current.Len() == 0 {
@@ -185,9 +191,9 @@ func (p *Plan) planTries(f Facts) error {
 	if w.PINTries == 0 || f.PIN.Total == w.PINTries && f.PUK.Total == w.PUKTries {
 		return nil
 	}
-	if begun := len(p.secrets.PIN)+len(p.secrets.PUK) > 0; !f.Metadata() && begun {
-		if _, done := held(p.secrets.PIN); !done || f.PIN.Left == w.PINTries {
-			return nil // they were set before PIN and PUK were begun
+	if begun := len(p.secrets.PIN) > 0; !f.Metadata() && begun {
+		if _, done := held(p.secrets.PIN); !done || f.PIN.Left == min(w.PINTries, maxTold) {
+			return nil // they were set before a PIN was kept
 		}
 		return &UnsupportedError{What: "changing the tries of a card in use", Has: f.Version, Since: ykslot.Version{Major: 5, Minor: 3}}
 	}
@@ -196,7 +202,9 @@ func (p *Plan) planTries(f Facts) error {
 	if step.olds, err = p.olds(f, token.PIVPIN); err != nil {
 		return err
 	}
-	step.olds = step.olds[:1]
+	if len(step.olds) > 1 {
+		return fmt.Errorf("tries: %w: a change of it was interrupted and must be finished first", ErrPINUnknown)
+	}
 	p.Steps = append(p.Steps, step)
 	return p.tryable(f.PIN, token.PIVPIN)
 }
@@ -264,14 +272,19 @@ func (p *Plan) olds(f Facts, what token.EscrowKind) (olds []secret.Bytes, err er
 	if ref.Default == Yes {
 		return []secret.Bytes{p.keep(isNew())}, nil
 	}
-	if given.Len() > 0 {
-		return []secret.Bytes{given}, nil
+	_, begun := inFlight(p.secrets.PUK) // by a run that had found a new card, see Runner.ahead
+	if _, pin := inFlight(p.secrets.PIN); pin && what == token.PIVPIN {
+		begun = true
 	}
-	if _, done := held(list); ref.Default == Unknown && p.ours() && !done { // Init had begun, and had tried the default PIN
+	if given.Len() > 0 {
+		olds = append(olds, given)
+	} else if _, done := held(list); ref.Default == Unknown && p.ours() && !done && begun {
 		olds = append(olds, p.keep(isNew()))
 	}
 	for _, e := range list {
-		olds = append(olds, e.Secret)
+		if given.Len() == 0 || !e.Held { // what was on its way may have got there
+			olds = append(olds, e.Secret)
+		}
 	}
 	if len(olds) == 0 {
 		return nil, fmt.Errorf("%w: %w", ErrForeign, unknown)

@@ -61,10 +61,13 @@ func (r *Runner) Init(ctx context.Context, card Card, p Plan) error {
 	if e, ok := held(p.secrets.PUK); ok {
 		puk = e.Secret.Clone()
 	}
-	defer func() { management.Destroy(); puk.Destroy() }()
-	for _, step := range p.Steps {
+	var early []secret.Bytes
+	defer func() { management.Destroy(); puk.Destroy(); destroyAll(early) }()
+	steps := slices.Clone(p.Steps)
+	for i := range steps {
+		step := &steps[i]
 		if r.Begin != nil {
-			r.Begin(step)
+			r.Begin(*step)
 		}
 		var err error
 		switch step.Do {
@@ -74,20 +77,28 @@ func (r *Runner) Init(ctx context.Context, card Card, p Plan) error {
 			err = r.reset(ctx, card, p.Facts.Serial)
 		case SetManagementKey:
 			var fresh secret.Bytes
-			if fresh, err = r.setManagement(ctx, card, p, step); err == nil {
+			if err = r.ahead(ctx, p, steps, SetPUK, &early); err != nil {
+				break
+			}
+			if fresh, err = r.setManagement(ctx, card, p, *step); err == nil {
 				management.Destroy()
 				management = fresh
 			}
 		case SetTries:
-			err = card.SetRetries(ctx, management, step.olds[0], p.want.PINTries, p.want.PUKTries)
+			if err = card.SetRetries(ctx, management, step.olds[0], p.want.PINTries, p.want.PUKTries); err != nil {
+				err = r.drop(ctx, p.Facts.Serial, token.Escrow{}, p.secrets.PIN, step.olds, err)
+			}
 		case SetPUK:
 			var fresh secret.Bytes
-			if fresh, err = r.setPUK(ctx, card, p, step); err == nil {
+			if err = r.ahead(ctx, p, steps, SetPIN, &early); err != nil {
+				break
+			}
+			if fresh, err = r.setPUK(ctx, card, p, *step); err == nil {
 				puk.Destroy()
 				puk = fresh
 			}
 		case SetPIN:
-			err = r.setPIN(ctx, card, p, step, puk)
+			err = r.setPIN(ctx, card, p, *step, puk)
 		case WriteCHUID:
 			err = r.writeCHUID(ctx, card, management)
 		case WriteCCC:
@@ -153,6 +164,38 @@ func (r *Runner) fresh(ctx context.Context, serial token.Serial, what token.Escr
 	return token.Escrow{ID: id, What: what, Secret: s}, nil
 }
 
+// ahead keeps what a later step will set, where the firmware does not tell whether the card has the PIN and PUK of a new one: to the run after an
+// interruption, what is on its way says that it had, and that they may be tried. One that was refused is forgotten, and so tried by no later run.
+func (r *Runner) ahead(ctx context.Context, p Plan, steps []Step, do Action, early *[]secret.Bytes) error {
+	i := slices.IndexFunc(steps, func(s Step) bool { return s.Do == do })
+	if p.Facts.Metadata() || i < 0 || steps[i].now.ID != 0 || !isDefault(steps[i].olds[0]) {
+		return nil
+	}
+	what := token.PIVPIN
+	if do == SetPUK {
+		what = token.PIVPUK
+	}
+	now, err := r.fresh(ctx, p.Facts.Serial, what, token.Escrow{}, r.draw(do, p.want))
+	if err != nil {
+		return err
+	}
+	steps[i].now, *early = now, append(*early, now.Secret)
+	return nil
+}
+
+// draw is what a step sets where nothing is kept yet.
+func (r *Runner) draw(do Action, w Want) func() (secret.Bytes, error) {
+	return func() (secret.Bytes, error) {
+		switch {
+		case do == SetPUK:
+			return RandomPIN(r.Rand, pukDigits)
+		case w.PIN.Len() > 0:
+			return w.PIN.Clone(), nil
+		}
+		return RandomPIN(r.Rand, pinDigits)
+	}
+}
+
 // drop forgets what the card was seen not to have, after it refused a change: the secret that this run kept, so that it does not stand for a change
 // that was interrupted, and those of the store that were tried, so that no later run tries them again. What was on its way before and was not tried
 // stays, and what another run keeps.
@@ -162,7 +205,7 @@ func (r *Runner) drop(ctx context.Context, serial token.Serial, now token.Escrow
 	if !isPIN && !errors.Is(refused, ErrPIN) && !errors.Is(refused, ErrManagementKey) {
 		return refused
 	}
-	if !slices.ContainsFunc(before, func(e token.Escrow) bool { return e.ID == now.ID }) {
+	if now.ID != 0 && !slices.ContainsFunc(before, func(e token.Escrow) bool { return e.ID == now.ID }) {
 		refused = errors.Join(refused, r.forget(ctx, serial, now))
 	}
 	for _, e := range before {
@@ -185,7 +228,7 @@ const (
 
 // setPUK changes the PUK to what the store has for it, trying each that it may be now once. It returns it; the caller destroys it.
 func (r *Runner) setPUK(ctx context.Context, card Card, p Plan, step Step) (secret.Bytes, error) {
-	now, err := r.fresh(ctx, p.Facts.Serial, token.PIVPUK, step.now, func() (secret.Bytes, error) { return RandomPIN(r.Rand, pukDigits) })
+	now, err := r.fresh(ctx, p.Facts.Serial, token.PIVPUK, step.now, r.draw(SetPUK, p.want))
 	if err != nil {
 		return secret.Bytes{}, err
 	}
@@ -217,12 +260,7 @@ func (r *Runner) setPUK(ctx context.Context, card Card, p Plan, step Step) (secr
 // setPIN changes the PIN to what the store has for it. Where a change was interrupted, so that the card may have one of two, the PUK sets
 // it, which burns no try of the PIN.
 func (r *Runner) setPIN(ctx context.Context, card Card, p Plan, step Step, puk secret.Bytes) error {
-	now, err := r.fresh(ctx, p.Facts.Serial, token.PIVPIN, step.now, func() (secret.Bytes, error) {
-		if p.want.PIN.Len() > 0 {
-			return p.want.PIN.Clone(), nil
-		}
-		return RandomPIN(r.Rand, pinDigits)
-	})
+	now, err := r.fresh(ctx, p.Facts.Serial, token.PIVPIN, step.now, r.draw(SetPIN, p.want))
 	if err != nil {
 		return err
 	}

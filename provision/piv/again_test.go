@@ -1,0 +1,142 @@
+package piv
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// TestTwoRuns: of two set-ups of one new card that were planned at once, the second is refused by the card, and the store keeps what the first
+// one put there.
+func TestTwoRuns(t *testing.T) {
+	t.Parallel()
+	for _, v := range []ykslot.Version{v435, v543} {
+		c := newFake(v)
+		r, s := newRunner(c)
+		first, err := r.Plan(t.Context(), c, Want{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Destroy()
+		second, err := r.Plan(t.Context(), c, Want{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer second.Destroy()
+		if err := r.Init(t.Context(), c, first); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Init(t.Context(), c, second); err == nil {
+			t.Error("the second run was not refused")
+		}
+		check(t, c, s)
+	}
+}
+
+// TestPUKOfOthers: a card before firmware 5.3 that has the PIN of a new one and not its PUK loses one try, however often the set-up is
+// begun, and is finished with the PUK.
+func TestPUKOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, want := range []Want{{}, {PINTries: 8, PUKTries: 8}} {
+		c := newFake(v435)
+		r, s := newRunner(c)
+		c.puk.value = "27182818"
+		tries := want.PINTries > 0 // sets the PUK to the one of a new card
+		for range 3 {
+			if err := setUp(t, r, c, want); (err == nil) != tries {
+				t.Errorf("a PUK of somebody else: %v", err)
+			}
+		}
+		if c.puk.wrong > 1 {
+			t.Errorf("%d tries of the PUK were burned", c.puk.wrong)
+		}
+		if err := setUp(t, r, c, Want{Given: Given{PUK: pinText("27182818")}}); err != nil {
+			t.Error(err)
+		}
+		check(t, c, s)
+	}
+}
+
+// TestGivenKilled kills the set-up of a card of somebody else, whose secrets are given, at every change; the same command finishes it.
+func TestGivenKilled(t *testing.T) {
+	t.Parallel()
+	for _, v := range []ykslot.Version{v435, v543} {
+		for _, typed := range []string{"", "correct1"} {
+			want := Want{PIN: pinText(typed), Given: Given{PIN: pinText("271828"), PUK: pinText("27182818"), Management: pinText("012345678901234567890123")}}
+			for n, ended := 1, false; !ended; n++ {
+				for _, after := range []bool{false, true} {
+					c := newFake(v)
+					r, s := newRunner(c)
+					c.pin.value, c.puk.value, c.management = "271828", "27182818", "012345678901234567890123"
+					*c.kill = killer{at: n, after: after}
+					err := setUp(t, r, c, want)
+					ended = err == nil
+					*c.kill = killer{}
+					if err := setUp(t, r, c, want); err != nil {
+						t.Fatalf("%v, change %d, after %v: again: %v", v, n, after, err)
+					}
+					check(t, c, s)
+					if c.pin.wrong > 0 || c.puk.wrong > 1 {
+						t.Errorf("%v, change %d: %d tries of the PIN and %d of the PUK were burned", v, n, c.pin.wrong, c.puk.wrong)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestTriesUncertain: setting the tries takes the PIN, so that it is not done while the card may have one of two.
+func TestTriesUncertain(t *testing.T) {
+	t.Parallel()
+	c := newFake(v543)
+	r, s := newRunner(c)
+	if err := setUp(t, r, c, Want{}); err != nil {
+		t.Fatal(err)
+	}
+	*c.kill = killer{at: 2, after: true}
+	if err := r.Unblock(t.Context(), c, UnblockSpec{}); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	*c.kill = killer{}
+	for range 2 {
+		if err := setUp(t, r, c, Want{PINTries: 8, PUKTries: 8}); !errors.Is(err, ErrPINUnknown) || errors.Is(err, ErrForeign) {
+			t.Errorf("while the PIN is not certain: %v", err)
+		}
+	}
+	if c.pin.wrong > 0 {
+		t.Errorf("%d tries were burned", c.pin.wrong)
+	}
+	for _, want := range []Want{{}, {PINTries: 8, PUKTries: 8}} {
+		if err := setUp(t, r, c, want); err != nil {
+			t.Fatal(err)
+		}
+		check(t, c, s)
+	}
+}
+
+// TestForgetOne: what another run has on its way stays when the card refuses a change of this one.
+func TestForgetOne(t *testing.T) {
+	t.Parallel()
+	c := newFake(v543)
+	r, s := newRunner(c)
+	if err := setUp(t, r, c, Want{}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Plan(t.Context(), c, Want{PIN: pinText("correct1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Destroy()
+	if _, err := s.KeepEscrow(t.Context(), c.serial, token.PIVPIN, pinText("other123")); err != nil {
+		t.Fatal(err)
+	}
+	c.pin.value = "other123"
+	if err := r.Init(t.Context(), c, p); !errors.As(err, new(*PINError)) {
+		t.Errorf("got %v", err)
+	}
+	if !s.has(token.PIVPIN, c.pin.value) || s.has(token.PIVPIN, "correct1") || s.held(token.PIVPIN) != "" {
+		t.Error("the PIN that the other run set is forgotten, or one that the card refused is not")
+	}
+}
