@@ -25,6 +25,7 @@ func (c *Card) VerifyPIN(ctx context.Context, pin secret.Bytes) error {
 		return &piv.PINError{What: token.PIVPIN, Left: c.wrong.left}
 	}
 	text := string(pin.Reveal())
+	c.proven = true
 	err := c.do(ctx, func(yk *pivgo.YubiKey) error { return yk.VerifyPIN(text) })
 	var wrong *piv.PINError
 	if errors.As(err, &wrong) {

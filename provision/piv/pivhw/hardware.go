@@ -33,6 +33,7 @@ type Card struct {
 
 	left     int  // the PIN's tries when they were last read
 	verified bool // the PIN was, over lib
+	proven   bool // a PIN or management key was sent over lib: the card may still believe it
 	wrong    refusal
 	busy     chan struct{} // closed when a command that was given up has ended; nil: none was
 	closed   bool
@@ -102,6 +103,7 @@ func theirs[T any](ctx context.Context, c *Card, management secret.Bytes, f func
 		return none, err
 	}
 	yk, key := c.lib, bytes.Clone(management.Reveal())
+	c.proven = c.proven || len(key) > 0
 	type result struct {
 		v   T
 		err error
@@ -201,15 +203,16 @@ func (c *Card) closeOwn() error {
 	return card.Close()
 }
 
-// closeLib ends piv-go's connection, with the PIN forgotten: the card itself stays powered, and would know it for whoever comes next.
+// closeLib ends piv-go's connection, with PIN and management key forgotten: the card itself stays powered, and would believe whoever comes next.
 func (c *Card) closeLib() error {
 	if c.lib == nil {
 		return nil
 	}
 	lib := c.lib
 	c.lib = nil
-	if c.verified {
-		c.verified = false
+	c.verified = false
+	if c.proven {
+		c.proven = false
 		forget(lib)
 	}
 	err := cause(lib.Close())
