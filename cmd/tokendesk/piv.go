@@ -132,6 +132,7 @@ type pivSession struct {
 	facts  piv.Facts // as it was when it was opened
 	given  piv.Given
 	runner piv.Runner
+	had    map[token.EscrowKind]token.EscrowID // the PIN and PUK that the store had then; 0: none, or several
 }
 
 // withPIV opens the store and the PIV application of the chosen key, and gives both back.
@@ -151,17 +152,31 @@ func (a *app) withPIV(ctx context.Context, o pivOptions, act func(*pivSession) e
 		return err
 	}
 	defer func() { _ = card.Close() }() // what counts is done
-	return act(a.pivSession(st, card, f, given))
+	s, err := a.pivSession(ctx, st, card, f, given)
+	if err != nil {
+		return err
+	}
+	return act(s)
 }
 
-func (a *app) pivSession(st *sqlstore.Store, card piv.Card, f piv.Facts, g piv.Given) *pivSession {
-	s := &pivSession{a: a, st: st, card: card, facts: f, given: g}
+func (a *app) pivSession(ctx context.Context, st *sqlstore.Store, card piv.Card, f piv.Facts, g piv.Given) (*pivSession, error) {
+	s := &pivSession{a: a, st: st, card: card, facts: f, given: g, had: map[token.EscrowKind]token.EscrowID{}}
+	for _, what := range []token.EscrowKind{token.PIVPIN, token.PIVPUK} {
+		list, err := st.Escrows(ctx, f.Serial, what)
+		if err != nil {
+			return nil, err
+		}
+		destroyEscrows(list)
+		if len(list) == 1 {
+			s.had[what] = list[0].ID
+		}
+	}
 	s.runner = piv.Runner{
 		Escrow: st, Rand: a.rand, Now: a.now,
 		Begin: func(step piv.Step) { a.say("%s …", pivStepText(step)) },
 		Touch: func(slot piv.Slot) { a.say("touch %s when it blinks: slot %v wants it", s.name(), slot) },
 	}
-	return s
+	return s, nil
 }
 
 // name is how messages call the key.
@@ -237,12 +252,10 @@ func (s *pivSession) stale(ctx context.Context, err error) error {
 	if wrong.What == token.PIVPUK {
 		given, ref = s.given.PUK, s.facts.PUK
 	}
-	list, lookErr := s.st.Escrows(ctx, s.facts.Serial, wrong.What)
-	destroyEscrows(list)
-	if given.Len() > 0 || ref.Default == piv.Yes || ref.Blocked() || lookErr != nil || len(list) != 1 {
+	if given.Len() > 0 || ref.Default == piv.Yes || ref.Blocked() || s.had[wrong.What] == 0 {
 		return err
 	}
-	if err := s.st.SettleEscrow(context.WithoutCancel(ctx), s.facts.Serial, wrong.What, 0); err != nil {
+	if err := s.st.ForgetEscrow(context.WithoutCancel(ctx), s.facts.Serial, wrong.What, s.had[wrong.What]); err != nil {
 		return errors.Join(wrong, err)
 	}
 	s.a.say("note: the %s that the store had is not the key's any more, and is forgotten", escrowName(wrong.What))

@@ -51,7 +51,10 @@ func (o *pivWork) step(ctx context.Context, w cardWork) error {
 		return err
 	}
 	defer func() { _ = card.Close() }() // what counts is done
-	s := w.pivSession(w.st, card, f, piv.Given{})
+	s, err := w.pivSession(ctx, w.st, card, f, piv.Given{})
+	if err != nil {
+		return err
+	}
 	done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: o.again(f.Serial)})
 	if err != nil || done == nil {
 		return err
