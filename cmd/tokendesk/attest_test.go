@@ -201,6 +201,10 @@ func TestIntake(t *testing.T) {
 	fake.plugPIV(vkey.YubiKey571, pivapplet.Options{CA: pivapplet.NewCA("Somebody")})
 	fake.must("init")
 	fake.must("device", "genuine", "require", "--roots", roots)
+	fake.must("provision", "--slot", "2", "--dry-run")
+	if n := pivapplet.Of(fake.key).Counts().Generated; n > 0 {
+		t.Error("a dry run generates a key")
+	}
 	fake.ends(exitRefused, "key 7654321 is not written: the attestation does not prove a genuine key", "provision", "--slot", "2")
 	if fake.key.Slot(2).Kind != vkey.Empty {
 		t.Error("it was written")

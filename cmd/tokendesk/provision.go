@@ -207,7 +207,7 @@ func (a *app) writeSlotOf(ctx context.Context, st *sqlstore.Store, want provisio
 		return 0, err
 	}
 	k, err := o.choice.open(ctx, a)
-	if err == nil {
+	if err == nil && !o.dryRun { // it may generate a key
 		k, err = wanted.admit(ctx, k, transport(o.transport))
 	}
 	if err != nil {

@@ -61,7 +61,7 @@ func (a *app) provisionKey(ctx context.Context, o provisionOptions, steps []card
 		reason: want.Reason, yes: o.yes, dryRun: o.dryRun}
 	if o.slot == 0 {
 		wanted, err := a.newIntake(ctx, st)
-		if err == nil {
+		if err == nil && !o.dryRun { // it may generate a key
 			err = wanted.admitCard(ctx, o.choice)
 		}
 		if err != nil {
