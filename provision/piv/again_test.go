@@ -2,6 +2,7 @@ package piv
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -138,5 +139,30 @@ func TestForgetOne(t *testing.T) {
 	}
 	if !s.has(token.PIVPIN, c.pin.value) || s.has(token.PIVPIN, "correct1") || s.held(token.PIVPIN) != "" {
 		t.Error("the PIN that the other run set is forgotten, or one that the card refused is not")
+	}
+}
+
+// TestManagementTouch: a management key that wants to be touched says so before it is proven.
+func TestManagementTouch(t *testing.T) {
+	t.Parallel()
+	c := newFake(v543)
+	r, _ := newRunner(c)
+	var told []Slot
+	r.Touch = func(s Slot) { told = append(told, s) }
+	if err := setUp(t, r, c, Want{}); err != nil || len(told) != 0 {
+		t.Fatalf("%v, %v", told, err)
+	}
+	c.touch = true
+	p, err := r.Plan(t.Context(), c, Want{})
+	if err != nil || len(told) != 1 {
+		t.Errorf("plan: %v, %v", told, err)
+	}
+	p.Destroy()
+	if _, err := r.Generate(t.Context(), c, GenerateSpec{Slot: Authentication}); err != nil || len(told) < 2 || told[1] != ManagementReference {
+		t.Errorf("generate: %v, %v", told, err)
+	}
+	c.management = "012345678901234567890123" // to the host it is the same as one that was not touched
+	if _, err := r.Plan(t.Context(), c, Want{}); !errors.Is(err, ErrManagementUnknown) || !strings.Contains(err.Error(), "touch") {
+		t.Errorf("not touched: %v", err)
 	}
 }

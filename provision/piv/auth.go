@@ -83,11 +83,11 @@ func (r *Runner) Management(ctx context.Context, card Card, f Facts, g Given) (s
 		}
 		defer destroy(list)
 	}
-	return opens(ctx, card, list, g)
+	return r.opens(ctx, card, f, list, g)
 }
 
 // opens finds the management key that a card takes. The caller destroys it.
-func opens(ctx context.Context, card Card, list []token.Escrow, g Given) (secret.Bytes, error) {
+func (r *Runner) opens(ctx context.Context, card Card, f Facts, list []token.Escrow, g Given) (secret.Bytes, error) {
 	isNew := DefaultManagementKey()
 	defer isNew.Destroy()
 	candidates := make([]secret.Bytes, 0, len(list)+1)
@@ -99,6 +99,9 @@ func opens(ctx context.Context, card Card, list []token.Escrow, g Given) (secret
 	}
 	if g.Management.Len() == 0 {
 		candidates = append(candidates, isNew)
+	}
+	if f.Management.Touch {
+		r.touch(ManagementReference)
 	}
 	var first error
 	for _, key := range candidates {
@@ -113,6 +116,9 @@ func opens(ctx context.Context, card Card, list []token.Escrow, g Given) (secret
 	}
 	if g.Management.Len() > 0 {
 		return secret.Bytes{}, first
+	}
+	if f.Management.Touch {
+		return secret.Bytes{}, fmt.Errorf("%w, or the touch that it wants did not come", ErrManagementUnknown)
 	}
 	return secret.Bytes{}, ErrManagementUnknown
 }

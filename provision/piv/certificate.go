@@ -124,8 +124,8 @@ func (r *Runner) signer(ctx context.Context, card Card, f Facts, c CertificateSp
 			return nil, err
 		}
 	}
-	if r.Touch != nil && have.Touch > TouchNever {
-		r.Touch(c.Slot)
+	if have.Touch > TouchNever {
+		r.touch(c.Slot)
 	}
 	return signer, nil
 }

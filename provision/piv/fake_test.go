@@ -82,6 +82,7 @@ type fakeCard struct {
 	serial     token.Serial
 	pin, puk   fakeRef
 	management string
+	touch      bool // the management key wants one
 	verified   bool
 	keys       map[Slot]fakeKey
 	objects    map[Object][]byte
@@ -109,7 +110,7 @@ func (c *fakeCard) Facts(context.Context) (Facts, error) {
 	c.verified = false
 	f := Facts{Serial: c.serial, Version: c.version, Maker: c.maker, CHUID: c.objects[CHUID] != nil, CCC: c.objects[CCC] != nil}
 	f.PIN, f.PUK = Reference{Left: c.pin.left}, Reference{Left: -1}
-	f.Management = Management{Algorithm: AES192, Default: is(c.management == defaultManagement)}
+	f.Management = Management{Algorithm: AES192, Default: is(c.management == defaultManagement), Touch: c.touch}
 	if f.Metadata() {
 		f.PIN = Reference{c.pin.left, c.pin.total, is(c.pin.value == defaultPIN)}
 		f.PUK = Reference{c.puk.left, c.puk.total, is(c.puk.value == defaultPUK)}

@@ -37,8 +37,8 @@ func (r *Runner) Plan(ctx context.Context, card Card, w Want) (Plan, error) {
 	}
 	var current secret.Bytes
 	if !w.Reset {
-		current, err = opens(ctx, card, known.Management, w.Given)
-		if err != nil && !errors.Is(err, ErrManagementUnknown) {
+		current, err = r.opens(ctx, card, f, known.Management, w.Given)
+		if err != nil && (f.Management.Touch || !errors.Is(err, ErrManagementUnknown)) {
 			known.Destroy()
 			return Plan{}, err
 		}
@@ -111,6 +111,13 @@ func (r *Runner) Init(ctx context.Context, card Card, p Plan) error {
 	return nil
 }
 
+// touch says that the key must be touched now.
+func (r *Runner) touch(s Slot) {
+	if r.Touch != nil {
+		r.Touch(s)
+	}
+}
+
 // same compares the card with the one that a plan was made for.
 func same(ctx context.Context, card Card, serial token.Serial) error {
 	f, err := card.Facts(ctx)
@@ -132,6 +139,9 @@ func (r *Runner) setManagement(ctx context.Context, card Card, p Plan, step Step
 		return secret.Bytes{}, err
 	}
 	if !now.Secret.Equal(step.olds[0]) {
+		if p.Facts.Management.Touch {
+			r.touch(ManagementReference)
+		}
 		err = card.SetManagementKey(ctx, step.olds[0], now.Secret)
 	}
 	if err == nil {

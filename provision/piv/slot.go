@@ -17,6 +17,8 @@ const (
 	FirstRetired       Slot = 0x82
 	LastRetired        Slot = 0x95
 	Attestation        Slot = 0xF9 // the maker's key that signs attestations
+	// ManagementReference is no slot, but the management key's reference: Runner.Touch is told it.
+	ManagementReference Slot = 0x9B
 )
 
 // Slots are all that a key can be generated in, in the order in which they are shown.
@@ -54,6 +56,8 @@ func (s Slot) Name() string {
 		return "card authentication"
 	case Attestation:
 		return "attestation"
+	case ManagementReference:
+		return "management key"
 	}
 	if s.Retired() {
 		return fmt.Sprintf("retired %d", s-FirstRetired+1)
