@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +44,7 @@ type knownKey struct {
 	StockNumber string      `json:"stock_number,omitempty"`
 	Slots       []knownSlot `json:"slots"`
 	LockCode    string      `json:"lock_code,omitempty"` // "kept": never the code
+	Kept        []string    `json:"kept,omitempty"`      // names of other secrets that guard its applications
 	Genuine     string      `json:"genuine,omitempty"`
 }
 
@@ -123,6 +126,9 @@ func describedColumns(a *app, d described) []column[described] {
 		{"Slot 2 in the store", func(d described) string { return d.credential(2) }},
 		{"Genuine", func(d described) string { return d.inStore(func(k knownKey) string { return k.Genuine }) }},
 		{"Lock code", func(d described) string { return d.inStore(func(k knownKey) string { return k.LockCode }) }},
+		{"Kept in the store", func(d described) string {
+			return d.inStore(func(k knownKey) string { return strings.Join(k.Kept, ", ") })
+		}},
 	}
 	if a.format != "table" {
 		return all
@@ -232,19 +238,24 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 		}
 		out.Slots = append(out.Slots, s)
 	}
-	codes, err := st.Escrows(ctx, serial, token.LockCode)
-	destroyEscrows(codes)
-	if len(codes) > 0 {
-		out.LockCode = "kept"
-	}
+	kinds, err := st.Escrowed(ctx, serial)
 	if err != nil {
 		return nil, err
+	}
+	for _, kind := range token.EscrowKinds() {
+		switch {
+		case !slices.Contains(kinds, kind):
+		case kind == token.LockCode:
+			out.LockCode = "kept"
+		default:
+			out.Kept = append(out.Kept, escrowName(kind))
+		}
 	}
 	proof, err := st.Attestation(ctx, serial)
 	if err != nil && !errors.Is(err, token.ErrNotFound) {
 		return nil, err
 	}
-	if out.Genuine = attestText(proof); unseen && len(codes) == 0 && out.Genuine == "" {
+	if out.Genuine = attestText(proof); unseen && len(kinds) == 0 && out.Genuine == "" {
 		return nil, nil
 	}
 	return out, nil

@@ -56,6 +56,9 @@ func (k pivKey) enrol() {
 		strings.Join(told.Kept, ",") != "PIN,PUK,management key" || len(told.Slots) != 1 || told.Slots[0].Generated != "yes" {
 		k.t.Errorf("%+v", told)
 	}
+	if said, code := k.run("device", "info"); code != exitDone || !strings.Contains(said, "PIN, PUK, management key") {
+		k.t.Errorf("device info: exit code %d\n%s", code, said)
+	}
 	pins, _ := k.kept(token.PIVPIN)
 	if text, err := os.ReadFile(letter); err != nil || !strings.Contains(string(text), pins[0]) || !strings.Contains(string(text), k.serial().String()) {
 		k.t.Errorf("the letter: %v", err)
