@@ -160,7 +160,7 @@ func accountNamed(list []oathapplet.Account, query string) (oathapplet.Account, 
 		if a.ID() == query {
 			return a, nil
 		}
-		if strings.Contains(strings.ToLower(a.ID()), strings.ToLower(query)) {
+		if strings.Contains(strings.ToLower(printable(a.ID())), strings.ToLower(query)) {
 			found = append(found, a)
 		}
 	}
@@ -178,9 +178,12 @@ func accountNamed(list []oathapplet.Account, query string) (oathapplet.Account, 
 }
 
 // parseAccount reads ISSUER:NAME, or NAME alone.
-func parseAccount(text string) (issuer, name string) {
+func parseAccount(text string) (issuer, name string, err error) {
+	if strings.HasPrefix(text, ":") || strings.HasSuffix(text, ":") || text == "" {
+		return "", "", usagef("an account is ISSUER:NAME, or NAME alone")
+	}
 	a := oathapplet.ParseID(text, token.HOTP) // which has no period in front
-	return a.Issuer, a.Name
+	return a.Issuer, a.Name, nil
 }
 
 // accountRow is an account as it is shown: never its secret, and its code only where that was asked for.

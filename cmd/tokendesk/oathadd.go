@@ -118,6 +118,9 @@ func (o oathAddOptions) check(cmd *cobra.Command) (given bool, err error) {
 			return given, usagef("--%s is said by where the secret comes from", name)
 		}
 	}
+	if _, _, err := parseAccount(o.account); o.account != "" && err != nil {
+		return given, err
+	}
 	switch {
 	case sources > 1:
 		return given, usagef("--uri-file, --qr and --file exclude each other")
@@ -179,7 +182,7 @@ func (o oathAddOptions) fresh() oathaccount.Spec {
 		s.Verify = token.NoProof
 	}
 	s.Account = oathapplet.Account{Kind: token.Kind(o.kind), Hash: oath.Hash(o.hash), Digits: o.digits, Touch: o.touch}
-	s.Account.Issuer, s.Account.Name = parseAccount(o.account)
+	s.Account.Issuer, s.Account.Name, _ = parseAccount(o.account) // check saw it
 	if s.Account.Kind == token.TOTP {
 		s.Account.Period = time.Duration(o.period) * time.Second
 	}

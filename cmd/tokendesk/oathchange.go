@@ -22,7 +22,10 @@ func newOATHRenameCmd(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.changeAccount(cmd.Context(), o, given[0], func(on oathapplet.Account, c *token.SlotChange) error {
 				to := on
-				to.Issuer, to.Name = parseAccount(given[1])
+				var err error
+				if to.Issuer, to.Name, err = parseAccount(given[1]); err != nil {
+					return err
+				}
 				c.Work, c.After = token.RenameAccount, token.Settings{Account: to.ID(), Issuer: to.Issuer}
 				return nil
 			})
@@ -42,7 +45,7 @@ func newOATHDeleteCmd(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.changeAccount(cmd.Context(), o, given[0], func(on oathapplet.Account, c *token.SlotChange) error {
 				c.Work = token.RemoveAccount
-				if yes && on.ID() != given[0] { // what nobody looks at must not be guessed
+				if yes && on.ID() != given[0] && printable(on.ID()) != given[0] { // what nobody looks at must not be guessed
 					return problemf(exitNotFound, "the key has no account %q", printable(given[0])).hint("with --yes the whole name is needed: %q", on.ID())
 				}
 				return a.confirm(cmd.Context(), yes, fmt.Sprintf("delete account %q of key %s for good", on.ID(), c.Serial))
@@ -100,10 +103,8 @@ func (a *app) changeAccount(ctx context.Context, o oathChoice, query string, com
 	}
 	row := accountRowOf(k.serial, found)
 	if row.Outcome = "deleted"; c.Work == token.RenameAccount {
-		found.Issuer, found.Name = parseAccount(c.After.Account)
-		if found.Kind == token.TOTP {
-			found = oathapplet.ParseID(c.After.Account, found.Kind)
-		}
+		to := oathapplet.ParseID(c.After.Account, found.Kind)
+		found.Issuer, found.Name = to.Issuer, to.Name
 		row = accountRowOf(k.serial, found)
 		row.Outcome = "renamed"
 	}

@@ -17,9 +17,15 @@ func (o *provisionOptions) oathSteps() ([]cardStep, error) {
 	if len(o.oath) == 0 {
 		return nil, nil
 	}
+	if c := provision.Class(o.overwrite); c != "" && c != provision.Factory && c != provision.Foreign {
+		return nil, usagef("--overwrite is factory or foreign")
+	}
 	var specs []oathaccount.Spec
 	for _, text := range o.oath {
-		issuer, name := parseAccount(text)
+		issuer, name, err := parseAccount(text)
+		if err != nil {
+			return nil, err
+		}
 		a := oathapplet.Account{Issuer: issuer, Name: name, Kind: token.TOTP, Hash: oath.SHA1, Digits: 6, Period: oathapplet.DefaultPeriod}
 		if err := a.Check(); err != nil {
 			return nil, usagef("--oath: %s", err)
@@ -50,7 +56,11 @@ func (w cardWork) putAccounts(ctx context.Context, c oathChoice, specs []oathacc
 		row, err := w.putAccount(ctx, k, s)
 		if err != nil {
 			if len(rows) > 0 {
-				w.say("%s of %d were added before", count(len(rows), "account"), len(specs))
+				verb := "are"
+				if len(rows) == 1 {
+					verb = "is"
+				}
+				w.say("%d of %d accounts %s on the key", len(rows), len(specs), verb)
 			}
 			return err
 		}
