@@ -132,7 +132,7 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 	}
 	defer plan.Destroy()
 	if o.key.slot != "" && !o.reset {
-		if err := s.vacant(o.key); err != nil {
+		if err := o.key.vacant(s.facts.Slot(o.key.at), plan.Ready()); err != nil {
 			return nil, err
 		}
 	}

@@ -162,10 +162,10 @@ func (o *pivKeyOptions) certified(have piv.KeyFacts) bool {
 	return c != nil && o.selfSigned && c.Subject.String() == o.name.String() && bytes.Equal(c.RawIssuer, c.RawSubject) && piv.SameKey(c.PublicKey, have.Public)
 }
 
-// vacant is an error if what is in the slot would be lost.
-func (s *pivSession) vacant(o pivKeyOptions) error {
-	have := s.facts.Slot(o.at)
-	if o.overwrite || o.made(have) || have.Key != piv.Yes && !have.Object {
+// vacant is an error if what is in the slot would be lost. begun: the rest is done, so that an interrupted run may have made the key; before
+// that, one that is there was made by somebody else.
+func (o *pivKeyOptions) vacant(have piv.KeyFacts, begun bool) error {
+	if o.overwrite || begun && o.made(have) || have.Key != piv.Yes && !have.Object {
 		return nil
 	}
 	return &piv.OccupiedError{Slot: o.at, Key: have.Key == piv.Yes, Certificate: have.Object}
