@@ -14,7 +14,7 @@ func TestAccountNamed(t *testing.T) {
 	for _, id := range []string{"60/bob", "bobby", "bob", "Example:ada", "a\x1b[2J\u202e"} {
 		list = append(list, oathapplet.ParseID(id, token.TOTP))
 	}
-	for query, want := range map[string]string{"bob": "bob", "60/bob": "60/bob", "bobb": "bobby", "ADA": "Example:ada", "b": "", "": "", "eve": ""} {
+	for query, want := range map[string]string{"bob": "bob", "60/bob": "60/bob", "bobb": "bobby", "ADA": "Example:ada", "b": "", "": "", "eve": "", "a[2J": "a\x1b[2J\u202e"} {
 		got, err := accountNamed(list, query)
 		if want == "" && err == nil || want != "" && (err != nil || got.ID() != want) {
 			t.Errorf("%q: %q, %v", query, got.ID(), err)
