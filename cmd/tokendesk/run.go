@@ -101,6 +101,7 @@ Data goes to standard output, talk to standard error. Without a terminal nothing
 	f.StringVarP(&a.format, "output", "o", "table", "form of the data: table, json or csv")
 	f.StringVar(&a.store, "store", a.dataDir, "directory of the store, or postgres://…; also "+storeVariable)
 	f.StringVar(&a.key, "key", "", "file of the sealing key (default: sealing.key beside the store, or in the data directory)")
+	f.Uint32Var(&a.unlocking.serial, "unlock-serial", 0, "serial number of the YubiKey that opens the sealing key, when several of them are attached")
 	f.StringVar(&a.unlocking.pinFile, "unlock-pin-file", "", "file with the PIN of the YubiKey that opens the sealing key, for services")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s", err).hint("see: %s --help", cmd.CommandPath())

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
@@ -20,6 +21,7 @@ import (
 // unlocking is how this process opens a wrapped sealing key. The key's file calls it from one goroutine at a time.
 type unlocking struct {
 	pinFile string // --unlock-pin-file
+	serial  uint32 // --unlock-serial; 0: any
 	silent  bool   // nobody is asked: words are completed
 	pin     secret.Bytes
 	of      token.Serial // whose PIN it is; 0: not known yet
@@ -69,12 +71,13 @@ func ecdsaOf(k *ecdh.PublicKey) *ecdsa.PublicKey {
 	return public
 }
 
-// unlockingCard holds the PIV application of the first recipient that is attached.
+// unlockingCard holds the PIV application of a recipient that is attached: of the first one, but a PIN from a file is of one certain key.
 func (a *app) unlockingCard(ctx context.Context, of []seal.Recipient) (piv.Card, piv.Facts, seal.Recipient, error) {
 	none := func(err error) (piv.Card, piv.Facts, seal.Recipient, error) {
 		return nil, piv.Facts{}, seal.Recipient{}, err
 	}
-	if a.unlocking.silent {
+	u := &a.unlocking
+	if u.silent {
 		return none(seal.ErrWrapped)
 	}
 	b, ok := a.bus.(pivBus)
@@ -85,36 +88,62 @@ func (a *app) unlockingCard(ctx context.Context, of []seal.Recipient) (piv.Card,
 	if err != nil {
 		return none(err)
 	}
+	alone := u.pinFile != "" && len(of) > 1 && u.serial == 0 && u.of == 0 // it must be the only one
+	var card piv.Card
+	var f piv.Facts
+	var found seal.Recipient
 	var failed error
 	for _, at := range all {
 		if !a.reaches(viaCCID, at) {
 			continue
 		}
-		card, f, err := openFacts(ctx, b, at)
+		next, told, err := openFacts(ctx, b, at)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		for _, r := range of {
-			if token.Serial(r.Serial) == f.Serial && (a.unlocking.of == 0 || a.unlocking.of == f.Serial) { // another's PIN is not known
-				return card, f, r, nil
+		i := slices.IndexFunc(of, func(r seal.Recipient) bool { return token.Serial(r.Serial) == told.Serial && u.takes(told.Serial) })
+		switch {
+		case i < 0: // it was only asked for its serial number
+			_ = next.Close()
+		case card != nil:
+			_, _ = next.Close(), card.Close()
+			return none(problemf(exitAmbiguous, "keys %s and %s are attached and open the sealing key, and %s is the PIN of one", f.Serial, told.Serial, printable(u.pinFile)).
+				hint("say of which: --unlock-serial N"))
+		default:
+			card, f, found = next, told, of[i]
+			if !alone {
+				return card, f, found, nil
 			}
 		}
-		_ = card.Close() // it was only asked for its serial number
 	}
-	if ctx.Err() != nil {
+	switch {
+	case card != nil:
+		return card, f, found, nil
+	case ctx.Err() != nil:
 		return none(ctx.Err())
 	}
-	if s := a.unlocking.of; s != 0 {
-		return none(problemf(exitNotFound, "who opens the sealing key was changed, and key %s is not attached", s).hint("attach it, or start this program again"))
+	return none(u.notAttached(of, failed))
+}
+
+// takes reports whether a key may be asked for: not one whose PIN this process does not have, when it has another's.
+func (u *unlocking) takes(s token.Serial) bool {
+	return (u.of == 0 || u.of == s) && (u.serial == 0 || token.Serial(u.serial) == s)
+}
+
+func (u *unlocking) notAttached(of []seal.Recipient, failed error) error {
+	if u.of != 0 {
+		return problemf(exitNotFound, "who opens the sealing key was changed, and key %s is not attached", u.of).hint("attach it, or start this program again")
 	}
-	p := problemf(exitNotFound, "the sealing key opens only with a YubiKey that is not attached: %s", strings.Join(serialsOf(of), " or ")).
-		hint("plug it in")
-	p.cause = seal.ErrWrapped
-	if failed != nil {
+	names := strings.Join(serialsOf(of), " or ")
+	if u.serial != 0 {
+		names = fmt.Sprint(u.serial)
+	}
+	p := problemf(exitNotFound, "the sealing key opens only with a YubiKey that is not attached: %s", names).hint("plug it in")
+	if p.cause = seal.ErrWrapped; failed != nil {
 		p = p.hint("not opened: %s", explain(failed).line)
 	}
-	return none(p)
+	return p
 }
 
 func serialsOf(list []seal.Recipient) []string {
