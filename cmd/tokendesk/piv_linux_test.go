@@ -204,6 +204,10 @@ func (k pivKey) refuse() {
 	for _, words := range [][]string{{"init"}, {"init", "--key", "9c"}} {
 		k.refused(exitRefused, "--reset --reason TEXT", words...)
 	}
+	said, code := k.run("provision", "--slot", "2", "--verify", "none", "--oath", "Example:ada", "--piv", "--transport", "ccid")
+	if code != exitRefused || !strings.Contains(said, "set up elsewhere") || k.key.Slot(2).Kind != vkey.Empty || len(oathapplet.Of(k.key).Accounts()) != 0 {
+		k.t.Errorf("provision --piv of somebody else's key: exit code %d\n%s", code, said)
+	}
 	k.refused(exitRefused, "--management-key-file", "generate", "9c")
 	k.refused(exitRefused, "--pin-file", "csr", "9a", "--subject", "ada", "--out", k.path("foreign.csr"))
 	k.refused(exitRefused, "--puk-file", "unblock")

@@ -44,8 +44,37 @@ func (o *pivWork) steps(to string) ([]cardStep, error) {
 	return []cardStep{o.step}, nil
 }
 
+// ready refuses a key whose PIV application cannot be set up, before anything is written to it. It tries no PIN.
+func (o *pivWork) ready(ctx context.Context, w cardWork) error {
+	if !o.on {
+		return nil
+	}
+	return o.with(ctx, w, func(s *pivSession) error {
+		plan, err := s.runner.Plan(ctx, s.card, piv.Want{})
+		if err != nil {
+			return err
+		}
+		plan.Destroy()
+		if o.key.slot == "" {
+			return nil
+		}
+		return o.key.vacant(s.facts.Slot(o.key.at), plan.Ready())
+	})
+}
+
 // step sets up PIV on the key that was written.
 func (o *pivWork) step(ctx context.Context, w cardWork) error {
+	return o.with(ctx, w, func(s *pivSession) error {
+		done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: o.again(s.facts.Serial)})
+		if err != nil || done == nil {
+			return err
+		}
+		return w.showPIV(*done)
+	})
+}
+
+// with opens the PIV application of the key and gives it back.
+func (o *pivWork) with(ctx context.Context, w cardWork, act func(*pivSession) error) error {
 	card, f, err := w.choosePIV(ctx, token.Serial(w.choice.serial))
 	if err != nil {
 		return err
@@ -55,11 +84,7 @@ func (o *pivWork) step(ctx context.Context, w cardWork) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: o.again(f.Serial)})
-	if err != nil || done == nil {
-		return err
-	}
-	return w.showPIV(*done)
+	return act(s)
 }
 
 // again is the command that finishes it: provision would write the slot anew.

@@ -59,6 +59,9 @@ func (a *app) provisionKey(ctx context.Context, o provisionOptions, steps []card
 	}
 	w := cardWork{app: a, st: st, choice: o.choice, holder: want.Holder, reassign: o.reassign, foreign: want.Overwrite == provision.Foreign,
 		reason: want.Reason, yes: o.yes, dryRun: o.dryRun}
+	if err := o.piv.ready(ctx, w); err != nil {
+		return err
+	}
 	if o.slot == 0 {
 		wanted, err := a.newIntake(ctx, st)
 		if err == nil && !o.dryRun { // it may generate a key
