@@ -68,7 +68,7 @@ func (c *appletCard) send(ctx context.Context, ins, p1, p2 byte, data ...byte) (
 	return c.ch.Send(ctx, apdu.Command{Instruction: ins, P1: p1, P2: p2, Data: data, Expect: apdu.Any})
 }
 
-// Facts implements piv.Reader, of the spare slot alone.
+// Facts implements piv.Reader.
 func (c *appletCard) Facts(ctx context.Context) (f piv.Facts, err error) {
 	v, err := c.send(ctx, 0xFD, 0, 0)
 	if err != nil {
@@ -85,23 +85,30 @@ func (c *appletCard) Facts(ctx context.Context) (f piv.Facts, err error) {
 			f.Maker = nil
 		}
 	}
-	k := piv.KeyFacts{Slot: spareSlot}
-	if f.Metadata() {
-		if told, err := c.send(ctx, 0xF7, 0, byte(spareSlot)); err == nil {
-			origin, _ := apdu.Find(told, 3)
-			policy, _ := apdu.Find(told, 2)
-			k.Key, k.Algorithm, k.PIN, k.Generated = piv.Yes, piv.P256, piv.PINPolicy(policy[0]), piv.No
-			if origin[0] == 1 {
-				k.Generated = piv.Yes
-			}
+	for _, slot := range piv.Slots() {
+		if k, ok := c.key(ctx, f, slot); ok {
+			f.Keys = append(f.Keys, k)
 		}
-	} else if _, err := c.send(ctx, 0xF9, byte(spareSlot), 0); err == nil {
-		k.Key, k.Algorithm, k.PIN, k.Generated = piv.Yes, piv.P256, piv.PINNever, piv.Yes
-	}
-	if k.Key == piv.Yes {
-		f.Keys = append(f.Keys, k)
 	}
 	return f, nil
+}
+
+func (c *appletCard) key(ctx context.Context, f piv.Facts, slot piv.Slot) (piv.KeyFacts, bool) {
+	k := piv.KeyFacts{Slot: slot, Key: piv.Yes, Algorithm: piv.P256, PIN: piv.PINNever, Generated: piv.Yes}
+	if !f.Metadata() {
+		_, err := c.send(ctx, 0xF9, byte(slot), 0)
+		return k, err == nil
+	}
+	told, err := c.send(ctx, 0xF7, 0, byte(slot))
+	if err != nil {
+		return k, false
+	}
+	origin, _ := apdu.Find(told, 3)
+	policy, _ := apdu.Find(told, 2)
+	if k.PIN = piv.PINPolicy(policy[0]); origin[0] != 1 {
+		k.Generated = piv.No
+	}
+	return k, true
 }
 
 func (c *appletCard) Attest(ctx context.Context, s piv.Slot) (*x509.Certificate, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,6 +15,8 @@ import (
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
+	"github.com/tokendesk/tokendesk/provision/piv"
+	"github.com/tokendesk/tokendesk/usbhid"
 )
 
 // plugPIV puts another key into the rig, with its PIV application.
@@ -171,6 +174,42 @@ func TestAttestRefuses(t *testing.T) {
 	}
 	if _, err := r.open().Attestation(t.Context(), rigSerial); err == nil {
 		t.Error("an answer is kept")
+	}
+}
+
+// TestAttestKeeps: a key that somebody put into a slot stays there, also where an attestation is asked of just that slot.
+func TestAttestKeeps(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	app := r.plugPIV(vkey.YubiKey571, pivapplet.Options{})
+	roots := r.roots(pivapplet.TestCA())
+	for _, slot := range []byte{0x9A, byte(spareSlot)} {
+		card, err := openApplet(t.Context(), virtualBus{r.key, 2}, usbhid.Attached{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := card.(*appletCard)
+		if err := c.Authenticate(t.Context(), piv.DefaultManagementKey()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.send(t.Context(), 0xFE, byte(piv.P256), slot, append([]byte{6, 32}, bytes.Repeat([]byte{7}, 32)...)...); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.ends(exitRefused, "was not generated there", "device", "attest", "--roots", roots, "--slot", "95")
+	if p, code := r.answers("--roots", roots); code != exitDone || p.Slot != "94" || p.Left != "" {
+		t.Errorf("%d, %+v\n%s", code, p, r.err.String())
+	}
+	for _, slot := range []byte{0x9A, byte(spareSlot)} {
+		if s, there := app.Slot(slot); !there || s.Generated {
+			t.Errorf("the key in slot %02x is gone, or another", slot)
+		}
+	}
+	if _, there := app.Slot(0x94); there {
+		t.Error("the spare key is left")
 	}
 }
 

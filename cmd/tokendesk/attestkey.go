@@ -33,7 +33,6 @@ type keyTold struct {
 // attestOutcome is what a key proved, and what was done to it for that.
 type attestOutcome struct {
 	piv.Attested
-	made bool   // a key was generated
 	left string // what stays on the key, and why; "": nothing
 }
 
@@ -53,18 +52,17 @@ func (a *app) attestKey(ctx context.Context, at usbhid.Attached, q attestation) 
 		return out, fmt.Errorf("%w: the key says in one place that it is %s, in another %s", piv.ErrNotGenuine, q.told.serial, f.Serial)
 	}
 	r := &piv.Runner{Escrow: q.escrow, Rand: a.rand, Now: a.now}
-	slot, spare, err := attestedSlot(f, q.slot)
+	slot, use, err := attestedSlot(f, q.slot)
 	if err != nil {
 		return out, err
 	}
-	if spare && f.Slot(slot).Key != piv.Yes {
+	if use == makeKey {
 		_, err := r.Generate(ctx, card, piv.GenerateSpec{
 			Slot: slot, Key: piv.KeySpec{Algorithm: piv.P256, PIN: piv.PINNever, Touch: piv.TouchNever}, Given: q.given,
 		})
 		if err != nil {
 			return out, err
 		}
-		out.made = true
 	}
 	out.Attested, err = r.Attest(ctx, card, slot, q.roots)
 	if err == nil {
@@ -74,42 +72,60 @@ func (a *app) attestKey(ctx context.Context, at usbhid.Attached, q attestation) 
 		err = problemf(exitRefused, "the key in slot %v wants a PIN or a touch, so that it cannot be asked whether it is there: the certificates may be copies", slot).
 			hint("without --slot a key that wants neither is generated for it")
 	}
-	if spare {
+	if use != keyThere {
 		out.left = cleanSlot(ctx, r, card, slot, q.given)
 	}
 	return out, err
 }
 
-// attestedSlot is the slot of a key that was generated there, or a spare one that is empty, or holds what an attestation left there before.
-func attestedSlot(f piv.Facts, want piv.Slot) (slot piv.Slot, spare bool, err error) {
+// slotUse is what is done with a slot for an attestation.
+type slotUse int
+
+const (
+	keyThere slotUse = iota // it holds a key, which is asked and stays
+	spareKey                // it holds what an attestation left there before: to be asked and removed
+	makeKey                 // it is empty: to be filled for the moment
+)
+
+// attestedSlot is the slot of a key that was generated there, or a spare one. What somebody else put into a slot stays there.
+func attestedSlot(f piv.Facts, want piv.Slot) (piv.Slot, slotUse, error) {
 	isSpare := func(k piv.KeyFacts) bool {
 		return k.Slot == spareSlot && k.Generated == piv.Yes && k.Algorithm == piv.P256 && k.PIN == piv.PINNever && !k.Object
 	}
-	if want != 0 {
-		have := f.Slot(want)
-		return want, have.Generated != piv.Yes || isSpare(have), nil
+	if have := f.Slot(want); want != 0 {
+		switch {
+		case isSpare(have):
+			return want, spareKey, nil
+		case have.Generated == piv.Yes:
+			return want, keyThere, nil
+		case have.Key == piv.Yes || have.Object:
+			return 0, 0, problemf(exitRefused, "slot %v is in use, and its key was not generated there, so that it is not attested", want).hint("leave --slot out, or name an empty one")
+		}
+		return want, makeKey, nil
 	}
 	foreign := false
 	for _, k := range f.Keys {
 		foreign = foreign || k.Object
 		if k.Generated == piv.Yes && !isSpare(k) && k.PIN == piv.PINNever && k.Touch == piv.TouchNever {
-			return k.Slot, false, nil
+			return k.Slot, keyThere, nil
 		}
 	}
 	for slot := spareSlot; slot >= piv.FirstRetired; slot-- {
 		k := f.Slot(slot)
 		switch {
-		case isSpare(k), k.Key == piv.No && !k.Object:
-			return slot, true, nil
+		case isSpare(k):
+			return slot, spareKey, nil
+		case k.Key == piv.No && !k.Object:
+			return slot, makeKey, nil
 		case k.Key == piv.Unknown && !k.Object && !foreign: // an imported key would not be seen: on a key in use somebody must say that there is none
-			return slot, true, nil
+			return slot, makeKey, nil
 		}
 	}
 	if !f.Metadata() {
-		return 0, false, problemf(exitRefused, "firmware %v does not tell which slots are empty, and the key is in use", f.Version).
+		return 0, 0, problemf(exitRefused, "firmware %v does not tell which slots are empty, and the key is in use", f.Version).
 			hint("name one that holds no key, such as %v: tokendesk device attest --slot %v", spareSlot, spareSlot)
 	}
-	return 0, false, problemf(exitRefused, "no slot of the key is free to generate a key in").hint("name one that holds a generated key: tokendesk device attest --slot 9a")
+	return 0, 0, problemf(exitRefused, "no slot of the key is free to generate a key in").hint("name one that holds a generated key: tokendesk device attest --slot 9a")
 }
 
 // agrees holds what was certified against what the key says of itself.
