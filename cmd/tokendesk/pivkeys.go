@@ -380,6 +380,9 @@ needs --overwrite. The first certificate of a file is the key's own, those of au
 				if err := s.noteCertificate(cmd.Context(), at, c); err != nil {
 					return err
 				}
+				if note := notNow(c, a.now()); note != "" {
+					a.say("note: %s", note)
+				}
 				return s.showSlot(cmd.Context(), at)
 			})
 		},
@@ -388,6 +391,17 @@ needs --overwrite. The first certificate of a file is the key's own, those of au
 	o.managementFlag(cmd)
 	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "a certificate that is there may be lost")
 	return cmd
+}
+
+// notNow says why a certificate is of no use at a time, "" if it is.
+func notNow(c *x509.Certificate, at time.Time) string {
+	switch {
+	case at.After(c.NotAfter):
+		return "the certificate ended on " + c.NotAfter.UTC().Format(time.DateOnly)
+	case at.Before(c.NotBefore):
+		return "the certificate is good from " + c.NotBefore.UTC().Format(time.DateOnly) + " on"
+	}
+	return ""
 }
 
 // readCertificate reads the first certificate of a file.
@@ -414,7 +428,9 @@ func (a *app) readCertificate(ctx context.Context, name string) (*x509.Certifica
 // parseSubject reads a name as RFC 4514 writes it, of the attributes that certificates of persons have. Text without = is the common name.
 func parseSubject(text string) (n pkix.Name, err error) {
 	if !strings.Contains(text, "=") {
-		n.CommonName = strings.TrimSpace(text)
+		if n.CommonName = strings.TrimSpace(text); n.CommonName == "" {
+			return n, usagef("--subject is empty")
+		}
 		return n, nil
 	}
 	for _, part := range splitEscaped(text) {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/piv"
 )
@@ -28,6 +31,32 @@ func TestVacant(t *testing.T) {
 		o := pivKeyOptions{at: piv.Authentication, overwrite: test.overwrite}
 		if err := o.vacant(test.have, test.begun); (err == nil) != test.vacant || err != nil && !errors.As(err, new(*piv.OccupiedError)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestSubject: what is no name of a person is refused.
+func TestSubject(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"ada": "CN=ada", " CN = Ada \\, Countess , O=Example": `CN=Ada \, Countess,O=Example`,
+		" ": "", "O=Example": "", "CN=": "", "CN=a,CN=b": "", "CN=a,2.5.4.3=b": "", "CN=a,": "",
+	} {
+		n, err := parseSubject(text)
+		if (err == nil) != (want != "") || err == nil && n.String() != want {
+			t.Errorf("%q: got %v %v, want %q", text, n, err, want)
+		}
+	}
+}
+
+// TestNotNow: a certificate that is stored and of no use is told as such.
+func TestNotNow(t *testing.T) {
+	t.Parallel()
+	from := time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)
+	c := &x509.Certificate{NotBefore: from, NotAfter: from.AddDate(1, 0, 0)}
+	for days, want := range map[int]string{-1: "2026-03-01 on", 1: "", 366: "ended on 2027-03-01"} {
+		if got := notNow(c, from.AddDate(0, 0, days)); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%d days after: %q", days, got)
 		}
 	}
 }
