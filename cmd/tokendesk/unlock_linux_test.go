@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -103,10 +104,11 @@ func TestCards(t *testing.T) {
 	k.ends(exitDone, "2 keys do now", "store", "unlock", "add", "--serial", oldSerial, "--pin-file", two, "--unlock-pin-file", one)
 	k.ends(exitAmbiguous, "--unlock-serial", "person", "list", "--unlock-pin-file", one)
 	k.ends(exitDone, "ada", "person", "list", "--unlock-pin-file", two, "--unlock-serial", oldSerial)
+	k.serves(one, two)
 	k.ends(exitDone, "1 key do", "store", "unlock", "remove", recentSerial, "--unlock-pin-file", two, "--unlock-serial", oldSerial)
 	k.recent.ResetCounts()
 	k.ends(exitDone, "ada", "person", "list", "--unlock-pin-file", two)
-	k.ends(exitDone, "sealed with version 2", "store", "rekey", "--unlock-pin-file", two)
+	k.ends(exitDone, "sealed with version 3", "store", "rekey", "--unlock-pin-file", two)
 	if c := k.recent.Counts(); c.PINTried > 0 {
 		t.Errorf("a key that opens nothing any more: %+v", c)
 	}
@@ -125,6 +127,41 @@ func TestCards(t *testing.T) {
 	}
 	k.ends(exitDone, "is plain", "store", "unlock", "plain", "--yes", "--unlock-pin-file", two)
 	k.ends(exitDone, "ada", "person", "list")
+}
+
+// serves: a server starts by one key and its PIN in a file, and goes on without either when the sealing key is changed by the other.
+func (k twoKeys) serves(one, two string) {
+	k.t.Helper()
+	said, err := k.command("client", "add", "mail", "-o", "json", "--unlock-pin-file", one, "--unlock-serial", recentSerial).Output()
+	var answer struct{ Client newClient }
+	if err == nil {
+		err = json.Unmarshal(said, &answer)
+	}
+	if err != nil {
+		k.t.Fatalf("%v\n%s", err, said)
+	}
+	c := relying{answer.Client.ID, answer.Client.Key}
+	k.recent.ResetCounts()
+	s, err := launch(k.command("serve", "--listen", "127.0.0.1:0", "--unlock-pin-file", one, "--unlock-serial", recentSerial), func(string) bool { return true })
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	ask := func(when string) {
+		k.t.Helper()
+		if got := k.r.ask(c, s, strings.Repeat("c", 44)); got != "BAD_OTP" { // signed with the client's key, which is sealed
+			k.t.Errorf("%s: %s", when, got)
+		}
+	}
+	ask("at first")
+	k.ends(exitDone, "sealed with version 2", "store", "rekey", "--unlock-pin-file", two, "--unlock-serial", oldSerial)
+	k.ends(exitDone, "version 2 only", "store", "rekey", "--finish", "--unlock-pin-file", two, "--unlock-serial", oldSerial)
+	ask("with another version of the sealing key")
+	if n := k.recent.Counts(); n.PINTried != 1 || n.Used != 1 {
+		k.t.Errorf("the server used its key again: %+v", n)
+	}
+	if log, code := s.stop(k.t, os.Interrupt); code != 0 || strings.Contains(log, "hq41zn") {
+		k.t.Errorf("exit code %d\n%s", code, log)
+	}
 }
 
 // givePIN sets the PIN of a new key, as ykman does: firmware before 5.3 does not tell that it is one.
