@@ -74,6 +74,16 @@ func (c choice) openCard(ctx context.Context, a *app) (*cardKey, error) {
 	return openCardOf(ctx, b, cards[0])
 }
 
+// cardSerial is the serial number of the chosen key, so that several openings mean the same key; 0: it does not tell.
+func (c choice) cardSerial(ctx context.Context, a *app) (uint32, error) {
+	k, err := c.openCard(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	defer k.close()
+	return uint32(k.serial), nil
+}
+
 // findCard opens one card after the other until the serial number fits.
 func (c choice) findCard(ctx context.Context, b cardBus, cards []usbhid.Attached) (*cardKey, error) {
 	var failed error

@@ -171,6 +171,15 @@ func (a *app) addAccount(cmd *cobra.Command, o oathAddOptions) error {
 	if s.Holder, err = holder(ctx, st, o.to); err != nil {
 		return err
 	}
+	if !s.Elsewhere && !o.dryRun {
+		wanted, err := a.newIntake(ctx, st)
+		if err == nil {
+			err = wanted.admitCard(ctx, o.choice)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	w := cardWork{app: a, st: st, yes: o.yes, dryRun: o.dryRun}
 	return w.putAccounts(ctx, o.oathChoice, []oathaccount.Spec{s})
 }

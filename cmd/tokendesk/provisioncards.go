@@ -63,9 +63,12 @@ func (a *app) provisionKey(ctx context.Context, o provisionOptions, steps []card
 		return err
 	}
 	if o.slot == 0 {
+		if w.choice.serial, err = o.choice.cardSerial(ctx, a); err != nil {
+			return err
+		}
 		wanted, err := a.newIntake(ctx, st)
 		if err == nil && !o.dryRun { // it may generate a key
-			err = wanted.admitCard(ctx, o.choice)
+			err = wanted.admitCard(ctx, w.choice)
 		}
 		if err != nil {
 			return err
