@@ -105,7 +105,7 @@ func (a *app) prepareUnlock(ctx context.Context, o newUnlock, escrow piv.Escrow,
 	}
 	if f.PUK.Default == piv.Yes || f.Management.Default == piv.Yes {
 		a.say("key %s still has the PUK or management key of a new one, which everybody knows: who has the key can set another PIN", f.Serial)
-		a.say("  set and keep others in the store: tokendesk piv init --serial %s", f.Serial)
+		a.say("  set and keep others in the store: tokendesk piv init --serial %s --pin-file - --new-pin-file -", f.Serial)
 	}
 	return out, nil
 }
