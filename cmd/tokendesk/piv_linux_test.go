@@ -49,7 +49,7 @@ func TestPIV(t *testing.T) {
 // enrol sets a new key up, has a certificate issued for its key, and proves where that was made.
 func (k pivKey) enrol() {
 	csr, letter := k.path("csr.pem"), k.path("letter.txt")
-	k.must("init", "--key", "9a", "--subject", `CN=Ada \, Countess,O=Example`, "--email", "ada@example.org", "--upn", "ada@example.org", "--csr", csr, "--letter", letter, "--pin-tries", "5", "--puk-tries", "4")
+	k.must("init", "--slot", "9a", "--subject", `CN=Ada \, Countess,O=Example`, "--email", "ada@example.org", "--upn", "ada@example.org", "--csr", csr, "--letter", letter, "--pin-tries", "5", "--puk-tries", "4")
 	k.settled()
 	told := k.told()
 	if told.PIN.Left == nil || *told.PIN.Left != 5 || told.PUK.Total != 4 || told.PIN.Default != "no" || told.Management.Default != "no" || !told.CHUID || !told.CCC ||
@@ -187,7 +187,7 @@ func (k pivKey) unblock() {
 
 // refuse: what was set up elsewhere is left as it is, and wrong PINs are counted truthfully: at most one a command, none while one try is left.
 func (k pivKey) refuse() {
-	k.must("init", "--key", "9a", "--self-signed", "--subject", "ada")
+	k.must("init", "--slot", "9a", "--self-signed", "--subject", "ada")
 	k.settled()
 	k.wrongPIN()
 	k.stalePIN()
@@ -201,7 +201,7 @@ func (k pivKey) refuse() {
 		}
 	}
 	k.app.ResetCounts()
-	for _, words := range [][]string{{"init"}, {"init", "--key", "9c"}} {
+	for _, words := range [][]string{{"init"}, {"init", "--slot", "9c"}} {
 		k.refused(exitRefused, "--reset --reason TEXT", words...)
 	}
 	said, code := k.run("provision", "--slot", "2", "--verify", "none", "--oath", "Example:ada", "--piv", "--transport", "ccid")
@@ -266,7 +266,7 @@ func (k pivKey) stalePIN() {
 
 // setUpOld: a firmware without metadata.
 func (k pivKey) setUpOld() {
-	k.must("init", "--new-pin-file", k.file("new", "826405"), "--key", "9a", "--algorithm", "p256", "--self-signed", "--subject", "ada", "--valid", "24h")
+	k.must("init", "--new-pin-file", k.file("new", "826405"), "--slot", "9a", "--algorithm", "p256", "--self-signed", "--subject", "ada", "--valid", "24h")
 	k.settled()
 	k.unburned()
 	if !k.app.HoldsPIN("826405") {
@@ -284,7 +284,7 @@ func (k pivKey) setUpOld() {
 func (k pivKey) oneRun() {
 	for _, words := range [][]string{
 		{"person", "add", "ada"},
-		{"provision", "--slot", "2", "--verify", "none", "--oath", "Example:ada", "--piv", "--piv-key", "9a", "--piv-self-signed", "--to", "ada", "--transport", "ccid"},
+		{"provision", "--slot", "2", "--verify", "none", "--oath", "Example:ada", "--piv", "--piv-slot", "9a", "--piv-self-signed", "--to", "ada", "--transport", "ccid"},
 	} {
 		if said, code := k.run(words...); code != exitDone {
 			k.t.Fatalf("%q: exit code %d\n%s", words, code, said)
@@ -298,7 +298,7 @@ func (k pivKey) oneRun() {
 	if accounts := oathapplet.Of(k.key).Accounts(); len(accounts) != 1 || k.key.Slot(2).Kind == vkey.Empty {
 		k.t.Errorf("%d accounts, slot 2: %v", len(accounts), k.key.Slot(2).Kind)
 	}
-	if said, code := k.run("provision", "--piv-key", "9a"); code != exitUsage || !strings.Contains(said, "--piv") {
+	if said, code := k.run("provision", "--piv-slot", "9a"); code != exitUsage || !strings.Contains(said, "--piv") {
 		k.t.Errorf("exit code %d\n%s", code, said)
 	}
 	k.silent()
@@ -318,7 +318,7 @@ func TestKillPIV(t *testing.T) {
 			k := newPIVKey(t, vkey.YubiKey543)
 			for n := lane + 1; ; n += lanes {
 				k.renew()
-				words := k.words("init", "--pin-tries", "5", "--puk-tries", "4", "--key", "9a", "--self-signed", "--subject", "ada")
+				words := k.words("init", "--pin-tries", "5", "--puk-tries", "4", "--slot", "9a", "--self-signed", "--subject", "ada")
 				killed := k.killedPIV(n, words...)
 				k.known()
 				if said, _ := k.run("doctor"); strings.Contains(said, "tokendesk piv init --serial") != k.open() {

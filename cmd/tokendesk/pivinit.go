@@ -32,14 +32,14 @@ func newPIVInitCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set a key's PIV application up: PIN, PUK, management key, and a key with its certificate", Args: args(0, 0, ""),
 		Long: `Replace what a new key has: a random PIN (or the one of --new-pin-file), a random PUK, a random management key. Each is durable and
-sealed in the store before the key gets it. With --key a key is generated on the card, and with --csr FILE a request for the site's
+sealed in the store before the key gets it. With --slot a key is generated on the card, and with --csr FILE a request for the site's
 certificate authority is made, or with --self-signed a certificate.
 
 If anything interrupts the run, the same command again finishes it, with the same secrets. A key that was set up elsewhere is refused
 unless its secrets are given; --reset wipes its PIV application, with every key and certificate on it.
 
 The PIN is handed over by --letter FILE, or later by tokendesk piv secret.`,
-		Example: `  tokendesk piv init --key 9a --subject CN=ada --csr ada.csr --letter ada.txt
+		Example: `  tokendesk piv init --slot 9a --subject CN=ada --csr ada.csr --letter ada.txt
   tokendesk piv init --new-pin-file - --pin-tries 5 --puk-tries 3
   tokendesk piv init --reset --reason "handed on to somebody else"`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPIVInit(cmd.Context(), a, o) },
@@ -52,7 +52,7 @@ The PIN is handed over by --letter FILE, or later by tokendesk piv secret.`,
 	f.StringVar(&o.newPIN, "new-pin-file", "", "file with the PIN that the key shall have, instead of a random one; - asks for it")
 	f.StringVar(&o.pinTries, "pin-tries", "", "how often a wrong PIN may be tried, 1 to 255 (a new key: 3)")
 	f.StringVar(&o.pukTries, "puk-tries", "", "how often a wrong PUK may be tried, 1 to 255 (a new key: 3)")
-	f.StringVar(&o.key.slot, "key", "", "generate a key in this slot: 9a, 9c, 9d, 9e, or 82 to 95")
+	f.StringVar(&o.key.slot, "slot", "", "generate a key in this slot: 9a, 9c, 9d, 9e, or 82 to 95")
 	o.key.keyFlags(cmd, "")
 	o.key.certificateFlags(cmd, "")
 	o.letter.flags(cmd, "letter")
@@ -131,9 +131,6 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 		return nil, err
 	}
 	defer plan.Destroy()
-	if err := s.guardPlan(ctx, plan, want); err != nil {
-		return nil, err
-	}
 	if o.key.slot != "" && !o.reset {
 		if err := o.key.vacant(s.facts.Slot(o.key.at), plan.Ready()); err != nil {
 			return nil, err

@@ -81,7 +81,7 @@ func (o *pivKeyOptions) check(wanted bool) (err error) {
 	flag := "--" + o.prefix
 	if !wanted {
 		if o.csr != "" || o.selfSigned || o.subject != "" {
-			return usagef("%scsr, %[1]sself-signed and %[1]ssubject are for a key: %[1]skey 9a", flag)
+			return usagef("%scsr, %[1]sself-signed and %[1]ssubject are for a key: %[1]sslot 9a", flag)
 		}
 		return nil
 	}

@@ -19,7 +19,7 @@ type pivWork struct {
 func (o *pivWork) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&o.on, "piv", false, "set the PIV application up: random PIN, PUK and management key, kept in the store")
-	f.StringVar(&o.key.slot, "piv-key", "", "with --piv: generate a key in this slot, such as 9a")
+	f.StringVar(&o.key.slot, "piv-slot", "", "with --piv: generate a key in this slot, such as 9a")
 	o.key.keyFlags(cmd, "piv-")
 	o.key.certificateFlags(cmd, "piv-")
 	o.letter.flags(cmd, "piv-letter")
@@ -30,7 +30,7 @@ func (o *pivWork) flags(cmd *cobra.Command) {
 func (o *pivWork) steps(to string) ([]cardStep, error) {
 	if !o.on {
 		if o.key.slot != "" || o.key.csr != "" || o.key.selfSigned || o.key.subject != "" || o.letter.file != "" {
-			return nil, usagef("--piv-key and what goes with it are for --piv")
+			return nil, usagef("--piv-slot and what goes with it are for --piv")
 		}
 		return nil, nil
 	}
@@ -91,7 +91,7 @@ func (o *pivWork) with(ctx context.Context, w cardWork, act func(*pivSession) er
 func (o *pivWork) again(serial token.Serial) string {
 	text := "tokendesk piv init --serial " + serial.String()
 	if o.key.slot != "" {
-		text += " --key " + o.key.slot
+		text += " --slot " + o.key.slot
 	}
 	switch {
 	case o.key.csr != "":

@@ -33,7 +33,7 @@ td person add ada
 wait_for 20 td oath list
 
 # In one run; between slot and card another program is in a transaction, for a moment.
-begin provision --slot 2 --to ada --oath Portal:ada --piv --piv-key 9a --piv-self-signed
+begin provision --slot 2 --to ada --oath Portal:ada --piv --piv-slot 9a --piv-self-signed
 hold transaction
 press 2
 wait_for 60 on_pcscd 2 || { cat /run/shown /run/said; fail "the run does not come to the card"; }
