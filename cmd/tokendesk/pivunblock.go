@@ -48,9 +48,6 @@ func (s *pivSession) unblock(ctx context.Context, pin secret.Bytes, letter lette
 	if err := s.spareOpener(ctx, pivLoss{pin: pin.Len() == 0}); err != nil {
 		return err
 	}
-	if err := s.guardPIN(ctx, pin.Len() > 0); err != nil {
-		return err
-	}
 	if err := s.runner.Unblock(ctx, s.card, piv.UnblockSpec{PIN: pin, Given: s.given}); err != nil {
 		return s.stale(ctx, err)
 	}
@@ -81,9 +78,6 @@ command again finishes it. OTP, OATH, FIDO and OpenPGP are not touched.`,
 			}
 			ctx := cmd.Context()
 			return a.withPIV(ctx, o, func(s *pivSession) error {
-				if err := s.guardStore(ctx, "a reset wipes what it opens it with"); err != nil {
-					return err
-				}
 				if err := s.spareOpener(ctx, pivLoss{all: true}); err != nil {
 					return err
 				}
