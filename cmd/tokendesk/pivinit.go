@@ -131,6 +131,9 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 		return nil, err
 	}
 	defer plan.Destroy()
+	if err := s.guardPlan(ctx, plan, want); err != nil {
+		return nil, err
+	}
 	if o.key.slot != "" && !o.reset {
 		if err := o.key.vacant(s.facts.Slot(o.key.at), plan.Ready()); err != nil {
 			return nil, err

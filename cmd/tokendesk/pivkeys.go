@@ -211,6 +211,11 @@ func (s *pivSession) certify(ctx context.Context, o pivKeyOptions) error {
 }
 
 func (s *pivSession) generate(ctx context.Context, o pivKeyOptions) error {
+	if o.at == unlockSlot {
+		if err := s.guardStore(ctx, "another key in that slot opens nothing"); err != nil {
+			return err
+		}
+	}
 	s.a.say("generating a key of %v in slot %v …", o.spec.In(o.at).Algorithm, o.at)
 	public, err := s.runner.Generate(ctx, s.card, piv.GenerateSpec{Slot: o.at, Key: o.spec, Overwrite: o.overwrite, Given: s.given})
 	if err != nil {

@@ -45,7 +45,7 @@ Where the key is not at hand, its holder can do it with the PUK: tokendesk piv s
 }
 
 func (s *pivSession) unblock(ctx context.Context, pin secret.Bytes, letter letterOptions) error {
-	if err := s.spareOpener(ctx, pivLoss{pin: pin.Len() == 0}); err != nil {
+	if err := s.guardPIN(ctx, pin.Len() > 0); err != nil {
 		return err
 	}
 	if err := s.runner.Unblock(ctx, s.card, piv.UnblockSpec{PIN: pin, Given: s.given}); err != nil {
@@ -78,7 +78,7 @@ command again finishes it. OTP, OATH, FIDO and OpenPGP are not touched.`,
 			}
 			ctx := cmd.Context()
 			return a.withPIV(ctx, o, func(s *pivSession) error {
-				if err := s.spareOpener(ctx, pivLoss{all: true}); err != nil {
+				if err := s.guardStore(ctx, "a reset wipes what it opens it with"); err != nil {
 					return err
 				}
 				if err := s.confirmInit(ctx, pivInitOptions{reset: true, yes: yes}); err != nil {

@@ -104,6 +104,12 @@ func TestCards(t *testing.T) {
 	k.ends(exitDone, "2 keys do now", "store", "unlock", "add", "--serial", oldSerial, "--pin-file", two, "--unlock-pin-file", one)
 	k.ends(exitAmbiguous, "--unlock-serial", "person", "list", "--unlock-pin-file", one)
 	k.ends(exitDone, "ada", "person", "list", "--unlock-pin-file", two, "--unlock-serial", oldSerial)
+	for _, words := range [][]string{
+		{"reset", "--reason", "test", "--yes"}, {"generate", "9d", "--overwrite"}, {"init", "--pin-file", one}, {"init", "--reset", "--reason", "test", "--yes"}, {"unblock"},
+	} {
+		words = append(append([]string{"piv"}, words...), "--serial", recentSerial, "--unlock-pin-file", one, "--unlock-serial", recentSerial)
+		k.ends(exitRefused, "opens the sealing key of this store", words...)
+	}
 	k.serves(one, two)
 	k.ends(exitDone, "1 key do", "store", "unlock", "remove", recentSerial, "--unlock-pin-file", two, "--unlock-serial", oldSerial)
 	k.recent.ResetCounts()
