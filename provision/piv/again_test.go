@@ -166,3 +166,33 @@ func TestManagementTouch(t *testing.T) {
 		t.Errorf("not touched: %v", err)
 	}
 }
+
+// TestResetElsewhere: a card that was reset since, as for another holder, does not get the PIN and PUK of before, also if the set-up is killed.
+func TestResetElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, v := range []ykslot.Version{v435, v543} {
+		for n, ended := 1, false; !ended; n++ {
+			for _, after := range []bool{false, true} {
+				c := newFake(v)
+				r, s := newRunner(c)
+				if err := setUp(t, r, c, Want{}); err != nil {
+					t.Fatal(err)
+				}
+				pin, puk := c.pin.value, c.puk.value
+				c.factory()
+				*c.kill = killer{at: n, after: after}
+				ended = setUp(t, r, c, Want{}) == nil
+				survivors(t, c, s, n)
+				*c.kill = killer{}
+				if err := setUp(t, r, c, Want{}); err != nil {
+					t.Fatal(err)
+				}
+				check(t, c, s)
+				burned(t, c, n)
+				if c.pin.value == pin || c.puk.value == puk {
+					t.Errorf("%v, change %d: the card has the PIN or PUK of the former holder", v, n)
+				}
+			}
+		}
+	}
+}

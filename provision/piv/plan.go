@@ -56,7 +56,8 @@ type Plan struct {
 
 	want    Want
 	secrets Secrets
-	current secret.Bytes // the management key that the card takes; empty before a reset
+	former  []token.Escrow // of before somebody reset the card, without the secrets: to be forgotten
+	current secret.Bytes   // the management key that the card takes; empty before a reset
 	own     []secret.Bytes
 }
 
@@ -100,6 +101,7 @@ func buildPlan(f Facts, secrets Secrets, current secret.Bytes, w Want) (p Plan, 
 	if f, err = p.planGuess(f); err != nil {
 		return p, err
 	}
+	p.forgetFormer(f)
 	if err := p.planManagement(); err != nil {
 		return p, err
 	}
@@ -157,6 +159,28 @@ func (p *Plan) planGuess(f Facts) (Facts, error) {
 	destroy(p.secrets.PUK)
 	p.secrets.PIN, p.secrets.PUK = nil, nil
 	return f, nil
+}
+
+// forgetFormer: a card that says that it has the secrets of a new one was reset since PIN and PUK were kept; a holder who knew them may have
+// been another.
+func (p *Plan) forgetFormer(f Facts) {
+	isNew := p.keep(DefaultManagementKey())
+	if !f.Metadata() || !p.current.Equal(isNew) {
+		return
+	}
+	for _, of := range []struct {
+		ref  Reference
+		list *[]token.Escrow
+	}{{f.PIN, &p.secrets.PIN}, {f.PUK, &p.secrets.PUK}} {
+		if of.ref.Default != Yes {
+			continue
+		}
+		for _, e := range *of.list {
+			e.Secret.Destroy()
+			p.former = append(p.former, token.Escrow{ID: e.ID, What: e.What})
+		}
+		*of.list = nil
+	}
 }
 
 const (

@@ -64,6 +64,11 @@ func (r *Runner) Init(ctx context.Context, card Card, p Plan) error {
 	var early []secret.Bytes
 	defer func() { management.Destroy(); puk.Destroy(); destroyAll(early) }()
 	steps := slices.Clone(p.Steps)
+	for _, e := range p.former {
+		if err := r.forget(ctx, p.Facts.Serial, e); err != nil {
+			return err
+		}
+	}
 	for i := range steps {
 		step := &steps[i]
 		if r.Begin != nil {
