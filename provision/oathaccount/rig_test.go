@@ -39,11 +39,10 @@ type fault struct {
 
 }
 
-// bench is a virtual key and a store in a directory.
+// bench is a virtual key and a store.
 type bench struct {
 	t    *testing.T
-	dir  string
-	keys sqlstore.Keys
+	st   *sqlstore.Store // stays open: what it did is durable when it returns
 	key  *vkey.Key
 	oath *applet.Applet
 	at   time.Time
@@ -54,23 +53,22 @@ type bench struct {
 
 func newBench(t *testing.T, p vkey.Profile) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), key: vkey.New(p, vkey.Options{Serial: serial}), at: time.Unix(1_800_000_000, 0)}
+	b := &bench{t: t, key: vkey.New(p, vkey.Options{Serial: serial}), at: time.Unix(1_800_000_000, 0)}
 	b.oath = applet.Install(b.key, applet.Options{})
 	b.key.OnTouchWait(func() bool { b.touches++; return true })
+	dir := t.TempDir()
+	var keys sqlstore.Keys
 	var err error
-	if b.keys.Sealing, err = seal.CreateFile(filepath.Join(b.dir, "seal.key"), rand.Reader); err != nil {
+	if keys.Sealing, err = seal.CreateFile(filepath.Join(dir, "seal.key"), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	if b.keys.Signing, err = seal.CreateSigningFile(filepath.Join(b.dir, "sign.key"), rand.Reader); err != nil {
+	if keys.Signing, err = seal.CreateSigningFile(filepath.Join(dir, "sign.key"), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	st, err := sqlstore.Create(t.Context(), b.dir, b.keys, b.options())
-	if err != nil {
+	if b.st, err = sqlstore.Create(t.Context(), dir, keys, b.options()); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Close(); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { b.st.Close() })
 	return b
 }
 
@@ -78,14 +76,10 @@ func (b *bench) options() sqlstore.Options {
 	return sqlstore.Options{Now: func() time.Time { return b.at }, Rand: rand.Reader, Actor: "tester"}
 }
 
-// process opens store and card as one process does, and runs f. A death inside f is errDied.
+// process opens the card as one process does, and runs f. A death inside f is errDied.
 func (b *bench) process(random io.Reader, f func(*sqlstore.Store, *oathaccount.Runner, *oathapplet.Session) error) (err error) {
 	b.t.Helper()
-	st, err := sqlstore.Open(b.t.Context(), b.dir, b.keys, b.options())
-	if err != nil {
-		return err
-	}
-	defer st.Close()
+	st := b.st
 	card := frail{b.key.Card(), b}
 	defer card.Reset()
 	defer func() {
@@ -157,11 +151,7 @@ func (b *bench) resume() error {
 // of each is one that the store accepts. others are accounts of which the store knows nothing.
 func (b *bench) agree(how string, others ...string) {
 	b.t.Helper()
-	st, err := sqlstore.Open(b.t.Context(), b.dir, b.keys, b.options())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer st.Close()
+	st := b.st
 	if open, err := st.Open(b.t.Context()); err != nil || len(open) != 0 {
 		b.t.Errorf("%s: %d entries are open, %v", how, len(open), err)
 	}
@@ -294,11 +284,7 @@ func given(s oathaccount.Spec, text string) oathaccount.Spec {
 // secretsDrawn is how many credentials of a name the store ever sealed a secret for and did not forget.
 func (b *bench) secretsDrawn(name string) int {
 	b.t.Helper()
-	st, err := sqlstore.Open(b.t.Context(), b.dir, b.keys, b.options())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer st.Close()
+	st := b.st
 	tok, _, err := st.Slots(b.t.Context(), serial)
 	if errors.Is(err, token.ErrNotFound) {
 		return 0
