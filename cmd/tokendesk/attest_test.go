@@ -234,6 +234,8 @@ func TestIntake(t *testing.T) {
 	if n := app.Counts().Generated; n > 0 {
 		t.Errorf("a key that is known was asked again: %d generated", n)
 	}
+	r.must("device", "genuine", "require", "--roots", r.roots(pivapplet.NewCA("Somebody")))
+	r.ends(exitRefused, "unknown authority", "provision", "--slot", "1", "--public-id", "random", "--verify", "none")
 	r.ends(exitDone, "whether they are genuine or not", "device", "genuine", "lift")
 
 	fake := newRig(t, 2)
