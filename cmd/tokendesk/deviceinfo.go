@@ -43,6 +43,7 @@ type knownKey struct {
 	Holder      string      `json:"holder,omitempty"`
 	StockNumber string      `json:"stock_number,omitempty"`
 	Slots       []knownSlot `json:"slots"`
+	Accounts    []string    `json:"accounts,omitempty"`  // of the OATH application
 	LockCode    string      `json:"lock_code,omitempty"` // "kept": never the code
 	Kept        []string    `json:"kept,omitempty"`      // names of other secrets that guard its applications
 	Genuine     string      `json:"genuine,omitempty"`
@@ -85,8 +86,8 @@ func newDeviceInfoCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer k.close()
 			d, err := k.describe(cmd.Context())
+			k.close() // the store may open with this very key
 			if err != nil {
 				return err
 			}
@@ -124,6 +125,9 @@ func describedColumns(a *app, d described) []column[described] {
 		{"Stock number", func(d described) string { return d.inStore(func(k knownKey) string { return k.StockNumber }) }},
 		{"Slot 1 in the store", func(d described) string { return d.credential(1) }},
 		{"Slot 2 in the store", func(d described) string { return d.credential(2) }},
+		{"Accounts in the store", func(d described) string {
+			return d.inStore(func(k knownKey) string { return strings.Join(k.Accounts, ", ") })
+		}},
 		{"Genuine", func(d described) string { return d.inStore(func(k knownKey) string { return k.Genuine }) }},
 		{"Lock code", func(d described) string { return d.inStore(func(k knownKey) string { return k.LockCode }) }},
 		{"Kept in the store", func(d described) string {
@@ -232,6 +236,10 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 	}
 	for _, c := range live {
 		c.Secrets.Destroy()
+		if id := c.Settings.Account; id != "" {
+			out.Accounts = append(out.Accounts, printable(id))
+			continue
+		}
 		s := knownSlot{Slot: c.Slot, Kind: c.Kind, PublicID: c.PublicID.String(), State: c.State, AccessCode: "none"}
 		if c.Settings.HasAccessCode {
 			s.AccessCode = "kept"

@@ -132,6 +132,9 @@ func credentialName(c token.Credential) string {
 	if c.Slot != 0 {
 		name += ", slot " + strconv.Itoa(int(c.Slot))
 	}
+	if c.Settings.Account != "" {
+		name += ", account " + c.Settings.Account
+	}
 	return name
 }
 

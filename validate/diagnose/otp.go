@@ -140,7 +140,7 @@ func (o *OTP) relate(s Subject, held []Held) {
 	for _, h := range slices.Concat(s.Held, held) {
 		c := h.Credential
 		live := c.Enabled && h.Token.State.Validates()
-		if h.Token.ID == t.ID && c.ID != o.Held.Credential.ID && live && c.Slot != o.Held.Credential.Slot {
+		if h.Token.ID == t.ID && c.ID != o.Held.Credential.ID && live && c.Slot != 0 && c.Slot != o.Held.Credential.Slot { // 0: an account
 			o.Live = c.Slot
 		}
 		same := t.Holder == nil || h.Token.Holder != nil && h.Token.Holder.ID == t.Holder.ID
