@@ -39,6 +39,8 @@ type pivKeyOptions struct {
 	at   piv.Slot
 	spec piv.KeySpec
 	name pkix.Name
+
+	public crypto.PublicKey // of the key that was just generated
 }
 
 // defaultValid is how long a self-signed certificate is good.
@@ -146,7 +148,7 @@ func (o *pivKeyOptions) text() string {
 }
 
 func (o *pivKeyOptions) certificate(g piv.Given) piv.CertificateSpec {
-	return piv.CertificateSpec{Slot: o.at, Subject: o.name, Emails: o.mails, UPN: o.upn, Valid: o.valid, Overwrite: o.overwrite, Given: g}
+	return piv.CertificateSpec{Slot: o.at, Public: o.public, Subject: o.name, Emails: o.mails, UPN: o.upn, Valid: o.valid, Overwrite: o.overwrite, Given: g}
 }
 
 // made reports whether a run that was interrupted has made just this key already.
@@ -179,7 +181,8 @@ func (s *pivSession) resume(ctx context.Context, o pivKeyOptions) error {
 	}
 	have := f.Slot(o.at)
 	if !o.made(have) {
-		return s.equip(ctx, o)
+		_, err := s.equip(ctx, o)
+		return err
 	}
 	if err := s.noteKey(ctx, o, have.Public); err != nil { // perhaps again: it may be what was interrupted
 		return err
@@ -193,11 +196,11 @@ func (s *pivSession) resume(ctx context.Context, o pivKeyOptions) error {
 }
 
 // equip generates the key, and makes its request or certificate.
-func (s *pivSession) equip(ctx context.Context, o pivKeyOptions) error {
-	if err := s.generate(ctx, o); err != nil {
-		return err
+func (s *pivSession) equip(ctx context.Context, o pivKeyOptions) (public crypto.PublicKey, err error) {
+	if o.public, err = s.generate(ctx, o); err != nil {
+		return nil, err
 	}
-	return s.certify(ctx, o)
+	return o.public, s.certify(ctx, o)
 }
 
 func (s *pivSession) certify(ctx context.Context, o pivKeyOptions) error {
@@ -210,18 +213,18 @@ func (s *pivSession) certify(ctx context.Context, o pivKeyOptions) error {
 	return nil
 }
 
-func (s *pivSession) generate(ctx context.Context, o pivKeyOptions) error {
+func (s *pivSession) generate(ctx context.Context, o pivKeyOptions) (crypto.PublicKey, error) {
 	if o.at == unlockSlot {
 		if err := s.guardStore(ctx, "another key in that slot opens nothing"); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	s.a.say("generating a key of %v in slot %v …", o.spec.In(o.at).Algorithm, o.at)
 	public, err := s.runner.Generate(ctx, s.card, piv.GenerateSpec{Slot: o.at, Key: o.spec, Overwrite: o.overwrite, Given: s.given})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.noteKey(ctx, o, public)
+	return public, s.noteKey(ctx, o, public)
 }
 
 // noteKey has the audit chain say which key was made.
@@ -312,17 +315,14 @@ Slots: 9a authentication, 9c signature, 9d key management (decryption), 9e card 
 }
 
 func (s *pivSession) generateAll(ctx context.Context, k pivKeyOptions, public string) error {
-	if err := s.equip(ctx, k); err != nil {
+	made, err := s.equip(ctx, k)
+	if err != nil {
 		return err
 	}
 	if public != "" {
-		f, err := s.card.Facts(ctx)
+		der, err := x509.MarshalPKIXPublicKey(made)
 		if err != nil {
-			return err
-		}
-		der, err := x509.MarshalPKIXPublicKey(f.Slot(k.at).Public)
-		if err != nil {
-			return fmt.Errorf("slot %v: the key does not tell its public key: %w", k.at, err)
+			return fmt.Errorf("slot %v: %w", k.at, err)
 		}
 		if err := makeFile(public, pemOf("PUBLIC KEY", der)); err != nil {
 			return err

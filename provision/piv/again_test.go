@@ -1,9 +1,12 @@
 package piv
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/ykslot"
@@ -194,5 +197,34 @@ func TestResetElsewhere(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestJustGenerated: firmware before 4.3 tells a public key once, when the key is generated; that is enough for a request and a certificate.
+func TestJustGenerated(t *testing.T) {
+	t.Parallel()
+	c := newFake(ykslot.Version{Major: 4, Minor: 2, Patch: 6})
+	r, _ := newRunner(c)
+	if err := setUp(t, r, c, Want{}); err != nil {
+		t.Fatal(err)
+	}
+	public, err := r.Generate(t.Context(), c, GenerateSpec{Slot: Authentication})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := CertificateSpec{Slot: Authentication, Subject: pkix.Name{CommonName: "ada"}, Valid: time.Hour}
+	if _, err := r.Request(t.Context(), c, spec); !errors.Is(err, ErrNoKey) {
+		t.Errorf("a key that the card does not tell: %v", err)
+	}
+	spec.Public = public
+	der, err := r.Request(t.Context(), c, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if req, err := x509.ParseCertificateRequest(der); err != nil || req.CheckSignature() != nil || !SameKey(req.PublicKey, public) {
+		t.Errorf("the request: %v", err)
+	}
+	if _, err := r.SelfSign(t.Context(), c, spec); err != nil {
+		t.Error(err)
 	}
 }

@@ -17,7 +17,9 @@ import (
 
 // CertificateSpec is what a certificate or a request for one says.
 type CertificateSpec struct {
-	Slot    Slot
+	Slot Slot
+	// Public is what Generate gave, if it was just now: firmware before 4.3 does not tell it again. nil: the card tells.
+	Public  crypto.PublicKey
 	Subject pkix.Name
 	Emails  []string
 	// UPN is the account that Windows logs on by the certificate, such as ada@example.org; empty: none.
@@ -108,9 +110,15 @@ func usage(s Slot) (x509.KeyUsage, []x509.ExtKeyUsage) {
 
 // signer is the key in a slot, with the PIN verified if it wants it.
 func (r *Runner) signer(ctx context.Context, card Card, f Facts, c CertificateSpec) (crypto.Signer, error) {
-	have, err := r.key(ctx, card, f, c.Slot)
-	if err != nil {
-		return nil, err
+	have := f.Slot(c.Slot)
+	if c.Public != nil && have.Public == nil {
+		have.Public = c.Public
+		have.Algorithm, _ = AlgorithmOf(c.Public)
+	} else {
+		var err error
+		if have, err = r.key(ctx, card, f, c.Slot); err != nil {
+			return nil, err
+		}
 	}
 	if a, ok := AlgorithmOf(have.Public); !ok || a == X25519 {
 		return nil, fmt.Errorf("slot %v: a key of %v does not sign", c.Slot, have.Algorithm)
