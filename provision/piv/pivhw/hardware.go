@@ -16,6 +16,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/pcsc"
 	"github.com/tokendesk/tokendesk/provision/piv"
+	"github.com/tokendesk/tokendesk/provision/token"
 )
 
 // Available says whether this build has PIV.
@@ -31,9 +32,10 @@ type Card struct {
 	own  *applet
 	lib  *pivgo.YubiKey
 
-	left     int  // the PIN's tries when they were last read
-	verified bool // the PIN was, over lib
-	proven   bool // a PIN or management key was sent over lib: the card may still believe it
+	serial   token.Serial // as Facts read it: each time the card is taken again it must be the same key; 0: not read, or not told
+	left     int          // the PIN's tries when they were last read
+	verified bool         // the PIN was, over lib
+	proven   bool         // a PIN or management key was sent over lib: the card may still believe it
 	wrong    refusal
 	busy     chan struct{} // closed when a command that was given up has ended; nil: none was
 	closed   bool
@@ -87,6 +89,11 @@ func (c *Card) ours(ctx context.Context) (*applet, error) {
 		return nil, errors.Join(fmt.Errorf("smart card in %q: %w", c.reader, err), card.Close())
 	}
 	c.card = card
+	if c.serial != 0 {
+		if serial, err := c.own.serial(ctx); err != nil || serial != c.serial {
+			return nil, errors.Join(c.other(serial, err), c.closeOwn())
+		}
+	}
 	return c.own, nil
 }
 
@@ -171,7 +178,14 @@ func (c *Card) openLib(ctx context.Context) error {
 	case r := <-done:
 		if r.err == nil {
 			c.lib = r.lib
-			return nil
+			if c.serial == 0 {
+				return nil
+			}
+			serial, err := c.lib.Serial() // selects PIV again where it selects another application
+			if err == nil && token.Serial(serial) == c.serial {
+				return nil
+			}
+			return errors.Join(c.other(token.Serial(serial), cause(err)), c.closeLib())
 		}
 		return fmt.Errorf("smart card in %q: %w", c.reader, r.err)
 	case <-ctx.Done():
@@ -184,6 +198,14 @@ func (c *Card) openLib(ctx context.Context) error {
 			_ = r.lib.Close() // nobody waits for it any more
 		}
 	}()
+	return fmt.Errorf("smart card in %q: %w", c.reader, err)
+}
+
+// other says that another key is in the reader than the one that was opened.
+func (c *Card) other(serial token.Serial, err error) error {
+	if err == nil {
+		err = fmt.Errorf("%w: %v instead of %v", piv.ErrOtherCard, serial, c.serial)
+	}
 	return fmt.Errorf("smart card in %q: %w", c.reader, err)
 }
 
@@ -270,7 +292,7 @@ func (c *Card) Facts(ctx context.Context) (piv.Facts, error) {
 	if err != nil {
 		return piv.Facts{}, fmt.Errorf("smart card in %q: %w", c.reader, err)
 	}
-	c.left = f.PIN.Left
+	c.left, c.serial = f.PIN.Left, f.Serial
 	return f, nil
 }
 

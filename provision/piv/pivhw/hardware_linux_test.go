@@ -356,6 +356,21 @@ func (h host) hold(reader string) {
 	if _, err := h.card.Facts(h.Context()); !errors.Is(err, os.ErrClosed) {
 		h.Errorf("of a closed card: %v", err)
 	}
+	h.otherKey(reader)
+}
+
+// otherKey: between two uses of a reader another key may have been put into it.
+func (h host) otherKey(reader string) {
+	for way, use := range map[string]func(*Card) error{
+		"by own commands": func(c *Card) error { _, err := c.Facts(h.Context()); return err },
+		"by piv-go":       func(c *Card) error { _, err := c.Attest(h.Context(), piv.Authentication); return err },
+	} {
+		card := &Card{readers: pcsc.System(), reader: reader, serial: 1}
+		if err := use(card); !errors.Is(err, piv.ErrOtherCard) || card.own != nil || card.lib != nil {
+			h.Errorf("another key, %s: %v", way, err)
+		}
+		h.must(card.Close())
+	}
 }
 
 // wipe resets the card, and pulls it out.
