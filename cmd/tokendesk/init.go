@@ -45,6 +45,9 @@ func runInit(ctx context.Context, a *app, o initOptions) (err error) {
 	if o.unlock != "" && o.unlock != "piv" {
 		return usagef("--unlock %s is unknown", printable(o.unlock)).hint("it is piv, or nothing")
 	}
+	if o.unlock == "" && o.newUnlock != (newUnlock{}) {
+		return usagef("--serial, --pin-file and --management-key-file are of the YubiKey that opens the store").hint("add --unlock piv")
+	}
 	p, err := a.paths()
 	if err != nil {
 		return err

@@ -53,6 +53,8 @@ func (r *rig) sealingPath() string { return filepath.Join(r.dataDir, sealingFile
 func TestUnlock(t *testing.T) {
 	t.Parallel()
 	r, p, one, two := newUnlockRig(t)
+	r.ends(exitUsage, "is unknown", "init", "--unlock", "tpm")
+	r.ends(exitUsage, "add --unlock piv", "init", "--serial", "11")
 	r.types(p, "hq41zn", "hq41zn")
 	r.ends(exitDone, "opens only with key 11", "init", "--unlock", "piv")
 	if one.pin != "hq41zn" || one.keys[unlockSlot] == nil || one.policy != piv.PINOnce {
@@ -342,5 +344,29 @@ func (k *fakePIV) make(t *testing.T) {
 	c := &fakeCard{k: k}
 	if _, err := c.Generate(t.Context(), piv.DefaultManagementKey(), unlockSlot, piv.KeySpec{PIN: piv.PINOnce}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestUnlockRefusedOnce: a process that was refused does not try again, also when all tries are there again.
+func TestUnlockRefusedOnce(t *testing.T) {
+	t.Parallel()
+	r, p, one, _ := newUnlockRig(t)
+	r.types(p, "hq41zn", "hq41zn")
+	r.must("init", "--unlock", "piv")
+	a := &app{env: &r.env, store: r.dataDir}
+	a.unlocking.pinFile = filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(a.unlocking.pinFile, []byte("wrong1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	paths, err := a.paths()
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.verified = 0
+	for range 3 {
+		if _, err := a.keyFile(t.Context(), paths).Load(); err == nil || one.verified != 1 {
+			t.Errorf("%d PINs were tried: %v", one.verified, err)
+		}
+		one.left = 3
 	}
 }
