@@ -61,6 +61,8 @@ type People interface {
 type Tokens interface {
 	// Attestation is the last answer to whether a key is genuine; token.ErrNotFound: it was never asked.
 	Attestation(ctx context.Context, serial token.Serial) (token.Attestation, error)
+	// Certificates are those that a key was seen with, also such as are gone, by slot, the newest first.
+	Certificates(ctx context.Context, serial token.Serial) ([]token.Certificate, error)
 	// Tokens are those that match, by number.
 	Tokens(ctx context.Context, m Match) ([]token.Token, error)
 	// Credentials are all of a token, also revoked ones, without secrets.
@@ -76,8 +78,8 @@ type KeyFiles interface {
 	// Exportable are the credentials of the default set: proven, not blocked, not uncertain; or, with tokens named, the live
 	// ones of those, whatever their state, but never a pending one. Those of one person follow one another.
 	Exportable(ctx context.Context, tokens []token.ID) ([]token.CredentialID, error)
-	// BeginExport writes the audit event, before the first secret is read.
-	BeginExport(ctx context.Context, e Export, count int) error
+	// BeginExport writes the audit event, before the first secret is read; accounts on keys among the list are shared from then on.
+	BeginExport(ctx context.Context, e Export, list []token.CredentialID) error
 	// Record reads one credential with its secrets, which the caller destroys.
 	Record(ctx context.Context, id token.CredentialID) (keyfile.Record, error)
 	// Import adds what is new and says what became of each record; it never overwrites.

@@ -9,8 +9,8 @@ import (
 )
 
 // Return takes a token back from its holder, with a proof that it is here: it is in stock then. An app cannot be handed to anybody
-// else: it is revoked. A blocked token without a live credential has nothing to prove it with: it is pending then, to be
-// written again. The errors are *TextError, *LockedError, token.ErrUnsettled and *token.TransitionError.
+// else: it is revoked. A token without a live credential has nothing to prove it with: it is pending then, to be
+// written again. Accounts of its OATH application whose secret its holder may know are revoked; where nothing is left, it is pending too. The errors are *TextError, *LockedError, token.ErrUnsettled and *token.TransitionError.
 func (d *Desk) Return(ctx context.Context, query string, codes []string, note string) (token.Token, Proof, error) {
 	if err := checkText("note", note, false); err != nil {
 		return token.Token{}, "", err
@@ -19,7 +19,7 @@ func (d *Desk) Return(ctx context.Context, query string, codes []string, note st
 	if err != nil {
 		return token.Token{}, "", err
 	}
-	if t.State.Blocked() {
+	if _, err := t.State.Next(token.Empty); err == nil {
 		err := d.Store.Empty(ctx, t.ID, note)
 		if !errors.Is(err, token.ErrConflict) { // done, or failed
 			return d.changed(ctx, "return", t, true, err)
@@ -47,7 +47,8 @@ func (d *Desk) NeedsProof(ctx context.Context, query string) (bool, error) {
 			return true, nil
 		}
 	}
-	return !t.State.Blocked(), nil
+	_, err = t.State.Next(token.Empty)
+	return err != nil, nil
 }
 
 // Retire ends a token for ever: given up, destroyed, replaced. It needs no proof.

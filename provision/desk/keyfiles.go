@@ -42,7 +42,7 @@ func (d *Desk) Export(ctx context.Context, e Export, queries ...string) (int, it
 	if len(list) == 0 {
 		return 0, func(func(keyfile.Record, error) bool) {}, nil
 	}
-	if err := d.Store.BeginExport(ctx, e, len(list)); err != nil {
+	if err := d.Store.BeginExport(ctx, e, list); err != nil {
 		return 0, nil, err
 	}
 	return len(list), func(yield func(keyfile.Record, error) bool) {

@@ -134,6 +134,7 @@ func BuildPlan(want Spec, have Have) (Plan, error) {
 		Serial: have.Serial, Firmware: have.Firmware.String(), Kind: a.Kind, Proof: want.Verify, Elsewhere: want.Elsewhere,
 		Settings: SettingsOf(a, want.Moving), Holder: holderID(want, have), Reason: want.Reason, Handover: want.Handover,
 	}}
+	p.Reservation.Settings.Shared = !p.Fresh() // whoever brought it may know it
 	if have.Class == provision.Foreign {
 		p.Reservation.Overwrite = string(provision.Foreign)
 	}

@@ -52,10 +52,10 @@ var states = map[State]struct{ validates bool }{
 // back there. Only what nobody holds is put on the shelf, or shipped.
 var transitions = map[State]map[Event]State{
 	Pending:    {Write: Programmed, Prove: Active, Stock: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Stock: InStock, Ship: Shipped, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Programmed: {Write: Programmed, Prove: Active, Issue: Active, Stock: InStock, Ship: Shipped, Return: InStock, Empty: Pending, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
 	InStock:    {Write: Programmed, Issue: Active, Ship: Shipped, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Shipped:    {Ship: Shipped, Arrive: Active, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
-	Active:     {Write: Active, Prove: Active, Issue: Active, Stock: InStock, Ship: Shipped, Return: InStock, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Shipped:    {Ship: Shipped, Arrive: Active, Return: InStock, Empty: Pending, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
+	Active:     {Write: Active, Prove: Active, Issue: Active, Stock: InStock, Ship: Shipped, Return: InStock, Empty: Pending, Lose: Lost, Suspend: Suspended, Revoke: Revoked},
 	Suspended:  {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Lose: Lost, Revoke: Revoked},
 	Lost:       {Restore: Active, Return: InStock, Empty: Pending, Undo: Active, Revoke: Revoked},
 	Revoked:    {},

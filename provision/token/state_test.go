@@ -13,7 +13,7 @@ var allowed = map[string]State{
 	"programmed lose": Lost, "programmed suspend": Suspended, "programmed revoke": Revoked,
 	"in_stock write": Programmed, "in_stock issue": Active, "in_stock lose": Lost, "in_stock suspend": Suspended, "in_stock revoke": Revoked,
 	"active write": Active, "active prove": Active, "active stock": InStock, "active issue": Active,
-	"programmed return": InStock, "active return": InStock,
+	"programmed return": InStock, "active return": InStock, "programmed empty": Pending, "active empty": Pending, "shipped empty": Pending,
 	"programmed ship": Shipped, "in_stock ship": Shipped, "active ship": Shipped,
 	"shipped ship": Shipped, "shipped arrive": Active, "shipped return": InStock,
 	"shipped lose": Lost, "shipped suspend": Suspended, "shipped revoke": Revoked,

@@ -129,6 +129,8 @@ type Settings struct {
 	// (reference yubikey-otp.md §6.3); "": it is not there.
 	Account string
 	Touch   bool // with Account: it answers only when touched
+	// Shared: with Account, somebody beside the store and the key may know the secret. It was brought from outside, or exported.
+	Shared bool
 }
 
 // Counters are the values that only rise. For a Yubico OTP the order is (Use, Session); for HOTP and TOTP it is Moving.

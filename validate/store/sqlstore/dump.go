@@ -28,7 +28,7 @@ func storedTables() []storedTable {
 	return []storedTable{
 		{"meta", false, ""}, {"person", true, ""}, {"person_group", false, ""}, {"token", true, ""}, {"client", true, ""}, {"radius", true, ""},
 		{"operator", true, ""}, {"profile", true, ""}, {"session", false, ""}, {"credential", true, ""}, {"secret", false, ""}, {"counter", false, ""},
-		{"ledger", true, ""}, {"slot_change", true, ""}, {"batch", true, ""}, {"batch_item", false, ""}, {"put_aside", true, ""}, {"receipt", false, ""}, {"shipment", true, ""}, {"station", true, ""}, {"station_grant", false, ""}, {"journal_entry", false, ""}, {"lockcode", true, ""}, {"escrow", true, ""}, {"attestation", false, ""}, {"attestation_rule", false, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
+		{"ledger", true, ""}, {"slot_change", true, ""}, {"batch", true, ""}, {"batch_item", false, ""}, {"put_aside", true, ""}, {"receipt", false, ""}, {"shipment", true, ""}, {"station", true, ""}, {"station_grant", false, ""}, {"journal_entry", false, ""}, {"lockcode", true, ""}, {"escrow", true, ""}, {"attestation", false, ""}, {"attestation_rule", false, ""}, {"certificate", true, ""}, {"target", true, ""}, {"push", true, ""}, {"code", true, ""}, {"browser", true, ""}, {"activation", true, ""},
 		{"notice", true, ""}, {"throttle", false, ""}, {"attempt", false, ""}, {"audit_head", false, ""},
 		{"audit", false, "CASE WHEN chain = '" + audit.Desk + "' THEN 0 ELSE 1 END, chain, seq"}, // as audit.Verify wants them
 	}
@@ -36,7 +36,7 @@ func storedTables() []storedTable {
 
 // since are the schemas with which tables came that the first one did not have.
 func since() map[string]int {
-	return map[string]int{"profile": 16, "batch": 17, "batch_item": 17, "put_aside": 17, "receipt": 18, "shipment": 18, "station": 18, "station_grant": 18, "journal_entry": 18, "slot_change": 19, "lockcode": 20, "escrow": 21, "attestation": 23, "attestation_rule": 23}
+	return map[string]int{"profile": 16, "batch": 17, "batch_item": 17, "put_aside": 17, "receipt": 18, "shipment": 18, "station": 18, "station_grant": 18, "journal_entry": 18, "slot_change": 19, "lockcode": 20, "escrow": 21, "attestation": 23, "attestation_rule": 23, "certificate": 24}
 }
 
 // until are the last schemas that had tables which the newest does not have.

@@ -201,10 +201,14 @@ type PIVEvent struct {
 	PublicKey   string `json:"public_key,omitempty"`  // SHA-256 of the SubjectPublicKeyInfo, in hexadecimal
 	Certificate string `json:"certificate,omitempty"` // SHA-256 of it, in hexadecimal
 	Subject     string `json:"subject,omitempty"`
-	Reason      string `json:"reason,omitempty"`
+	Issuer      string `json:"issuer,omitempty"`
+	Number      string `json:"number,omitempty"` // that the issuer gave the certificate, in hexadecimal
+	// Gone are the SHA-256 of certificates whose key is lost with it.
+	Gone   []string `json:"gone,omitempty"`
+	Reason string   `json:"reason,omitempty"`
 }
 
-// NotePIV adds an event about a key's PIV application to the audit chain; what is "piv.generate" or the like.
+// NotePIV adds an event about a key's PIV application to the audit chain; what is "piv.reset" or the like.
 func (s *Store) NotePIV(ctx context.Context, serial token.Serial, what string, e PIVEvent) error {
 	err := s.change(ctx, func(tx *tx) error { return tx.desk(what, serialObject(serial), e) })
 	if err != nil {

@@ -44,12 +44,15 @@ func (s *Store) Exportable(ctx context.Context, tokens []token.ID) ([]token.Cred
 }
 
 // BeginExport implements desk.KeyFiles.
-func (s *Store) BeginExport(ctx context.Context, e desk.Export, count int) error {
+func (s *Store) BeginExport(ctx context.Context, e desk.Export, list []token.CredentialID) error {
 	err := s.change(ctx, func(tx *tx) error {
+		if err := tx.share(ctx, list); err != nil {
+			return err
+		}
 		return tx.desk("keyfile.export", "store", struct {
 			desk.Export
 			Count int `json:"count"`
-		}{e, count})
+		}{e, len(list)})
 	})
 	if err != nil {
 		return fmt.Errorf("begin export: %w", translate(err))

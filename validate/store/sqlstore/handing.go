@@ -140,9 +140,33 @@ func (s *Store) Return(ctx context.Context, id token.ID, note string, e desk.Evi
 		if detail.Pushed, err = tx.unwant(id, 0); err != nil { // it must not stay valid for its former holder anywhere
 			return err
 		}
+		gone, err := tx.revokeShared(ctx, id, 0)
+		if err != nil {
+			return err
+		}
+		if gone > 0 {
+			if next, err = tx.leftover(k, next); err != nil {
+				return err
+			}
+		}
 		detail.To = next
 		return tx.takeBack(k, next, "token.return", detail)
 	})
+}
+
+// leftover is the state of a token that is taken back: next, or that of an empty one if nothing is live on it.
+func (t *tx) leftover(k token.Token, next token.State) (token.State, error) {
+	full, err := t.full(k.ID)
+	if err != nil || full {
+		return next, err
+	}
+	return k.State.Next(token.Empty)
+}
+
+// full reports whether a token has a credential that is not revoked.
+func (t *tx) full(id token.ID) (full bool, err error) {
+	err = t.QueryRow(`SELECT EXISTS (SELECT 1 FROM credential WHERE token = ? AND state <> 'revoked')`, id).Scan(&full)
+	return full, err
 }
 
 // Empty implements desk.Life.
@@ -152,8 +176,8 @@ func (s *Store) Empty(ctx context.Context, id token.ID, note string) error {
 		if err != nil {
 			return err
 		}
-		var full bool
-		if err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM credential WHERE token = ? AND state <> 'revoked')`, id).Scan(&full); err != nil {
+		full, err := tx.full(id)
+		if err != nil {
 			return err
 		}
 		if full {

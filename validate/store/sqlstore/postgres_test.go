@@ -205,7 +205,7 @@ func TestHostileTexts(t *testing.T) {
 			if err := s.Note(ctx, a); err != nil {
 				t.Errorf("%q, note: %v", text, err)
 			}
-			if err := s.BeginExport(ctx, desk.Export{File: text, Format: text}, 1); err != nil {
+			if err := s.BeginExport(ctx, desk.Export{File: text, Format: text}, nil); err != nil {
 				t.Errorf("%q, export: %v", text, err)
 			}
 			if st, err := s.LinkState(ctx, text); err != nil || st != desk.LinkUnknown {

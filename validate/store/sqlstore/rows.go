@@ -55,7 +55,7 @@ func oneToken(ctx context.Context, q querier, where string, args ...any) (token.
 
 const (
 	credentialColumns = `c.id, c.token, c.kind, c.slot, c.public_id, c.state, c.digits, c.period, c.hash, c.ext_flags, c.ticket_flags, c.config_flags,
-		c.has_access_code, c.first_moving, c.issuer, c.account, c.touch, c.created, c.proven_at, n.enabled, n.caution, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at, n.drift, n.rate, n.drift_at`
+		c.has_access_code, c.first_moving, c.issuer, c.account, c.touch, c.shared, c.created, c.proven_at, n.enabled, n.caution, n.use_counter, n.session_counter, n.timestamp, n.moving, n.nonce, n.at, n.drift, n.rate, n.drift_at`
 	credentialFrom = ` FROM credential c JOIN counter n ON n.credential = c.id `
 )
 
@@ -65,7 +65,7 @@ func scanCredential(row scanner) (token.Credential, error) {
 	var period, created, proven, at, rate, driftAt int64
 	set, n := &c.Settings, &c.Counters
 	err := row.Scan(&c.ID, &c.Token, &c.Kind, &c.Slot, &public, &c.State, &set.Digits, &period, &set.Hash, &set.ExtFlags, &set.TicketFlags, &set.ConfigFlags,
-		&set.HasAccessCode, &set.FirstMoving, &set.Issuer, &set.Account, &set.Touch, &created, &proven, &c.Enabled, &c.Caution, &n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at,
+		&set.HasAccessCode, &set.FirstMoving, &set.Issuer, &set.Account, &set.Touch, &set.Shared, &created, &proven, &c.Enabled, &c.Caution, &n.Use, &n.Session, &n.Timestamp, &n.Moving, &n.Nonce, &at,
 		&n.Clock.Drift, &rate, &driftAt)
 	if err != nil {
 		return c, err
@@ -104,9 +104,9 @@ func collect[T any](ctx context.Context, q querier, scan func(scanner) (T, error
 // addCredential inserts a credential of which nothing was seen, not enabled, and returns its number.
 func (t *tx) addCredential(c token.Credential) (token.CredentialID, error) {
 	set := c.Settings
-	n, err := t.insert(`INSERT INTO credential (token, kind, slot, public_id, state, digits, period, hash, ext_flags, ticket_flags, config_flags, has_access_code, first_moving, issuer, account, touch, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Token, string(c.Kind), c.Slot, c.PublicID.String(), string(c.State),
-		set.Digits, int64(set.Period), set.Hash, set.ExtFlags, set.TicketFlags, set.ConfigFlags, set.HasAccessCode, set.FirstMoving, set.Issuer, set.Account, set.Touch, micros(t.now))
+	n, err := t.insert(`INSERT INTO credential (token, kind, slot, public_id, state, digits, period, hash, ext_flags, ticket_flags, config_flags, has_access_code, first_moving, issuer, account, touch, shared, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Token, string(c.Kind), c.Slot, c.PublicID.String(), string(c.State),
+		set.Digits, int64(set.Period), set.Hash, set.ExtFlags, set.TicketFlags, set.ConfigFlags, set.HasAccessCode, set.FirstMoving, set.Issuer, set.Account, set.Touch, set.Shared, micros(t.now))
 	if err != nil {
 		return 0, err
 	}

@@ -89,6 +89,11 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 		return err
 	}
 	if e.Holder != nil {
+		if k.Holder != nil && k.Holder.ID != e.Holder.ID {
+			if _, err := t.revokeShared(ctx, e.Token, e.Credential.ID); err != nil {
+				return err
+			}
+		}
 		if _, err := t.Exec(`UPDATE token SET holder = ?, issued_at = ? WHERE id = ?`, e.Holder.ID, micros(by.at), e.Token); err != nil {
 			return err
 		}

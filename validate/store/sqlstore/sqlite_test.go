@@ -276,6 +276,13 @@ func TestAttestations(t *testing.T) {
 	})
 }
 
+func TestCertificates(t *testing.T) {
+	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
+		storetest.RunCertificates(t, func(t *testing.T) storetest.Certificates { return open(t).s })
+		t.Run("another key", func(t *testing.T) { t.Parallel(); testKeyGone(t, open(t).s) })
+	})
+}
+
 func TestSearch(t *testing.T) {
 	onEach(t, func(t *testing.T, open func(testing.TB) harness) {
 		storetest.RunSearch(t, func(t *testing.T) (one, another storetest.Full) {

@@ -110,6 +110,21 @@ CREATE TABLE browser (
   revoked INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX browser_person ON browser (person);
+CREATE TABLE certificate (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  serial      INTEGER NOT NULL CHECK (serial BETWEEN 1 AND 4294967295), -- of the key
+  slot        TEXT NOT NULL,               -- '9a'
+  issuer      TEXT NOT NULL,
+  number      TEXT NOT NULL,               -- that its issuer gave it, in hexadecimal
+  subject     TEXT NOT NULL,
+  not_after   INTEGER NOT NULL,
+  sha256      TEXT NOT NULL CHECK (length(sha256) = 64),
+  public_key  TEXT NOT NULL CHECK (length(public_key) = 64), -- SHA-256
+  self_signed INTEGER NOT NULL CHECK (self_signed IN (0, 1)),
+  seen        INTEGER NOT NULL,
+  gone        INTEGER NOT NULL DEFAULT 0   -- when the key in the slot was; 0: it is there
+) STRICT;
+CREATE UNIQUE INDEX certificate_live ON certificate (serial, slot, sha256) WHERE gone = 0;
 CREATE TABLE client (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   name        TEXT NOT NULL UNIQUE CHECK (name <> ''),
@@ -159,7 +174,7 @@ CREATE TABLE credential (
   has_access_code INTEGER NOT NULL DEFAULT 0 CHECK (has_access_code IN (0, 1)),
   created         INTEGER NOT NULL,
   proven_at       INTEGER NOT NULL DEFAULT 0
-, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32)), revoked_at INTEGER NOT NULL DEFAULT 0, first_moving INTEGER NOT NULL DEFAULT 0 CHECK (first_moving BETWEEN 0 AND 4294967295), account TEXT NOT NULL DEFAULT '', touch INTEGER NOT NULL DEFAULT 0 CHECK (touch IN (0, 1))) STRICT;
+, issuer TEXT NOT NULL DEFAULT '', mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) IN (0, 32)), revoked_at INTEGER NOT NULL DEFAULT 0, first_moving INTEGER NOT NULL DEFAULT 0 CHECK (first_moving BETWEEN 0 AND 4294967295), account TEXT NOT NULL DEFAULT '', touch INTEGER NOT NULL DEFAULT 0 CHECK (touch IN (0, 1)), shared INTEGER NOT NULL DEFAULT 0 CHECK (shared IN (0, 1))) STRICT;
 CREATE UNIQUE INDEX credential_account ON credential (token, account) WHERE account <> '' AND state NOT IN ('pending', 'revoked');
 CREATE INDEX credential_any_public_id ON credential (public_id);
 CREATE INDEX credential_mark ON credential (mark);

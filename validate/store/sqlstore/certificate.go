@@ -1,0 +1,107 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// maxName is the longest name of a certificate that is kept, in bytes.
+const maxName = 4 << 10
+
+const certificateColumns = `serial, slot, issuer, number, subject, not_after, sha256, public_key, self_signed, seen, gone`
+
+func scanCertificate(row scanner) (c token.Certificate, err error) {
+	var until, seen, gone int64
+	err = row.Scan(&c.Serial, &c.Slot, &c.Issuer, &c.Number, &c.Subject, &until, &c.SHA256, &c.PublicKey, &c.SelfSigned, &seen, &gone)
+	c.NotAfter, c.Seen, c.Gone = fromMicros(until), fromMicros(seen), fromMicros(gone)
+	return c, err
+}
+
+// KeepCertificate notes a certificate that a key has now. Those of another key in that slot are gone then; those of the same key still let
+// in whoever has it, also when they are not on it any more. One that is known changes nothing. Seen and Gone are this store's.
+func (s *Store) KeepCertificate(ctx context.Context, c token.Certificate) error {
+	err := s.change(ctx, func(tx *tx) error {
+		if c.Serial == 0 || c.Slot == "" || len(c.Issuer) > maxName || len(c.Subject) > maxName || len(c.Number) > maxName {
+			return errors.New("a certificate is in a slot of one key, and has names that can be kept")
+		}
+		gone, err := tx.loseCertificates(ctx, c.Serial, c.Slot, c.PublicKey)
+		if err != nil {
+			return err
+		}
+		var known bool
+		err = tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM certificate WHERE serial = ? AND slot = ? AND sha256 = ? AND gone = 0)`, c.Serial, c.Slot, c.SHA256).Scan(&known)
+		if err != nil {
+			return err
+		}
+		if known {
+			return errUnchanged // with it nothing is gone: it was of that key
+		}
+		_, err = tx.insert(`INSERT INTO certificate (serial, slot, issuer, number, subject, not_after, sha256, public_key, self_signed, seen)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Serial, c.Slot, c.Issuer, c.Number, c.Subject, micros(c.NotAfter), c.SHA256, c.PublicKey, c.SelfSigned, micros(tx.now))
+		if err != nil {
+			return err
+		}
+		return tx.desk("piv.certificate", serialObject(c.Serial), PIVEvent{Slot: c.Slot, Certificate: c.SHA256, Subject: c.Subject, PublicKey: c.PublicKey,
+			Issuer: c.Issuer, Number: c.Number, Gone: gone})
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return fmt.Errorf("keep a certificate of %d: %w", c.Serial, translate(err))
+	}
+	return nil
+}
+
+// NotePIVKey adds the event of a key that was generated in e.Slot. Certificates of the key that was there before are gone.
+func (s *Store) NotePIVKey(ctx context.Context, serial token.Serial, e PIVEvent) error {
+	err := s.change(ctx, func(tx *tx) (err error) {
+		if e.Gone, err = tx.loseCertificates(ctx, serial, e.Slot, e.PublicKey); err != nil {
+			return err
+		}
+		return tx.desk("piv.generate", serialObject(serial), e)
+	})
+	if err != nil {
+		return fmt.Errorf("note the key that was made on %d: %w", serial, translate(err))
+	}
+	return nil
+}
+
+// LoseCertificates notes that the keys of all certificates in a slot are gone, "": in all slots, after a reset.
+func (s *Store) LoseCertificates(ctx context.Context, serial token.Serial, slot string) error {
+	err := s.change(ctx, func(tx *tx) error {
+		gone, err := tx.loseCertificates(ctx, serial, slot, "")
+		if err == nil && len(gone) == 0 {
+			err = errUnchanged
+		}
+		if err != nil {
+			return err
+		}
+		return tx.desk("piv.gone", serialObject(serial), PIVEvent{Slot: slot, Gone: gone})
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return fmt.Errorf("note lost keys of %d: %w", serial, translate(err))
+	}
+	return nil
+}
+
+// loseCertificates ends those in a slot, "" in any, that are of another public key; it returns their SHA-256.
+func (t *tx) loseCertificates(ctx context.Context, serial token.Serial, slot, keep string) ([]string, error) {
+	const which = `serial = ?1 AND (?2 = '' OR slot = ?2) AND public_key <> ?3 AND gone = 0`
+	gone, err := collect(ctx, t, func(r scanner) (sum string, err error) { return sum, r.Scan(&sum) },
+		`SELECT sha256 FROM certificate WHERE `+which+` ORDER BY id`, serial, slot, keep)
+	if err != nil || len(gone) == 0 {
+		return nil, err
+	}
+	_, err = t.Exec(`UPDATE certificate SET gone = ?4 WHERE `+which, serial, slot, keep, micros(t.now))
+	return gone, err
+}
+
+// Certificates implements desk.Tokens.
+func (s *Store) Certificates(ctx context.Context, serial token.Serial) ([]token.Certificate, error) {
+	list, err := collect(ctx, s.read, scanCertificate, `SELECT `+certificateColumns+` FROM certificate WHERE serial = ? ORDER BY slot, id DESC`, serial)
+	if err != nil {
+		return nil, fmt.Errorf("certificates of %d: %w", serial, translate(err))
+	}
+	return list, nil
+}
