@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -147,6 +149,49 @@ func TestAttestFake(t *testing.T) {
 				t.Errorf("device info says\n%s", r.out.String())
 			}
 		})
+	}
+}
+
+// copied is a counterfeit that shows what a genuine key once showed; it has none of its keys.
+type copied struct {
+	pivVirtual
+	shown *x509.Certificate
+}
+
+func (b copied) openPIV(ctx context.Context, at usbhid.Attached) (piv.Card, error) {
+	card, err := b.pivVirtual.openPIV(ctx, at)
+	return copiedCard{card, b.shown}, err
+}
+
+type copiedCard struct {
+	piv.Card
+	shown *x509.Certificate
+}
+
+func (c copiedCard) Attest(context.Context, piv.Slot) (*x509.Certificate, error) { return c.shown, nil }
+
+// TestAttestCopied: certificates are no secret; who shows those of another key must sign with its key.
+func TestAttestCopied(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.plugPIV(vkey.YubiKey543, pivapplet.Options{})
+	r.must("init")
+	roots := r.roots(pivapplet.TestCA())
+	if _, code := r.answers("--roots", roots); code != exitDone {
+		t.Fatal(r.err.String())
+	}
+	kept, err := r.open().Attestation(t.Context(), rigSerial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := x509.ParseCertificate(kept.Chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.plugPIV(vkey.YubiKey543, pivapplet.Options{}) // which says that it has the same number
+	r.bus = copied{r.bus.(pivVirtual), shown}
+	if p, code := r.answers("--roots", roots); code != exitIntegrity || p.Genuine || !strings.Contains(p.Refused, "of another key") {
+		t.Errorf("exit code %d, %+v\n%s", code, p, r.err.String())
 	}
 }
 
