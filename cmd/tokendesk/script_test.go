@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ import (
 // TestMain lets scripts run the program as a process of its own: the test binary, executed again under its name.
 func TestMain(m *testing.M) {
 	early.Restore()
+	atOnce()
 	testscript.Main(m, map[string]func(){
 		"bare":     bareMain,
 		"differ":   differ,
@@ -29,6 +33,14 @@ func TestMain(m *testing.M) {
 			os.Exit(int(code))
 		},
 	})
+}
+
+// atOnce lets twice as many tests run as there are processors, unless -parallel says otherwise: most of them wait for servers, for clients, or for
+// the guest machine.
+func atOnce() {
+	if f := flag.Lookup("test.parallel"); f != nil {
+		_ = f.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0))) // a number
+	}
 }
 
 // scriptEnv is the system's environment with the keys of the script instead of USB.
