@@ -155,6 +155,11 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 	if err := s.runner.Init(ctx, s.card, plan); err != nil {
 		return nil, s.interrupted(err, o.again)
 	}
+	if o.reset {
+		if err := s.st.LoseCertificates(context.WithoutCancel(ctx), s.facts.Serial, ""); err != nil {
+			return nil, s.interrupted(err, o.again)
+		}
+	}
 	if o.key.slot != "" {
 		if err := s.resume(ctx, o.key); err != nil {
 			return nil, s.interrupted(err, o.again)
@@ -191,10 +196,13 @@ func (s *pivSession) interrupted(err error, again string) error {
 	return p.hint("finish it: %s; it goes on with the same secrets", again)
 }
 
-// told reads what the key says now.
+// told reads what the key says now, and has the store know it.
 func (s *pivSession) told(ctx context.Context) (*pivTold, error) {
 	f, err := s.card.Facts(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.noteSeen(ctx, f); err != nil {
 		return nil, err
 	}
 	kept, err := s.st.Escrowed(ctx, f.Serial)

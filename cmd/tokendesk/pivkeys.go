@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/provision/piv"
-	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 // pivKeyOptions say what key is generated, and what a certificate says of it.
@@ -227,15 +226,7 @@ func (s *pivSession) generate(ctx context.Context, o pivKeyOptions) (crypto.Publ
 	return public, s.noteKey(ctx, o, public)
 }
 
-// noteKey has the audit chain say which key was made.
-func (s *pivSession) noteKey(ctx context.Context, o pivKeyOptions, public crypto.PublicKey) error {
-	e := sqlstore.PIVEvent{Slot: o.at.String(), Algorithm: o.spec.In(o.at).Algorithm.String()}
-	if der, err := x509.MarshalPKIXPublicKey(public); err == nil {
-		e.PublicKey = sumOf(der)
-	}
-	return s.st.NotePIV(context.WithoutCancel(ctx), s.facts.Serial, "piv.generate", e)
-}
-
+// sumOf is the SHA-256 of something in DER, in hexadecimal.
 func sumOf(der []byte) string {
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
@@ -260,11 +251,6 @@ func (s *pivSession) selfSign(ctx context.Context, o pivKeyOptions) error {
 		return s.stale(ctx, err)
 	}
 	return s.noteCertificate(ctx, o.at, c)
-}
-
-func (s *pivSession) noteCertificate(ctx context.Context, at piv.Slot, c *x509.Certificate) error {
-	e := sqlstore.PIVEvent{Slot: at.String(), Certificate: sumOf(c.Raw), Subject: c.Subject.String(), PublicKey: sumOf(c.RawSubjectPublicKeyInfo)}
-	return s.st.NotePIV(context.WithoutCancel(ctx), s.facts.Serial, "piv.certificate", e)
 }
 
 // pemOf writes one block.

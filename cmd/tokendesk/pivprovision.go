@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -50,11 +53,17 @@ func (o *pivWork) ready(ctx context.Context, w cardWork) error {
 		return nil
 	}
 	return o.with(ctx, w, func(s *pivSession) error {
+		if err := w.refuseHolder(ctx, s.facts.Serial); err != nil {
+			return err
+		}
 		plan, err := s.runner.Plan(ctx, s.card, piv.Want{})
 		if err != nil {
 			return err
 		}
 		plan.Destroy()
+		if plan.Ready() && w.holder != nil {
+			w.say("note: PIV was set up on it before: whoever had the key may know the PIN. For somebody else wipe it first: tokendesk piv reset")
+		}
 		if o.key.slot == "" {
 			return nil
 		}
@@ -62,12 +71,44 @@ func (o *pivWork) ready(ctx context.Context, w cardWork) error {
 	})
 }
 
-// step sets up PIV on the key that was written.
+// refuseHolder refuses a key that somebody else holds, or that is blocked or given up.
+func (w cardWork) refuseHolder(ctx context.Context, serial token.Serial) error {
+	t, live, err := w.st.Slots(ctx, serial)
+	if errors.Is(err, token.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	destroyLive(provision.Have{Live: live})
+	_, err = t.State.Next(token.Write)
+	switch h := t.Holder; {
+	case t.State.Blocked():
+		return &provision.RefusedError{Serial: serial, Detail: string(t.State), Err: provision.ErrBlocked}
+	case err != nil:
+		return fmt.Errorf("key %s: %w", serial, err)
+	case h != nil && w.holder != nil && h.ID != w.holder.ID && !w.reassign:
+		return &provision.RefusedError{Serial: serial, Detail: h.Account, Err: provision.ErrHeld}
+	}
+	return nil
+}
+
+// step sets up PIV on the key that was written, and gives it to its holder.
 func (o *pivWork) step(ctx context.Context, w cardWork) error {
 	return o.with(ctx, w, func(s *pivSession) error {
 		done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: o.again(s.facts.Serial)})
 		if err != nil || done == nil {
 			return err
+		}
+		h := token.PIVHandover{Serial: s.facts.Serial, Firmware: s.facts.Version.String(), Reassign: w.reassign}
+		if w.holder != nil {
+			h.Holder = w.holder.ID
+		}
+		if err := w.st.HandOverPIV(context.WithoutCancel(ctx), h); err != nil {
+			return s.interrupted(err, o.again(s.facts.Serial))
+		}
+		if w.holder != nil {
+			w.say("%s is %s's", s.name(), printable(w.holder.Account))
 		}
 		return w.showPIV(*done)
 	})
@@ -87,17 +128,20 @@ func (o *pivWork) with(ctx context.Context, w cardWork, act func(*pivSession) er
 	return act(s)
 }
 
-// again is the command that finishes it: provision would write the slot anew.
+// again is the command that finishes it, without what would write a slot or an account anew.
 func (o *pivWork) again(serial token.Serial) string {
-	text := "tokendesk piv init --serial " + serial.String()
+	text := "tokendesk provision --piv --serial " + serial.String()
+	if o.key.account != "" {
+		text += " --to " + o.key.account
+	}
 	if o.key.slot != "" {
-		text += " --slot " + o.key.slot
+		text += " --piv-slot " + o.key.slot
 	}
 	switch {
 	case o.key.csr != "":
-		text += " --csr FILE --subject NAME"
+		text += " --piv-csr FILE --piv-subject NAME"
 	case o.key.selfSigned:
-		text += " --self-signed --subject NAME"
+		text += " --piv-self-signed --piv-subject NAME"
 	}
 	return text
 }

@@ -90,6 +90,9 @@ command again finishes it. OTP, OATH, FIDO and OpenPGP are not touched.`,
 				if err := s.runner.Reset(ctx, s.card); err != nil {
 					return s.interrupted(err, "")
 				}
+				if err := s.st.LoseCertificates(context.WithoutCancel(ctx), s.facts.Serial, ""); err != nil {
+					return err
+				}
 				a.say("the PIV application of %s is as it was new", s.name())
 				told, err := s.told(ctx)
 				if err != nil {

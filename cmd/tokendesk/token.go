@@ -74,6 +74,8 @@ type tokenRow struct {
 	Issued   *time.Time   `json:"issued_at,omitempty"`
 	Owed     *time.Time   `json:"owed_since,omitempty"`
 	Created  time.Time    `json:"created"`
+	// Certificates are those of its PIV application that are still valid, where one token is shown.
+	Certificates []certificateRow `json:"certificates,omitempty"`
 }
 
 func tokenOf(t token.Token) tokenRow {

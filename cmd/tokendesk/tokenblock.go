@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,8 @@ import (
 )
 
 const blockText = `Block a token and every credential on it. When the command returns, no server process accepts a one-time password or code of
-it, and the browsers that its holder trusted and links that were open for it are gone. Lost, stolen and damaged tokens become
+it, and the browsers that its holder trusted and links that were open for it are gone. A certificate in its PIV application is its
+issuer's: each that is still valid is named, to be revoked there. Lost, stolen and damaged tokens become
 lost, forgotten ones and those of people who left are suspended; both come back by "tokendesk token restore".
 
 Then it is disabled at every target that it was pushed to (see "tokendesk keyfile push"). A target that does not answer is
@@ -102,13 +104,17 @@ func (a *app) block(ctx context.Context, query string, b desk.Block) error {
 		if effects.Codes > 0 {
 			a.say("%s that stood in for a token: withdrawn", count(effects.Codes, "code"))
 		}
-		return a.showSettled(ctx, d, t)
+		said := a.sayCertificates(ctx, d, t)
+		return errors.Join(said, a.showSettled(ctx, d, t))
 	})
 }
 
 // showSettled shows the token as it is here, and then sees to the targets.
 func (a *app) showSettled(ctx context.Context, d *desk.Desk, t token.Token) error {
-	shown := show(a, "token", tokenOf(t), tokenColumns()) // nobody may read it, and the targets are asked all the same
+	row := tokenOf(t)
+	var unread error
+	row.Certificates, unread = a.certificatesOf(ctx, d, t)
+	shown := errors.Join(unread, show(a, "token", row, tokenColumns())) // nobody may read it, and the targets are asked all the same
 	if err := a.settleTargets(ctx, d, t); err != nil {
 		return err
 	}

@@ -97,6 +97,7 @@ func (a *app) issue(ctx context.Context, query string, i desk.Issue) error {
 			return err
 		}
 		old.State = token.Revoked // with the issue
+		err = errors.Join(a.sayCertificates(ctx, d, old), err)
 		return errors.Join(a.settleTargets(ctx, d, old), err)
 	})
 }

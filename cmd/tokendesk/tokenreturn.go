@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -13,7 +17,10 @@ func newTokenReturnCmd(a *app) *cobra.Command {
 		Use: "return QUERY", Short: "Take a token back from its holder, with a proof that it is here", Args: args(1, 1, "QUERY"),
 		Long: `Take a token back, with a code or one-time password of it: nobody holds it then, it is in stock, and nothing of it is accepted.
 An app token is revoked, as it cannot be handed to anybody else. A blocked token on which nothing is live is pending, to be
-written again, and is not asked for a proof. One that was replaced is only noted as back. One that cannot prove itself any more: tokendesk token retire.`,
+written again, and is not asked for a proof; nor is one that never had more than its PIV application. One that was replaced is only noted as back. One that cannot prove itself any more: tokendesk token retire.
+
+An account of its OATH application is revoked if its holder may know the secret: one that was brought from outside, exported or pushed to
+a target. Certificates that are still valid are named. What is on the key stays there until oath reset and piv reset.`,
 		Example: "  tokendesk token return 12345678 --note 'left the institute'", ValidArgsFunction: a.tokenWords,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.withSwept(cmd.Context(), func(d *desk.Desk) error {
@@ -32,6 +39,10 @@ written again, and is not asked for a proof. One that was replaced is only noted
 				if err != nil {
 					return err
 				}
+				_, before, err := d.Show(cmd.Context(), desk.ByID(t.ID))
+				if err != nil {
+					return err
+				}
 				act := func(codes []string) (token.Token, desk.Proof, error) {
 					return d.Return(cmd.Context(), desk.ByID(t.ID), codes, note)
 				}
@@ -44,12 +55,44 @@ written again, and is not asked for a proof. One that was replaced is only noted
 					return err
 				}
 				a.say("%s is taken back: it is %s", desk.Name(t), t.State)
-				return a.showSettled(cmd.Context(), d, t)
+				return errors.Join(a.sayReturned(cmd.Context(), d, t, before), a.showSettled(cmd.Context(), d, t))
 			})
 		},
 	}
 	cmd.Flags().StringVar(&note, "note", "", "kept in the audit chain")
 	return cmd
+}
+
+// sayReturned says what of a token that was taken back is revoked, and what is left to be done. before are its credentials before that.
+func (a *app) sayReturned(ctx context.Context, d *desk.Desk, t token.Token, before []token.Credential) error {
+	_, now, err := d.Show(ctx, desk.ByID(t.ID))
+	if err != nil {
+		return err
+	}
+	accounts := false
+	for i, c := range now { // those before, in their order: a return adds none
+		if c.Settings.Account == "" {
+			continue
+		}
+		accounts = true
+		if t.State != token.Revoked && c.State == token.Revoked && i < len(before) && before[i].State != token.Revoked {
+			a.say("account %q of it is revoked: its former holder may know the secret", printable(c.Settings.Account))
+		}
+	}
+	if err := a.sayCertificates(ctx, d, t); err != nil || t.Serial == 0 {
+		return err
+	}
+	kept, err := d.Store.Escrowed(ctx, t.Serial)
+	if err != nil {
+		return err
+	}
+	if accounts || slices.Contains(kept, token.OATHPassword) {
+		a.say("before somebody else gets it, wipe its accounts: tokendesk oath reset --serial %s", t.Serial)
+	}
+	if slices.Contains(kept, token.PIVPIN) {
+		a.say("before somebody else gets it, wipe its PIV application: tokendesk piv reset --serial %s --reason returned", t.Serial)
+	}
+	return nil
 }
 
 func newTokenRetireCmd(a *app) *cobra.Command {
@@ -76,7 +119,7 @@ deleted after 30 days. It cannot be brought back, nor written again.`,
 					return err
 				}
 				a.say("%s is given up", desk.Name(t))
-				return a.showSettled(cmd.Context(), d, t)
+				return errors.Join(a.sayCertificates(cmd.Context(), d, t), a.showSettled(cmd.Context(), d, t))
 			})
 		},
 	}

@@ -98,7 +98,11 @@ func newTokenShowCmd(a *app) *cobra.Command {
 				for i, c := range credentials {
 					rows[i] = credentialOf(c)
 				}
-				return a.showToken(shownToken{tokenOf(t), attestText(proof), rows, events})
+				row := tokenOf(t)
+				if row.Certificates, err = a.certificatesOf(cmd.Context(), d, t); err != nil {
+					return err
+				}
+				return a.showToken(shownToken{row, attestText(proof), rows, events})
 			})
 		},
 	}
@@ -145,6 +149,9 @@ func (a *app) showToken(t shownToken) error {
 		{"Since", func(c credentialRow) string { return c.Created.Local().Format(time.DateOnly) }},
 		{"Clock", func(c credentialRow) string { return c.Clock }},
 	})
+	if err == nil && a.format == "table" && len(t.Certificates) > 0 {
+		err = a.listCertificates(t.Certificates)
+	}
 	if err != nil || a.format != "table" || len(t.Events) == 0 {
 		return err
 	}

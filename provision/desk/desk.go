@@ -63,6 +63,8 @@ type Tokens interface {
 	Attestation(ctx context.Context, serial token.Serial) (token.Attestation, error)
 	// Certificates are those that a key was seen with, also such as are gone, by slot, the newest first.
 	Certificates(ctx context.Context, serial token.Serial) ([]token.Certificate, error)
+	// Escrowed are the kinds of secrets that are kept for a key, in no order.
+	Escrowed(ctx context.Context, serial token.Serial) ([]token.EscrowKind, error)
 	// Tokens are those that match, by number.
 	Tokens(ctx context.Context, m Match) ([]token.Token, error)
 	// Credentials are all of a token, also revoked ones, without secrets.
