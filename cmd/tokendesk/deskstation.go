@@ -336,7 +336,7 @@ func troubleOf(err error) appointment.Trouble {
 	var rejected *ykslot.RejectedError
 	var plan *provision.RefusedError
 	var state *token.TransitionError
-	var fake *batch.NotGenuineError
+	var unwanted *batch.UnwantedError
 	is := func(list ...error) bool {
 		for _, e := range list {
 			if errors.Is(err, e) {
@@ -356,7 +356,7 @@ func troubleOf(err error) appointment.Trouble {
 		return appointment.KeyGone
 	case is(usbhid.ErrPermission, usbhid.ErrBusy, token.ErrUnsettled, token.ErrConflict, usbhid.ErrTimeout):
 		return appointment.KeyClosed
-	case errors.As(err, &rejected), errors.As(err, &plan), errors.As(err, &fake), errors.As(err, &state), is(desk.ErrHeld, token.ErrDuplicate, journal.ErrNeedsServer, journal.ErrHeld):
+	case errors.As(err, &rejected), errors.As(err, &plan), errors.As(err, &unwanted), errors.As(err, &state), is(desk.ErrHeld, token.ErrDuplicate, journal.ErrNeedsServer, journal.ErrHeld):
 		return appointment.KeyRefused
 	}
 	return appointment.Fault

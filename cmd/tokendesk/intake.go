@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/batch"
 	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -15,19 +16,31 @@ import (
 
 // intake is what the site wants of keys that come in to be written. nil wants nothing. It may be used by several goroutines.
 type intake struct {
-	a      *app
-	st     *sqlstore.Store
-	roots  piv.Roots
-	prints []string // of their certificates
+	a        *app
+	st       *sqlstore.Store
+	openers  []seal.Recipient // of this store; nobody means them who did not name them
+	required bool             // keys must be proven genuine
+	roots    piv.Roots
+	prints   []string // of their certificates
 }
 
 // newIntake reads the site's rule.
 func (a *app) newIntake(ctx context.Context, st *sqlstore.Store) (*intake, error) {
 	rule, err := st.AttestationRule(ctx)
-	if err != nil || !rule.Required {
+	if err != nil {
 		return nil, err
 	}
-	i := &intake{a: a, st: st}
+	p, err := a.paths()
+	if err != nil {
+		return nil, err
+	}
+	i := &intake{a: a, st: st, required: rule.Required}
+	if i.openers, err = a.keyFile(ctx, p).Recipients(); err != nil {
+		return nil, keyProblem(err, p.sealing)
+	}
+	if !i.required {
+		return i, nil
+	}
 	if err := i.roots.Add(rule.Roots); err != nil {
 		return nil, fmt.Errorf("the site's root certificates: %w", err)
 	}
@@ -37,19 +50,23 @@ func (a *app) newIntake(ctx context.Context, st *sqlstore.Store) (*intake, error
 	return i, nil
 }
 
-// open is openKey, for keys that the site wants.
+// open is openKey, for keys that the site wants, and that were plugged in to be written.
 func (i *intake) open(ctx context.Context, a *app, at usbhid.Attached, t transport) (*key, error) {
 	k, err := openKey(ctx, a, at, t)
 	if err != nil {
 		return nil, err
 	}
+	if i != nil && slices.ContainsFunc(i.openers, func(r seal.Recipient) bool { return token.Serial(r.Serial) == k.serial }) {
+		k.close()
+		return nil, &batch.UnwantedError{Serial: k.serial, Reason: token.AsideOpensStore, Err: errors.New("it opens the sealing key of this store")}
+	}
 	return i.admit(ctx, k, t)
 }
 
 // admit gives an open key back, also if it had to be closed and opened again to be attested. Otherwise it is closed; the error is a
-// *batch.NotGenuineError where the key is why. A key that tells no serial number is admitted: nothing writes it.
+// *batch.UnwantedError where the key is why. A key that tells no serial number is admitted: nothing writes it.
 func (i *intake) admit(ctx context.Context, k *key, t transport) (*key, error) {
-	if i == nil || k.serial == 0 {
+	if i == nil || !i.required || k.serial == 0 {
 		return k, nil
 	}
 	known, err := i.st.Attestation(ctx, k.serial)
@@ -70,14 +87,14 @@ func (i *intake) admit(ctx context.Context, k *key, t transport) (*key, error) {
 	again, err := openKey(ctx, i.a, k.attached, t)
 	if err == nil && again.serial != told.serial {
 		again.close()
-		err = &batch.NotGenuineError{Serial: told.serial, Err: fmt.Errorf("another key is at %s now", k.attached.Path)}
+		err = &batch.UnwantedError{Serial: told.serial, Reason: token.AsideNotGenuine, Err: fmt.Errorf("another key is at %s now", k.attached.Path)}
 	}
 	return again, err
 }
 
 // admitCard is admit for a key that is used as a smart card alone, and is not open.
 func (i *intake) admitCard(ctx context.Context, c choice) error {
-	if i == nil {
+	if i == nil || !i.required {
 		return nil
 	}
 	k, err := c.openCard(ctx, i.a)
@@ -113,18 +130,20 @@ func (i *intake) attest(ctx context.Context, at usbhid.Attached, told keyTold) e
 		return nil
 	case errors.Is(err, piv.ErrNotGenuine), errors.Is(err, piv.ErrManagementUnknown), errors.Is(err, piv.ErrNoApplet), errors.As(err, &old),
 		errors.As(err, &none) && none.code == exitRefused:
-		return &batch.NotGenuineError{Serial: told.serial, Err: err}
+		return &batch.UnwantedError{Serial: told.serial, Reason: token.AsideNotGenuine, Err: err}
 	}
 	return err
 }
 
 // explainGenuine: a key that the site does not want.
 func explainGenuine(err error, x *explained) bool {
-	var fake *batch.NotGenuineError
-	if !errors.As(err, &fake) {
+	var unwanted *batch.UnwantedError
+	if !errors.As(err, &unwanted) {
 		return false
 	}
-	x.code, x.line = exitRefused, oneLine(fake)
+	if x.code, x.line = exitRefused, oneLine(unwanted); unwanted.Reason != token.AsideNotGenuine {
+		return true
+	}
 	x.hints = []string{
 		"put it aside, and look at it: tokendesk device attest",
 		"its management key may be needed: tokendesk device attest --management-key-file FILE; what is proven once is known",

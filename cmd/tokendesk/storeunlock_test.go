@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/provision/batch"
 	"github.com/tokendesk/tokendesk/provision/piv"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
@@ -368,5 +372,47 @@ func TestUnlockRefusedOnce(t *testing.T) {
 			t.Errorf("%d PINs were tried: %v", one.verified, err)
 		}
 		one.left = 3
+	}
+}
+
+// TestUnlockSparesOpener: a batch or a desk does not write the very key that its store opens with.
+func TestUnlockSparesOpener(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.must("init")
+	a := &app{env: &r.env, store: r.dataDir}
+	opener := newFakePIV(rigSerial)
+	opener.make(t)
+	point, err := opener.keys[unlockSlot].PublicKey.ECDH()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &intake{a: a, openers: []seal.Recipient{{Serial: rigSerial, Slot: byte(unlockSlot), Public: point}}}
+	all, err := r.bus.find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unwanted *batch.UnwantedError
+	if _, err := i.open(t.Context(), a, all[0], auto); !errors.As(err, &unwanted) || unwanted.Reason != token.AsideOpensStore || unwanted.Serial != rigSerial {
+		t.Errorf("admitted: %v", err)
+	}
+	i.openers[0].Serial++
+	k, err := i.open(t.Context(), a, all[0], auto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.close()
+
+	r, pins, _, _ := newUnlockRig(t)
+	r.types(pins, "hq41zn", "hq41zn")
+	r.must("init", "--unlock", "piv")
+	a = &app{env: &r.env, store: r.dataDir}
+	r.types(pins, "hq41zn")
+	err = a.withStore(t.Context(), func(st *sqlstore.Store) (err error) {
+		i, err = a.newIntake(t.Context(), st)
+		return err
+	})
+	if err != nil || len(i.openers) != 1 || i.openers[0].Serial != 11 || i.required {
+		t.Errorf("%+v, %v", i, err)
 	}
 }

@@ -30,23 +30,24 @@ type Bus interface {
 	// Watch yields arrivals and removals, first those that are there, until ctx ends.
 	Watch(ctx context.Context) iter.Seq2[usbhid.Event, error]
 	// Open holds one key exclusively until it is closed; what it types meanwhile reaches nobody else.
-	// A *NotGenuineError is a key that the site does not want.
+	// An *UnwantedError is a key that the site does not want.
 	Open(ctx context.Context, at usbhid.Attached) (Key, error)
 }
 
-// NotGenuineError is a key that is not proven genuine, where the site wants that.
-type NotGenuineError struct {
+// UnwantedError is a key that the site does not want to be written.
+type UnwantedError struct {
 	Serial token.Serial
+	Reason token.Aside
 	Err    error
 }
 
 // Error says why.
-func (e *NotGenuineError) Error() string {
+func (e *UnwantedError) Error() string {
 	return "key " + e.Serial.String() + " is not written: " + e.Err.Error()
 }
 
 // Unwrap is the cause.
-func (e *NotGenuineError) Unwrap() error { return e.Err }
+func (e *UnwantedError) Unwrap() error { return e.Err }
 
 // Key is one opened key. It belongs to one lane.
 type Key interface {

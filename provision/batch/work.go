@@ -46,7 +46,7 @@ func (v *visit) anew() bool {
 // open opens the key and reads its serial.
 func (v *visit) open(ctx context.Context) bool {
 	key, err := v.Bus.Open(ctx, v.at)
-	var fake *NotGenuineError
+	var unwanted *UnwantedError
 	switch {
 	case errors.Is(err, usbhid.ErrGone), ctx.Err() != nil:
 		if err == nil {
@@ -56,9 +56,9 @@ func (v *visit) open(ctx context.Context) bool {
 	case errors.Is(err, usbhid.ErrPermission), errors.Is(err, usbhid.ErrBusy), errors.Is(err, usbhid.ErrNotBuiltIn):
 		v.fail(ctx, err)
 		return false
-	case errors.As(err, &fake):
-		v.serial = fake.Serial
-		v.putAside(token.AsideNotGenuine, fake.Err.Error())
+	case errors.As(err, &unwanted):
+		v.serial = unwanted.Serial
+		v.putAside(unwanted.Reason, unwanted.Err.Error())
 		return false
 	case err != nil:
 		v.putAside(token.AsideSilent, err.Error())

@@ -90,6 +90,7 @@ const (
 	AsideRefused     Aside = "refused"       // the key refused the write
 	AsideSilent      Aside = "not-answering" // the key does not answer as one should
 	AsideNotGenuine  Aside = "not-genuine"   // the site wants proven keys, and this one is not
+	AsideOpensStore  Aside = "opens-store"   // the sealing key opens with it
 )
 
 // PutAside is a key that was not written, and why.
