@@ -105,6 +105,7 @@ func (c *appletCard) key(ctx context.Context, f piv.Facts, slot piv.Slot) (piv.K
 	}
 	origin, _ := apdu.Find(told, 3)
 	policy, _ := apdu.Find(told, 2)
+	k.Touch = piv.TouchPolicy(policy[1])
 	if k.PIN = piv.PINPolicy(policy[0]); origin[0] != 1 {
 		k.Generated = piv.No
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,6 +256,20 @@ func TestAttestKeeps(t *testing.T) {
 	}
 	if _, there := app.Slot(0x94); there {
 		t.Error("the spare key is left")
+	}
+	card, err := openApplet(t.Context(), virtualBus{r.key, 2}, usbhid.Attached{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = card.Generate(t.Context(), piv.DefaultManagementKey(), piv.CardAuthentication, piv.KeySpec{Algorithm: piv.P256, PIN: piv.PINNever, Touch: piv.TouchNever})
+	if err := errors.Join(err, card.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if p, code := r.answers("--roots", roots); code != exitDone || p.Slot != "9e" {
+		t.Errorf("%d, %+v\n%s", code, p, r.err.String())
+	}
+	if _, there := app.Slot(byte(piv.CardAuthentication)); !there {
+		t.Error("the key that was asked is gone")
 	}
 }
 
