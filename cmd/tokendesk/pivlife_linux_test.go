@@ -1,0 +1,129 @@
+//go:build cgo && !nopcsc
+
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// TestPIVLife takes a key with nothing but PIV through its life: given, lost with a certificate, taken back, wiped.
+func TestPIVLife(t *testing.T) {
+	t.Parallel()
+	k := newPIVKey(t, vkey.YubiKey543)
+	for _, account := range []string{"ada", "bob"} {
+		k.says(exitDone, "", "person", "add", account)
+	}
+	provision := func(more ...string) []string {
+		return append([]string{"provision", "--piv", "--serial", k.serial().String(), "--transport", "ccid"}, more...)
+	}
+	k.says(exitDone, "dry run", provision("--to", "ada", "--dry-run")...)
+	k.says(exitNotFound, "", "token", "show", k.serial().String())
+	k.says(exitDone, "is ada's", provision("--to", "ada", "--piv-slot", "9c", "--piv-self-signed")...)
+	if got := k.shown("show"); got.State != token.Active || got.Holder != "ada" || got.Issued == nil || len(got.Certificates) != 1 || !got.Certificates[0].SelfSigned {
+		t.Errorf("given: %+v", got)
+	}
+	k.says(exitRefused, "held by another person", provision("--to", "bob")...)
+	k.says(exitDone, "nothing is to be done", provision("--to", "ada")...) // again
+	number := k.certified("9a", "ada.crt")
+	k.says(exitDone, "have it revoked there", "token", "show", "ada")
+	said := k.says(exitDone, "is blocked: no server", "token", "block", "ada", "--reason", "stolen")
+	for _, want := range []string{
+		"certificate " + number + " of CN=Site CA,O=Example in slot 9a: have it revoked there\n", "of CN=ada in slot 9c: remove its trust where it was trusted\n",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("block does not say %q:\n%s", want, said)
+		}
+	}
+	if got := k.shown("block", "--reason", "stolen"); got.State != token.Lost || len(got.Certificates) != 2 || got.Certificates[0].Number != number || got.Certificates[0].Do != "have it revoked there" {
+		t.Errorf("blocked: %+v", got)
+	}
+	k.says(exitRefused, "blocked", provision("--to", "ada")...)
+	k.all.Reset() // what follows is handed out
+	k.says(exitDone, "PIN", "piv", "secret", "ada", "--what", "pin", "--reason", "asked")
+	k.all.Reset()
+	if said := k.says(exitDone, "piv reset --serial", "token", "return", "ada"); !strings.Contains(said, "have it revoked there") {
+		t.Errorf("return names no certificate:\n%s", said)
+	}
+	k.must("generate", "9a", "--overwrite")
+	if got := k.shownAs(k.serial().String(), "show"); got.State != token.Pending || got.Holder != "" || len(got.Certificates) != 1 {
+		t.Errorf("another key in 9a: %+v", got)
+	}
+	k.must("reset", "--reason", "returned", "--yes")
+	k.says(exitDone, "is bob's", provision("--to", "bob")...)
+	if got := k.shownAs("bob", "show"); got.State != token.Active || len(got.Certificates) != 0 {
+		t.Errorf("wiped: %+v", got)
+	}
+	k.says(exitDone, "", provision("--to", "ada", "--reassign")...)
+	k.says(exitDone, "is given up", "token", "retire", "ada", "--note", "shredded", "--yes")
+	k.says(exitDone, "intact", "audit", "verify")
+	k.silent()
+}
+
+// says calls the program and wants an exit code and something said.
+func (k pivKey) says(code exitCode, want string, words ...string) string {
+	k.t.Helper()
+	said, got := k.run(words...)
+	k.all.WriteString(said)
+	if got != code || !strings.Contains(said, want) {
+		k.t.Errorf("%q: exit code %d, want %d and %q\n%s", words, got, code, want, said)
+	}
+	return said
+}
+
+// shown is what a command of ada's token shows.
+func (k pivKey) shown(verb string, more ...string) tokenRow { return k.shownAs("ada", verb, more...) }
+
+func (k pivKey) shownAs(query, verb string, more ...string) tokenRow {
+	k.t.Helper()
+	out, err := k.command(append([]string{"token", verb, query, "-o", "json"}, more...)...).Output()
+	var answer struct{ Token tokenRow }
+	if err == nil {
+		err = json.Unmarshal(out, &answer)
+	}
+	if err != nil {
+		k.t.Fatalf("token %s: %v\n%s", verb, err, out)
+	}
+	return answer.Token
+}
+
+// certified has an authority issue a certificate for a key in a slot, stores it, and returns its number.
+func (k pivKey) certified(slot, name string) string {
+	k.t.Helper()
+	csr := k.path(name + ".csr")
+	k.must("generate", slot, "--subject", "ada", "--csr", csr)
+	text, err := os.ReadFile(csr)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	req, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Site CA", Organization: []string{"Example"}}}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(0x4711ff), Subject: req.Subject, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, root, req.PublicKey, ca)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.must("import-cert", slot, k.file(name, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))))
+	return "4711ff"
+}
