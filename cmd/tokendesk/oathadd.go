@@ -257,11 +257,15 @@ func (a *app) rowOf(ctx context.Context, o oathAddOptions) (keyfile.Record, erro
 		return keyfile.Record{}, err
 	}
 	defer func() { _ = k.Close() }() // read only
-	if k.lacksPeriod() {
+	lacks := k.lacksPeriod()
+	if lacks {
 		k.setPeriod(usualPeriod)
+	}
+	rec, err := oneRecord(k.blamed(k.reader.Decode(k.text)), o.line, o.file)
+	if lacks && err == nil && rec.Kind == token.TOTP {
 		a.say("note: the file does not say how long a code lasts: taken for %v", usualPeriod)
 	}
-	return oneRecord(k.blamed(k.reader.Decode(k.text)), o.line, o.file)
+	return rec, err
 }
 
 // oneRecord is the record of a line, or the only one.

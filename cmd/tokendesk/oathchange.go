@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -173,7 +174,18 @@ func (a *app) resetOATH(ctx context.Context, o oathChoice, yes bool) error {
 		return err
 	}
 	a.say("the OATH application of %s is as new", k.name())
-	return nil
+	return show(a, "oath", oathResetRow{k.serial, "reset", len(live)}, []column[oathResetRow]{
+		{"Serial", func(r oathResetRow) string { return r.Serial.String() }},
+		{"Outcome", func(r oathResetRow) string { return r.Outcome }},
+		{"Revoked", func(r oathResetRow) string { return strconv.Itoa(r.Revoked) }},
+	})
+}
+
+// oathResetRow is what a reset did.
+type oathResetRow struct {
+	Serial  token.Serial `json:"serial,omitempty"`
+	Outcome string       `json:"outcome"`
+	Revoked int          `json:"revoked"` // accounts of this store
 }
 
 // forgetPasswords says that a key has none.
