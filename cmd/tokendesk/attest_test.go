@@ -214,6 +214,15 @@ func TestAttestRefuses(t *testing.T) {
 	r.ends(exitUsage, "SERIAL", "device", "attest", "x", "--roots", roots)
 	r.ends(exitNotFound, "99", "device", "attest", "99", "--roots", roots)
 	r.ends(exitRefused, "management key", "device", "attest", "--roots", roots, "--management-key-file", other)
+	card, err := openApplet(t.Context(), virtualBus{r.key, 2}, usbhid.Attached{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = card.Generate(t.Context(), piv.DefaultManagementKey(), piv.Authentication, piv.KeySpec{Algorithm: piv.P256, PIN: piv.PINOnce, Touch: piv.TouchNever})
+	if err := errors.Join(err, card.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(exitRefused, "may be copies", "device", "attest", "--roots", roots, "--slot", "9a")
 	r.plugPIV(vkey.YubiKeyNEO, pivapplet.Options{})
 	if code := r.run("device", "attest", "--roots", roots); code == exitDone {
 		t.Error("firmware 3 attests")
