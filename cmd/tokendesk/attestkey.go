@@ -12,7 +12,7 @@ import (
 )
 
 // spareSlot is where a key is generated to be attested, when none is there: the last of those for former keys, which are filled from the
-// first on. The spare key needs no PIN, which no key of that slot does otherwise: it is known by that.
+// first on. The spare key needs neither PIN nor touch, which no key of that slot does otherwise: it is known by that.
 const spareSlot = piv.LastRetired
 
 // attestation is one question whether a key is genuine.
@@ -90,7 +90,7 @@ const (
 // attestedSlot is the slot of a key that was generated there, or a spare one. What somebody else put into a slot stays there.
 func attestedSlot(f piv.Facts, want piv.Slot) (piv.Slot, slotUse, error) {
 	isSpare := func(k piv.KeyFacts) bool {
-		return k.Slot == spareSlot && k.Generated == piv.Yes && k.Algorithm == piv.P256 && k.PIN == piv.PINNever && !k.Object
+		return k.Slot == spareSlot && k.Generated == piv.Yes && k.Algorithm == piv.P256 && k.PIN == piv.PINNever && k.Touch == piv.TouchNever && !k.Object
 	}
 	if have := f.Slot(want); want != 0 {
 		switch {

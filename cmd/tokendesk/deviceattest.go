@@ -154,16 +154,19 @@ func (k *cardKey) tell(ctx context.Context) (keyTold, error) {
 // rootFiles reads files of certificates into one text.
 func (a *app) rootFiles(ctx context.Context, names []string) ([]byte, error) {
 	var out []byte
+	var all piv.Roots
 	for _, name := range names {
 		text, err := a.readAll(ctx, name, maxRootFile)
 		if err != nil {
 			return nil, err
 		}
-		var r piv.Roots
-		if err := r.Add(text.Reveal()); err != nil {
+		if err := all.Add(text.Reveal()); err != nil {
 			return nil, usagef("%s: %s", printable(name), oneLine(err))
 		}
 		out = append(append(out, text.Reveal()...), '\n')
+	}
+	if len(names) > 0 && all.Empty() { // no key could ever be proven
+		return nil, usagef("--roots: none of these certificates is a root").hint("those between need it: it is at https://developers.yubico.com/PKI/, too")
 	}
 	return out, nil
 }

@@ -91,6 +91,7 @@ func runInit(ctx context.Context, a *app, o initOptions) (err error) {
 	if err != nil {
 		return openProblem(p, existing(err, p, "a store in "+p.name))
 	}
+	made = nil // a store is there that needs them
 	for _, r := range to {
 		if err = s.NoteUnlock(ctx, "add", token.Serial(r.Serial)); err != nil {
 			break

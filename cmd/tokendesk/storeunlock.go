@@ -104,13 +104,16 @@ func (a *app) withUnlock(ctx context.Context, act func(unlockRing) error) error 
 	return act(unlockRing{p, st, file, now})
 }
 
+// same also compares the keys: those in now were read and not proven, but in the file that is written anew they are.
+func same(x, y seal.Recipient) bool { return x.Is(y) && x.Public.Equal(y.Public) }
+
 // set writes the file for others than now, after the audit chain was told. Somebody else's change meanwhile stays: it is refused.
 func (u unlockRing) set(ctx context.Context, a *app, what string, serial token.Serial, to []seal.Recipient) error {
 	if err := u.st.NoteUnlock(ctx, what, serial); err != nil {
 		return err
 	}
 	err := u.file.SetRecipients(a.rand, func(now []seal.Recipient) ([]seal.Recipient, error) {
-		if !slices.EqualFunc(now, u.now, seal.Recipient.Is) {
+		if !slices.EqualFunc(now, u.now, same) {
 			return nil, seal.ErrChanged
 		}
 		return to, nil
@@ -190,6 +193,9 @@ func (u unlockRing) remove(ctx context.Context, a *app, serial uint32) error {
 	case len(left) == 0:
 		return problemf(exitRefused, "key %d is the last that opens the sealing key", serial).
 			hint("let another do it first: tokendesk store unlock add").hint("or make the file plain: tokendesk store unlock plain")
+	case token.Serial(serial) == a.unlocking.of: // those that stay may be lost, or their PINs forgotten
+		return problemf(exitRefused, "key %d opened the store just now: nothing shows that another one still can", serial).
+			hint("attach one that stays, and unplug this one, or name the other: --unlock-serial N")
 	}
 	if err := u.set(ctx, a, "remove", token.Serial(serial), left); err != nil {
 		return err

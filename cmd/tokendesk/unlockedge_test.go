@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
+	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/provision/piv"
+	"github.com/tokendesk/tokendesk/usbhid"
+)
+
+// TestUnlockRemoveProves: a key goes only while one that stays was seen to open the store.
+func TestUnlockRemoveProves(t *testing.T) {
+	t.Parallel()
+	r, p, one, two := newUnlockRig(t)
+	r.types(p, "hq41zn", "hq41zn")
+	r.must("init", "--unlock", "piv")
+	two.absent = false
+	r.types(p, "hq41zn", "kw82pd", "kw82pd")
+	r.must("store", "unlock", "add", "--serial", "22")
+	two.absent = true // or lost, or its PIN forgotten
+	r.types(p, "hq41zn")
+	r.ends(exitRefused, "nothing shows that another one still can", "store", "unlock", "remove", "11")
+	two.absent = false
+	r.types(p, "kw82pd")
+	r.ends(exitDone, "does not open the sealing key any more; 1 key do", "store", "unlock", "remove", "11", "--unlock-serial", "22")
+	one.absent = true
+	r.types(p, "kw82pd")
+	r.must("person", "list")
+}
+
+// TestUnlockSetProven: what was read of the file without a proof does not get into the new one.
+func TestUnlockSetProven(t *testing.T) {
+	t.Parallel()
+	r, p, _, _ := newUnlockRig(t)
+	r.types(p, "hq41zn", "hq41zn")
+	r.must("init", "--unlock", "piv")
+	other, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{env: &r.env, store: r.dataDir}
+	r.types(p, "hq41zn")
+	err = a.withUnlock(t.Context(), func(u unlockRing) error {
+		u.now[0].Public = other.PublicKey() // somebody had another file there for a moment
+		return u.set(t.Context(), a, "add", 22, append(u.now, seal.Recipient{Serial: 22, Slot: byte(unlockSlot), Public: other.PublicKey()}))
+	})
+	if !errors.Is(err, seal.ErrChanged) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestInitBrokenOff: wherever init ends, there is no store without its keys.
+func TestInitBrokenOff(t *testing.T) {
+	t.Parallel()
+	ends := 0
+	for n := 1; ends == 0 && n < 200; n++ {
+		r, p, _, _ := newUnlockRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		r.env.now = func() time.Time {
+			if n--; n == 0 {
+				cancel()
+			}
+			return time.Now()
+		}
+		r.types(p, "hq41zn", "hq41zn")
+		at := n
+		if run(ctx, &r.env, []string{"init", "--unlock", "piv"}) == exitDone {
+			ends = at
+		}
+		n = at
+		cancel()
+		_, store := os.Stat(filepath.Join(r.dataDir, "tokendesk.db"))
+		_, key := os.Stat(r.sealingPath())
+		_, signing := os.Stat(filepath.Join(r.dataDir, signingFile))
+		if store == nil && (key != nil || signing != nil) {
+			t.Errorf("broken off at %d: a store without its keys: %v, %v", at, key, signing)
+		}
+	}
+	if ends < 2 {
+		t.Errorf("it ended by itself at %d", ends)
+	}
+}
+
+// TestRootsHaveOne: certificates without a root prove nothing about anybody, so they are no rule, and no key is noted as refused by them.
+func TestRootsHaveOne(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.plugPIV(vkey.YubiKey571, pivapplet.Options{})
+	r.must("init")
+	between := filepath.Join(t.TempDir(), "between.pem")
+	if err := os.WriteFile(between, pivapplet.TestCA().IntermediatePEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(exitUsage, "none of these certificates is a root", "device", "genuine", "require", "--roots", between)
+	r.ends(exitUsage, "none of these certificates is a root", "device", "attest", "--roots", between)
+	r.must("device", "attest", "--roots", between, "--roots", r.roots(pivapplet.TestCA()))
+}
+
+// TestSpareIsOurs: a key in the spare slot that wants a touch is somebody's.
+func TestSpareIsOurs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	app := r.plugPIV(vkey.YubiKey571, pivapplet.Options{})
+	card, err := openApplet(t.Context(), virtualBus{r.key, 2}, usbhid.Attached{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = card.Generate(t.Context(), piv.DefaultManagementKey(), spareSlot, piv.KeySpec{Algorithm: piv.P256, PIN: piv.PINNever, Touch: piv.TouchAlways})
+	if err := errors.Join(err, card.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if code := r.run("device", "attest", "--roots", r.roots(pivapplet.TestCA()), "--slot", "95"); code == exitDone {
+		t.Error("what wants a touch was asked")
+	}
+	r.must("device", "attest", "--roots", r.roots(pivapplet.TestCA()))
+	if _, there := app.Slot(byte(spareSlot)); !there {
+		t.Error("somebody's key is gone")
+	}
+}
