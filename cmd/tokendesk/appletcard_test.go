@@ -94,7 +94,7 @@ func (c *appletCard) Facts(ctx context.Context) (f piv.Facts, err error) {
 }
 
 func (c *appletCard) key(ctx context.Context, f piv.Facts, slot piv.Slot) (piv.KeyFacts, bool) {
-	k := piv.KeyFacts{Slot: slot, Key: piv.Yes, Algorithm: piv.P256, PIN: piv.PINNever, Generated: piv.Yes}
+	k := piv.KeyFacts{Slot: slot, Key: piv.Yes, Algorithm: piv.P256, PIN: piv.PINNever, Touch: piv.TouchNever, Generated: piv.Yes}
 	if !f.Metadata() {
 		_, err := c.send(ctx, 0xF9, byte(slot), 0)
 		return k, err == nil

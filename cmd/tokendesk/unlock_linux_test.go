@@ -106,6 +106,7 @@ func TestCards(t *testing.T) {
 	k.ends(exitDone, "ada", "person", "list", "--unlock-pin-file", two, "--unlock-serial", oldSerial)
 	for _, words := range [][]string{
 		{"reset", "--reason", "test", "--yes"}, {"generate", "9d", "--overwrite"}, {"init", "--pin-file", one}, {"init", "--reset", "--reason", "test", "--yes"}, {"unblock"},
+		{"init", "--reset", "--reason", "test", "--yes", "--new-pin-file", one},
 	} {
 		words = append(append([]string{"piv"}, words...), "--serial", recentSerial, "--unlock-pin-file", one, "--unlock-serial", recentSerial)
 		k.ends(exitRefused, "opens the sealing key of this store", words...)
