@@ -7,8 +7,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
@@ -58,35 +58,45 @@ func TestUnlockSetProven(t *testing.T) {
 	}
 }
 
-// TestInitBrokenOff: wherever init ends, there is no store without its keys.
+// endsAt is a context that ends when somebody looks at it for the nth time.
+type endsAt struct {
+	context.Context
+	end  context.CancelFunc
+	left *atomic.Int64
+}
+
+func (c endsAt) Err() error {
+	if c.left.Add(-1) == 0 {
+		c.end()
+	}
+	return c.Context.Err()
+}
+
+// TestInitBrokenOff: wherever init is broken off, there is no store without its keys.
 func TestInitBrokenOff(t *testing.T) {
 	t.Parallel()
-	ends := 0
-	for n := 1; ends == 0 && n < 200; n++ {
+	stores := 0
+	for n, done := int64(1), false; !done; n++ {
 		r, p, _, _ := newUnlockRig(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		r.env.now = func() time.Time {
-			if n--; n == 0 {
-				cancel()
-			}
-			return time.Now()
-		}
+		ctx, end := context.WithCancel(t.Context())
+		c := endsAt{ctx, end, new(atomic.Int64)}
+		c.left.Store(n)
 		r.types(p, "hq41zn", "hq41zn")
-		at := n
-		if run(ctx, &r.env, []string{"init", "--unlock", "piv"}) == exitDone {
-			ends = at
+		err := runInit(c, &app{env: &r.env, store: r.dataDir}, initOptions{unlock: "piv"})
+		end()
+		done = err == nil || n > 500
+		there := func(name string) bool {
+			_, err := os.Stat(filepath.Join(r.dataDir, name))
+			return err == nil
 		}
-		n = at
-		cancel()
-		_, store := os.Stat(filepath.Join(r.dataDir, "tokendesk.db"))
-		_, key := os.Stat(r.sealingPath())
-		_, signing := os.Stat(filepath.Join(r.dataDir, signingFile))
-		if store == nil && (key != nil || signing != nil) {
-			t.Errorf("broken off at %d: a store without its keys: %v, %v", at, key, signing)
+		if there("tokendesk.db") {
+			if stores++; !there(sealingFile) || !there(signingFile) {
+				t.Errorf("broken off at %d: a store without its keys: %v", n, err)
+			}
 		}
 	}
-	if ends < 2 {
-		t.Errorf("it ended by itself at %d", ends)
+	if stores < 2 {
+		t.Error("it was never broken off after the store was made")
 	}
 }
 
