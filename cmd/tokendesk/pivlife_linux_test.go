@@ -40,6 +40,7 @@ func TestPIVLife(t *testing.T) {
 	k.says(exitDone, "nothing is to be done", provision("--to", "ada")...) // again
 	number := k.certified("9a", "ada.crt")
 	k.says(exitDone, "have it revoked there", "token", "show", "ada")
+	k.seenAgain()
 	said := k.says(exitDone, "is blocked: no server", "token", "block", "ada", "--reason", "stolen")
 	for _, want := range []string{
 		"certificate " + number + " of CN=Site CA,O=Example in slot 9a: have it revoked there\n", "of CN=ada in slot 9c: remove its trust where it was trusted\n",
@@ -71,6 +72,23 @@ func TestPIVLife(t *testing.T) {
 	k.says(exitDone, "is given up", "token", "retire", "ada", "--note", "shredded", "--yes")
 	k.says(exitDone, "intact", "audit", "verify")
 	k.silent()
+}
+
+// seenAgain: a run that was interrupted left the store behind the key. The next one sees what is there, and what is not.
+func (k pivKey) seenAgain() {
+	k.t.Helper()
+	if err := k.st.LoseCertificates(k.t.Context(), k.serial(), ""); err != nil {
+		k.t.Fatal(err)
+	}
+	wiped := token.Certificate{Serial: k.serial(), Slot: "9d", Issuer: "CN=Site CA", Number: "1", Subject: "CN=ada", NotAfter: time.Now().Add(time.Hour),
+		SHA256: strings.Repeat("a", 64), PublicKey: strings.Repeat("b", 64)}
+	if err := k.st.KeepCertificate(k.t.Context(), wiped); err != nil {
+		k.t.Fatal(err)
+	}
+	k.must("init")
+	if got := k.shown("show").Certificates; len(got) != 2 || got[0].Slot != "9a" || got[1].Slot != "9c" {
+		k.t.Errorf("seen again: %+v", got)
+	}
 }
 
 // says calls the program and wants an exit code and something said.

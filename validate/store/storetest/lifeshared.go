@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile/push"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -72,7 +73,12 @@ func testReturnShared(t *testing.T, s *lifeSuite) {
 	s.put(t, 101, "drawn", "anna", false, 1)
 	s.put(t, 101, "brought", "anna", true, 2)
 	s.put(t, 101, "exported", "anna", false, 3)
+	s.put(t, 101, "pushed", "anna", false, 8)
 	_, list, err := s.here.Show(t.Context(), "101")
+	s.a.must(t, err)
+	target, err := s.here.AddTarget(t.Context(), push.Server{Name: "pi", Kind: push.PrivacyIDEA, URL: "https://pi.example.org"}, secret.Copy([]byte("x")))
+	s.a.must(t, err)
+	_, err = s.a.WantPush(t.Context(), target.ID, list[3].ID, push.Place{Serial: "T1", Account: "anna"})
 	s.a.must(t, err)
 	_, records, err := s.here.Export(t.Context(), desk.Export{Only: []token.CredentialID{list[2].ID}, Format: "test"}, "101")
 	s.a.must(t, err)
@@ -94,7 +100,7 @@ func testReturnShared(t *testing.T, s *lifeSuite) {
 			got = append(got, e.Action)
 		}
 	}
-	if !slices.Equal(got, []string{"token.return", "account.revoke", "account.revoke"}) {
+	if !slices.Equal(got, []string{"token.return", "account.revoke", "account.revoke", "account.revoke"}) {
 		t.Errorf("audited %v", got)
 	}
 	s.pass(time.Minute)
