@@ -46,7 +46,7 @@ func runInit(ctx context.Context, a *app, o initOptions) (err error) {
 		return usagef("--unlock %s is unknown", printable(o.unlock)).hint("it is piv, or nothing")
 	}
 	if o.unlock == "" && o.newUnlock != (newUnlock{}) {
-		return usagef("--serial, --pin-file and --management-key-file are of the YubiKey that opens the store").hint("add --unlock piv")
+		return usagef("--serial, --pin-file, --management-key-file and --yes are of the YubiKey that opens the store").hint("add --unlock piv")
 	}
 	p, err := a.paths()
 	if err != nil {

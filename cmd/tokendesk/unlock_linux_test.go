@@ -101,7 +101,7 @@ func TestCards(t *testing.T) {
 	}
 	k.recent.Burn(3, 3)
 
-	k.ends(exitDone, "2 keys do now", "store", "unlock", "add", "--serial", oldSerial, "--pin-file", two, "--unlock-pin-file", one)
+	k.ends(exitDone, "2 keys do now", "store", "unlock", "add", "--serial", oldSerial, "--yes", "--pin-file", two, "--unlock-pin-file", one)
 	k.ends(exitAmbiguous, "--unlock-serial", "person", "list", "--unlock-pin-file", one)
 	k.ends(exitDone, "ada", "person", "list", "--unlock-pin-file", two, "--unlock-serial", oldSerial)
 	for _, words := range [][]string{

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/ykslot"
 )
 
 // TestUnlockRemoveProves: a key goes only while one that stays was seen to open the store.
@@ -134,5 +136,31 @@ func TestSpareIsOurs(t *testing.T) {
 	r.must("device", "attest", "--roots", r.roots(pivapplet.TestCA()))
 	if _, there := app.Slot(byte(spareSlot)); !there {
 		t.Error("somebody's key is gone")
+	}
+}
+
+// TestUnlockUnseen: a key that old firmware does not show may be another store's.
+func TestUnlockUnseen(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*fakePIV){
+		"imported":       func(k *fakePIV) { k.firmware, k.imported = ykslot.Version{Major: 5, Minor: 2, Patch: 4}, true },
+		"no attestation": func(k *fakePIV) { k.firmware, k.imported = ykslot.Version{Major: 4, Minor: 2, Patch: 8}, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, p, one, _ := newUnlockRig(t)
+			one.make(t)
+			change(one)
+			one.pin = "hq41zn"
+			before := one.keys[unlockSlot]
+			r.types(p, "hq41zn")
+			r.stdin = strings.NewReader("n\n")
+			r.ends(exitRefused, "does not tell whether one is there", "init", "--unlock", "piv")
+			if one.keys[unlockSlot] != before {
+				t.Fatal("it was overwritten")
+			}
+			r.types(p, "hq41zn")
+			r.ends(exitDone, "opens only with key 11", "init", "--unlock", "piv", "--yes")
+		})
 	}
 }

@@ -24,6 +24,7 @@ type newUnlock struct {
 	serial     uint32
 	pinFile    string
 	management string // file
+	yes        bool
 }
 
 func (o *newUnlock) flags(cmd *cobra.Command, a *app) {
@@ -31,6 +32,7 @@ func (o *newUnlock) flags(cmd *cobra.Command, a *app) {
 	f.Uint32Var(&o.serial, "serial", 0, "serial number of the key, when several are attached")
 	f.StringVar(&o.pinFile, "pin-file", "", "file with that key's PIN, when nobody can be asked; a new key gets it")
 	f.StringVar(&o.management, "management-key-file", "", "file with that key's management key in hexadecimal, when it is not that of a new key or the store's; - asks for it")
+	f.BoolVar(&o.yes, "yes", false, "do not ask whether slot 9d is empty where the key's firmware, before 5.3, does not tell")
 	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -83,8 +85,13 @@ func (a *app) prepareUnlock(ctx context.Context, o newUnlock, escrow piv.Escrow,
 		return none, err
 	}
 	defer pin.Destroy()
+	isNew := piv.DefaultPIN()
+	defer isNew.Destroy()
+	if pin.Equal(isNew) {
+		return none, problemf(exitRefused, "this is the PIN of every new key").hint("set another: ykman piv access change-pin")
+	}
 	r := &piv.Runner{Escrow: escrow, Rand: a.rand, Now: a.now}
-	public, err := a.unlockPublic(ctx, r, card, f, piv.Given{Management: management})
+	public, err := a.unlockPublic(ctx, r, card, f, piv.Given{Management: management}, o.yes)
 	if err != nil {
 		return none, err
 	}
@@ -111,7 +118,7 @@ func (a *app) prepareUnlock(ctx context.Context, o newUnlock, escrow piv.Escrow,
 }
 
 // unlockPublic is the key in the slot, generated if there is none.
-func (a *app) unlockPublic(ctx context.Context, r *piv.Runner, card piv.Card, f piv.Facts, g piv.Given) (*ecdsa.PublicKey, error) {
+func (a *app) unlockPublic(ctx context.Context, r *piv.Runner, card piv.Card, f piv.Facts, g piv.Given, yes bool) (*ecdsa.PublicKey, error) {
 	have := f.Slot(unlockSlot)
 	if have.Public == nil && have.Key != piv.No {
 		cert, err := card.Attest(ctx, unlockSlot)
@@ -134,6 +141,11 @@ func (a *app) unlockPublic(ctx context.Context, r *piv.Runner, card piv.Card, f 
 	case have.Key == piv.Yes:
 		a.say("slot %v of key %s holds a key already, which is used", unlockSlot, f.Serial)
 		return public.(*ecdsa.PublicKey), nil
+	case have.Key == piv.Unknown && !have.Object: // what Generate would not see either
+		const ask = "generate a key in slot %v of key %s: its firmware %v does not tell whether one is there, such as another store's, which would be lost"
+		if err := a.confirm(ctx, yes, fmt.Sprintf(ask, unlockSlot, f.Serial, f.Version)); err != nil {
+			return nil, err
+		}
 	}
 	made, err := r.Generate(ctx, card, piv.GenerateSpec{Slot: unlockSlot, Key: piv.KeySpec{Algorithm: piv.P256, PIN: piv.PINOnce, Touch: piv.TouchNever}, Given: g})
 	if err != nil {
@@ -193,14 +205,11 @@ func (a *app) newUnlockPIN(ctx context.Context, o newUnlock, f piv.Facts) (secre
 
 // setUnlockPIN has the PIN verified, once, or takes it in place of that of a new key.
 func (a *app) setUnlockPIN(ctx context.Context, card piv.Card, f piv.Facts, pin secret.Bytes) error {
-	isNew := piv.DefaultPIN()
-	defer isNew.Destroy()
-	switch {
-	case pin.Equal(isNew):
-		return problemf(exitRefused, "this is the PIN of every new key").hint("set another: ykman piv access change-pin")
-	case f.PIN.Default != piv.Yes:
+	if f.PIN.Default != piv.Yes {
 		return piv.VerifyPIN(ctx, card, pin, false)
 	}
+	isNew := piv.DefaultPIN()
+	defer isNew.Destroy()
 	if err := card.ChangePIN(ctx, isNew, pin); err != nil {
 		return err
 	}
