@@ -85,25 +85,12 @@ type certificateRow struct {
 	Do         string    `json:"when_lost"`
 }
 
-// ending says how a certificate is made worthless.
-func ending(c token.Certificate) string {
-	if c.SelfSigned {
-		return "remove its trust where it was trusted"
-	}
-	return "have it revoked there"
-}
-
 // certificatesOf are those of a token that are still valid.
 func (a *app) certificatesOf(ctx context.Context, d *desk.Desk, t token.Token) (rows []certificateRow, err error) {
-	if t.Serial == 0 {
-		return nil, nil
-	}
-	list, err := d.Store.Certificates(ctx, t.Serial)
+	list, err := d.ValidCertificates(ctx, t)
 	for _, c := range list {
-		if c.Valid(a.now()) {
-			rows = append(rows, certificateRow{c.Slot, printable(c.Number), printable(cmp.Or(c.Issuer, c.Subject, "an issuer without a name")), printable(c.Subject),
-				c.NotAfter.UTC(), c.SelfSigned, c.SHA256, ending(c)})
-		}
+		rows = append(rows, certificateRow{c.Slot, printable(c.Number), printable(cmp.Or(c.Issuer, c.Subject, "an issuer without a name")), printable(c.Subject),
+			c.NotAfter.UTC(), c.SelfSigned, c.SHA256, c.WhenLost()})
 	}
 	return rows, err
 }

@@ -20,6 +20,14 @@ type Certificate struct {
 // Valid reports whether it lets in whoever has the key: the key is there, and it has not ended.
 func (c Certificate) Valid(at time.Time) bool { return c.Gone.IsZero() && at.Before(c.NotAfter) }
 
+// WhenLost says what makes it worthless when its key is lost.
+func (c Certificate) WhenLost() string {
+	if c.SelfSigned {
+		return "remove its trust where it was trusted"
+	}
+	return "have it revoked there"
+}
+
 // PIVHandover is what the store is told when the PIV application of a key was set up.
 type PIVHandover struct {
 	Serial   Serial

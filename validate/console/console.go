@@ -60,6 +60,7 @@ type Tokens interface {
 	Show(ctx context.Context, query string) (token.Token, []token.Credential, error)
 	History(ctx context.Context, query string, most int) ([]desk.Happened, error)
 	PushStatus(ctx context.Context, queries ...string) ([]desk.Push, error)
+	ValidCertificates(ctx context.Context, t token.Token) ([]token.Certificate, error)
 	Block(ctx context.Context, query string, b desk.Block) (was, now token.Token, effects desk.Effects, err error)
 	Undo(ctx context.Context, query string) (token.Token, error)
 	Restore(ctx context.Context, query string, codes []string) (token.Token, desk.Proof, error)

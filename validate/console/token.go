@@ -25,6 +25,8 @@ type tokenPage struct {
 	Undoable    bool // by this operator, still
 	UndoUntil   time.Time
 	Waiting     bool // for another server
+
+	Certificates []token.Certificate // that are still valid, at whoever issued them
 }
 
 // targetRow is the token at another server.
@@ -51,6 +53,9 @@ func (v *visit) tokenPage(title string) (tokenPage, error) {
 	p.Restorable = p.Token.State.Blocked()
 	p.UndoUntil = p.Token.BlockedAt.Add(token.UndoTime)
 	p.Undoable = p.Restorable && p.Token.BlockedBy == v.operator.Actor() && v.start.Before(p.UndoUntil)
+	if p.Certificates, err = v.Desk.ValidCertificates(v.ctx, p.Token); err != nil {
+		return p, err
+	}
 	pushes, err := v.Desk.PushStatus(v.ctx, v.query())
 	for _, at := range pushes {
 		p.Waiting = p.Waiting || !at.Settled()
