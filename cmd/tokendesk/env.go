@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tokendesk/tokendesk/keyfile/push"
+	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/pcsc"
 	"github.com/tokendesk/tokendesk/validate/front"
 )
@@ -175,6 +176,4 @@ func readSecret(ctx context.Context) (string, error) {
 }
 
 // fileMode600 reports whether only the owner can reach a file. Windows has no such bits.
-func fileMode600(info fs.FileInfo) bool {
-	return runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0
-}
+func fileMode600(info fs.FileInfo) bool { return seal.OwnerOnly(info) }

@@ -169,9 +169,8 @@ func readKeyFile(path string, most int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Windows answers 0666 for every file: its rights are not in the mode.
-	if mode := st.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return nil, &PermissionError{path, mode}
+	if !OwnerOnly(st) {
+		return nil, &PermissionError{path, st.Mode().Perm()}
 	}
 	buf := make([]byte, most+1)
 	n, err := io.ReadFull(f, buf)
