@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate/oath"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
@@ -77,7 +75,7 @@ func (a *app) challenge(ctx context.Context, o challengeOptions, given []string)
 	defer answer.Destroy()
 	text := hex.EncodeToString(answer.Reveal())
 	if o.totp {
-		text = oath.Truncate(answer.Reveal(), o.digits)
+		text = ykslot.TOTPCode(answer, o.digits)
 	}
 	if a.format != "table" {
 		return show(a, "challenge", slotAnswer{o.slot, text}, []column[slotAnswer]{
@@ -130,12 +128,13 @@ func (o challengeOptions) read(ctx context.Context, a *app, given []string) (p y
 	return p, challenge, err
 }
 
-// timeStep is the challenge of a TOTP. Source: reference yubikey-otp.md §3.9.
+// timeStep is the challenge of a TOTP.
 func (o challengeOptions) timeStep(now time.Time) secret.Bytes {
 	if o.at != 0 {
 		now = time.Unix(o.at, 0)
 	}
-	return secret.New(binary.BigEndian.AppendUint64(nil, uint64(oath.Step(now, o.period))))
+	step := ykslot.TOTPChallenge(now, o.period)
+	return secret.New(step[:])
 }
 
 func (a *app) answer(ctx context.Context, k *key, o challengeOptions, p ykslot.Padding, challenge secret.Bytes) (secret.Bytes, error) {
