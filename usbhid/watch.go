@@ -3,7 +3,6 @@ package usbhid
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"iter"
 	"time"
 )
@@ -16,18 +15,13 @@ type Event struct {
 	Key Attached
 }
 
-// Watch yields arrivals and removals, first those already attached. It calls Find at once and then at every tick, such
-// as of a time.Ticker of 250 ms, in the caller's goroutine. It ends when ctx is done or tick is closed, and after
-// yielding an error of Find; ErrNoUSB counts as an empty list.
+// Watch yields arrivals and removals, first those already attached. It calls find, which lists what is attached as Find does,
+// at once and then at every tick, such as of a time.Ticker of 250 ms, in the caller's goroutine. It ends when ctx is done or
+// tick is closed, and after yielding an error of find; ErrNoUSB counts as an empty list.
 //
 // A key with an OTP product ID is announced when its keyboard driver is bound, or else at the second sight, so that a
 // key just plugged in is complete. Its nodes may still get their permissions some milliseconds later, from udev.
-func Watch(ctx context.Context, sys fs.FS, tick <-chan time.Time) iter.Seq2[Event, error] {
-	return WatchList(ctx, func() ([]Attached, error) { return Find(sys) }, tick)
-}
-
-// WatchList is Watch with another way to list what is attached.
-func WatchList(ctx context.Context, find func() ([]Attached, error), tick <-chan time.Time) iter.Seq2[Event, error] {
+func Watch(ctx context.Context, find func() ([]Attached, error), tick <-chan time.Time) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		w := watcher{known: map[sighting]Attached{}, waiting: map[sighting]bool{}}
 		for ctx.Err() == nil {

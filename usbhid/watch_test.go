@@ -39,7 +39,7 @@ func TestWatch(t *testing.T) {
 				return sysTree(test.trees[step])
 			}}
 			var got []string
-			for e, err := range Watch(t.Context(), sys, ticks(len(test.trees)-1)) {
+			for e, err := range Watch(t.Context(), finding(sys), ticks(len(test.trees)-1)) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -53,11 +53,15 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+func finding(sys fs.FS) func() ([]Attached, error) {
+	return func() ([]Attached, error) { return Find(sys) }
+}
+
 func TestWatchEndsWithContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for range Watch(ctx, sysTree(map[string]map[string]string{"1-1": nil}), nil) {
+	for range Watch(ctx, finding(sysTree(map[string]map[string]string{"1-1": nil})), nil) {
 		cancel()
 	}
 }
@@ -66,7 +70,7 @@ func TestWatchYieldsErrorAndEnds(t *testing.T) {
 	t.Parallel()
 	sys := fstest.MapFS{"bus/usb/devices": &fstest.MapFile{}} // a file, not a directory
 	var errs []error
-	for _, err := range Watch(t.Context(), sys, ticks(3)) {
+	for _, err := range Watch(t.Context(), finding(sys), ticks(3)) {
 		errs = append(errs, err)
 	}
 	if len(errs) != 1 || errs[0] == nil {

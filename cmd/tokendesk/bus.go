@@ -90,7 +90,7 @@ func (b usbBus) find() ([]usbhid.Attached, error) {
 }
 
 func (b usbBus) watch(ctx context.Context, tick <-chan time.Time) iter.Seq2[usbhid.Event, error] {
-	return usbhid.WatchList(ctx, b.find, tick)
+	return usbhid.Watch(ctx, b.find, tick)
 }
 
 // open with auto prefers libusb, because a touch then types nowhere else. Where only the usb node is closed to this
