@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
@@ -54,12 +56,19 @@ func (s *serving) examineTLS() finding {
 	return row
 }
 
-// examineFiles looks at the rights of the store's files.
+// examineFiles looks at the rights of the store's files, and for what should not be beside them.
 func examineFiles(p paths) (rows []finding) {
 	for _, f := range []string{p.database, p.sealing, p.signing} {
 		if f != "" {
 			rows = append(rows, examineMode(f))
 		}
+	}
+	left, _ := seal.Leftovers(p.sealing) // what cannot be read is said above
+	for _, f := range left {
+		rows = append(rows, finding{
+			"File " + filepath.Base(f), healthWarn, "left by a process that was killed, unless one changes the sealing key just now; it may be that key in clear",
+			[]string{"rm " + printable(f)}, exitDone,
+		})
 	}
 	return rows
 }

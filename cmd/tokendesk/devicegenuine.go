@@ -44,7 +44,7 @@ func newGenuineRequireCmd(a *app) *cobra.Command {
 				if err := st.SetAttestationRule(cmd.Context(), token.AttestationRule{Required: true, Roots: text}); err != nil {
 					return err
 				}
-				a.say("from now on only keys are written that are proven genuine")
+				a.say("from now on only keys are written that are proven genuine; start batches and desks that run again")
 				return nil
 			})
 		},

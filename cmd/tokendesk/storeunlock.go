@@ -238,7 +238,7 @@ func newUnlockCopyCmd(a *app) *cobra.Command {
 		Long: `Write a copy of the sealing key that opens without any YubiKey, encrypted by age, for the day when all of them are lost. Keep it
 and what opens it in a safe, apart from each other. After a store rekey it is worth nothing: make another.
 
-To use it: age --decrypt --identity FILE --output sealing.key COPY; chmod 600 sealing.key; then: tokendesk store unlock add.`,
+To use it: umask 077; age --decrypt --identity FILE --output sealing.key COPY; then: tokendesk store unlock add.`,
 		Example: "  tokendesk store unlock copy --recipient age1… --out sealing-key.age",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runUnlockCopy(cmd.Context(), a, o) },
 	}

@@ -164,3 +164,18 @@ func TestUnlockUnseen(t *testing.T) {
 		})
 	}
 }
+
+// TestDoctorLeftover: a sealing key in clear that a killed process left is seen.
+func TestDoctorLeftover(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.must("init")
+	left := filepath.Join(r.dataDir, "."+sealingFile+".815")
+	if err := os.WriteFile(left, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run("doctor")
+	if !strings.Contains(r.out.String(), "may be that key in clear") || !strings.Contains(r.out.String()+r.err.String(), "rm "+left) {
+		t.Errorf("doctor says\n%s", r.out.String())
+	}
+}

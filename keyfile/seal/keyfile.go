@@ -244,19 +244,30 @@ func (f *File) Close() error {
 	return nil
 }
 
-// removeStale takes away what a killed process left of a file that it was about to put in the place of this one: it may hold the key in
-// clear. The caller has the lock.
-func removeStale(path string) error {
+// Leftovers are what killed processes left of files that they were about to put in the place of this key file: they may hold the key in clear.
+// The next change of the file takes them away. Just now somebody may be at it.
+func Leftovers(path string) ([]string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
 	dir, prefix := filepath.Dir(path), "."+filepath.Base(path)+"."
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
+	var out []string
 	for _, e := range entries {
 		name := e.Name()
 		if len(name) > len(prefix) && name[:len(prefix)] == prefix && decimal(name[len(prefix):]) && e.Type().IsRegular() {
-			err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
+			out = append(out, filepath.Join(dir, name))
 		}
+	}
+	return out, err
+}
+
+// removeStale takes the leftovers away. The caller has the lock.
+func removeStale(path string) error {
+	left, err := Leftovers(path)
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(name))
 	}
 	return err
 }

@@ -276,6 +276,9 @@ func TestStaleClear(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if left, err := Leftovers(path); err != nil || len(left) != 1 || left[0] != filepath.Join(dir, ".sealing.key.123456") {
+		t.Errorf("left over: %q, %v", left, err)
+	}
 	if err := NewFile(path, nil).SetRecipients(rand.Reader, set(newCard(t, 1).recipient())); err != nil {
 		t.Fatal(err)
 	}
