@@ -179,3 +179,19 @@ func TestDoctorLeftover(t *testing.T) {
 		t.Errorf("doctor says\n%s", r.out.String())
 	}
 }
+
+// TestUnlockNewPIN: a PIN that must be wrong is not tried.
+func TestUnlockNewPIN(t *testing.T) {
+	t.Parallel()
+	r, p, one, _ := newUnlockRig(t)
+	r.types(p, "hq41zn", "hq41zn")
+	r.must("init", "--unlock", "piv")
+	one.pin, one.verified = "123456", 0 // a set-up was broken off after it set the number of tries
+	r.types(p, "hq41zn")
+	r.ends(exitRefused, "has the PIN of a new key now", "person", "list")
+	if one.verified > 0 || one.left != 3 {
+		t.Errorf("%d PINs were tried", one.verified)
+	}
+	r.types(p, "123456")
+	r.must("person", "list")
+}
