@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/cobra"
-
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/ykslot"
@@ -31,17 +29,6 @@ func (k *cardKey) name() string {
 
 // close gives the card back. That it fails is no reason to fail the command.
 func (k *cardKey) close() { _ = k.card.Close() }
-
-// serialFlag is for commands that use a key as a smart card alone.
-func (c *choice) serialFlag(cmd *cobra.Command, a *app) {
-	cmd.Flags().Uint32Var(&c.serial, "serial", 0, "serial number of the key, when several are attached")
-	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil { // the flag was added above
-		panic(err)
-	}
-}
 
 // openCard holds the smart card of the chosen key: the only one, or the one with that serial number, which its card itself tells. So
 // another key of the same kind is found out where the system does not say which reader belongs to which key.

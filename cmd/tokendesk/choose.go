@@ -20,9 +20,14 @@ type choice struct {
 
 func (c *choice) flags(cmd *cobra.Command, a *app) {
 	f := cmd.Flags()
-	f.Uint32Var(&c.serial, "serial", 0, "serial number of the key, when several are attached")
+	serialFlag(cmd, a, &c.serial)
 	f.StringVar(&c.transport, "transport", string(auto), "way to the key: "+transports)
 	completeTransport(cmd)
+}
+
+// serialFlag adds --serial, which offers the keys that are attached.
+func serialFlag(cmd *cobra.Command, a *app, into *uint32) {
+	cmd.Flags().Uint32Var(into, "serial", 0, "serial number of the key, when several are attached")
 	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 	})

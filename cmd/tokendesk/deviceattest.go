@@ -66,7 +66,7 @@ Roots come from the maker (https://developers.yubico.com/PKI/), as files: they a
 			return runAttest(cmd.Context(), a, o)
 		},
 	}
-	o.choice.serialFlag(cmd, a)
+	serialFlag(cmd, a, &o.serial)
 	f := cmd.Flags()
 	f.StringArrayVar(&o.roots, "roots", nil, "file with root certificates in PEM, and those between; may be repeated")
 	f.StringVar(&o.slot, "slot", "", "PIV slot to use: one with a generated key, or one that holds none, such as 95")

@@ -29,7 +29,7 @@ type oathChoice struct {
 }
 
 func (c *oathChoice) flags(cmd *cobra.Command, a *app) {
-	c.serialFlag(cmd, a)
+	serialFlag(cmd, a, &c.serial)
 	cmd.Flags().StringVar(&c.passwordFile, "password-file", "", "file whose first line is the password of the key's OATH application, where the store has none")
 }
 

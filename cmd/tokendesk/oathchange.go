@@ -136,7 +136,7 @@ func newOATHResetCmd(a *app) *cobra.Command {
 			return a.resetOATH(cmd.Context(), oathChoice{choice: o}, yes)
 		},
 	}
-	o.serialFlag(cmd, a)
+	serialFlag(cmd, a, &o.serial)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }

@@ -35,13 +35,7 @@ type pivOptions struct {
 }
 
 func (o *pivOptions) flags(cmd *cobra.Command, a *app) {
-	cmd.Flags().Uint32Var(&o.serial, "serial", 0, "serial number of the key, when several are attached")
-	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil { // the flag was added above
-		panic(err)
-	}
+	serialFlag(cmd, a, &o.serial)
 }
 
 // managementFlag is for commands that change what is on the key.

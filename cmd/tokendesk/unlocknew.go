@@ -29,16 +29,10 @@ type newUnlock struct {
 
 func (o *newUnlock) flags(cmd *cobra.Command, a *app) {
 	f := cmd.Flags()
-	f.Uint32Var(&o.serial, "serial", 0, "serial number of the key, when several are attached")
+	serialFlag(cmd, a, &o.serial)
 	f.StringVar(&o.pinFile, "pin-file", "", "file with that key's PIN, when nobody can be asked; a new key gets it")
 	f.StringVar(&o.management, "management-key-file", "", "file with that key's management key in hexadecimal, when it is not that of a new key or the store's; - asks for it")
 	f.BoolVar(&o.yes, "yes", false, "do not ask whether slot 9d is empty where the key's firmware, before 5.3, does not tell")
-	err := cmd.RegisterFlagCompletionFunc("serial", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return a.attachedSerials(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil { // the flag was added above
-		panic(err)
-	}
 }
 
 // noEscrow is the escrow of a store that is not there yet.
