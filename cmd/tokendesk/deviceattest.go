@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -191,7 +189,7 @@ func provenKeyOf(got attestOutcome, told keyTold, err error) provenKey {
 	if err == nil {
 		root := got.Chain[len(got.Chain)-1]
 		p.Serial, p.Firmware, p.FormFactor, p.FIPS, p.Slot = got.Serial, got.Version.String(), formText(got.Attested), got.FIPS, got.Slot.String()
-		p.Root, p.RootSHA256 = printable(root.Subject.String()), printOf(root.Raw)
+		p.Root, p.RootSHA256 = printable(root.Subject.String()), sumOf(root.Raw)
 	}
 	return p
 }
@@ -204,11 +202,6 @@ func formText(a piv.Attested) string {
 	return a.FormFactor.String()
 }
 
-func printOf(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
-}
-
 // attestationOf is what the store keeps.
 func attestationOf(got attestOutcome, told keyTold, err error) token.Attestation {
 	if err != nil {
@@ -218,7 +211,7 @@ func attestationOf(got attestOutcome, told keyTold, err error) token.Attestation
 	for _, c := range got.Chain[:len(got.Chain)-1] {
 		out.Chain = append(out.Chain, c.Raw)
 	}
-	out.Root = printOf(got.Chain[len(got.Chain)-1].Raw)
+	out.Root = sumOf(got.Chain[len(got.Chain)-1].Raw)
 	return out
 }
 

@@ -100,7 +100,7 @@ func newGenuineShowCmd(a *app) *cobra.Command {
 				}
 				rows := []trustedRoot{}
 				for _, c := range certificatesOf(rule.Roots) {
-					rows = append(rows, trustedRoot{printable(c.Subject.String()), c.NotAfter.UTC(), printOf(c.Raw)})
+					rows = append(rows, trustedRoot{printable(c.Subject.String()), c.NotAfter.UTC(), sumOf(c.Raw)})
 				}
 				return list(a, "certificates", rows, []column[trustedRoot]{
 					{"Subject", func(r trustedRoot) string { return r.Subject }},

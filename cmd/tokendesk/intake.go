@@ -45,7 +45,7 @@ func (a *app) newIntake(ctx context.Context, st *sqlstore.Store) (*intake, error
 		return nil, fmt.Errorf("the site's root certificates: %w", err)
 	}
 	for _, c := range certificatesOf(rule.Roots) {
-		i.prints = append(i.prints, printOf(c.Raw))
+		i.prints = append(i.prints, sumOf(c.Raw))
 	}
 	return i, nil
 }
@@ -69,12 +69,12 @@ func (i *intake) admit(ctx context.Context, k *key, t transport) (*key, error) {
 	if i == nil || !i.required || k.serial == 0 {
 		return k, nil
 	}
-	known, err := i.st.Attestation(ctx, k.serial)
-	if err == nil && known.Genuine() && slices.Contains(i.prints, known.Root) {
+	known, err := i.knows(ctx, k.serial)
+	if known {
 		return k, nil
 	}
 	told := keyTold{serial: k.serial}
-	if err == nil || errors.Is(err, token.ErrNotFound) {
+	if err == nil {
 		told.info, err = tellInfo(ctx, k.session)
 	}
 	k.close()
@@ -106,14 +106,19 @@ func (i *intake) admitCard(ctx context.Context, c choice) error {
 	if err != nil || told.serial == 0 {
 		return err
 	}
-	known, err := i.st.Attestation(ctx, told.serial)
-	if err == nil && known.Genuine() && slices.Contains(i.prints, known.Root) {
-		return nil
-	}
-	if err != nil && !errors.Is(err, token.ErrNotFound) {
+	if known, err := i.knows(ctx, told.serial); known || err != nil {
 		return err
 	}
 	return i.attest(ctx, k.attached, told)
+}
+
+// knows reports whether a key was proven genuine before, by a root that is trusted now.
+func (i *intake) knows(ctx context.Context, serial token.Serial) (bool, error) {
+	known, err := i.st.Attestation(ctx, serial)
+	if errors.Is(err, token.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && known.Genuine() && slices.Contains(i.prints, known.Root), err
 }
 
 func (i *intake) attest(ctx context.Context, at usbhid.Attached, told keyTold) error {

@@ -104,7 +104,7 @@ An account of that name which this store did not put there needs --overwrite for
 	return cmd
 }
 
-// given reports whether the secret exists already, and checks what goes together.
+// check looks what goes together, and reports whether the secret exists already.
 func (o oathAddOptions) check(cmd *cobra.Command) (given bool, err error) {
 	sources := 0
 	for _, s := range []string{o.uri, o.picture, o.file} {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -111,8 +109,7 @@ func certificateOf(c *x509.Certificate) *pivCertificate {
 	if c == nil {
 		return nil
 	}
-	sum := sha256.Sum256(c.Raw)
-	return &pivCertificate{c.Subject.String(), c.Issuer.String(), c.NotAfter.UTC(), hex.EncodeToString(sum[:])}
+	return &pivCertificate{c.Subject.String(), c.Issuer.String(), c.NotAfter.UTC(), sumOf(c.Raw)}
 }
 
 func pivSlotOf(k piv.KeyFacts) pivSlot {
@@ -244,7 +241,7 @@ func pivSlotColumns(a *app) []column[pivSlot] {
 	}
 }
 
-// tries is a number of tries from a flag.
+// parseTries reads a number of tries from a flag; 0: it was not given.
 func parseTries(flag, text string) (int, error) {
 	if text == "" {
 		return 0, nil

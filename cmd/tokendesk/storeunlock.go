@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -51,8 +49,7 @@ func newUnlockListCmd(a *app) *cobra.Command {
 			}
 			rows := make([]unlocker, len(to))
 			for i, r := range to {
-				sum := sha256.Sum256(r.Public.Bytes())
-				rows[i] = unlocker{token.Serial(r.Serial), fmt.Sprintf("%02x", r.Slot), hex.EncodeToString(sum[:])}
+				rows[i] = unlocker{token.Serial(r.Serial), fmt.Sprintf("%02x", r.Slot), sumOf(r.Public.Bytes())}
 			}
 			if len(rows) == 0 {
 				a.say("%s is plain: whoever reads it reads the store's secrets", printable(p.sealing))
