@@ -43,6 +43,9 @@ func (t *tx) reserve(ctx context.Context, r token.Reservation) (token.Entry, err
 	if open {
 		return token.Entry{}, token.ErrUnsettled
 	}
+	if err := t.forOne(id, r.Holder); err != nil {
+		return token.Entry{}, err
+	}
 	if err := t.replaceable(ctx, r, id); err != nil {
 		return token.Entry{}, err
 	}
@@ -259,6 +262,7 @@ type ledgerDetail struct {
 	Write     int64               `json:"write,omitempty"`
 	Operator  string              `json:"operator,omitempty"`
 	At        string              `json:"at,omitempty"`
+	left
 }
 
 func serialObject(s token.Serial) string { return "serial " + s.String() }

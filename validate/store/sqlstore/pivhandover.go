@@ -16,7 +16,7 @@ type pivDetail struct {
 
 // HandOverPIV registers the token of a key whose PIV application was set up, and binds the holder. A key without any other credential is
 // active: that it was set up is the proof that it was here. One with credentials goes through a write that nothing proved. The errors
-// are *token.TransitionError, desk.ErrHeld and token.ErrNotFound for an unknown holder.
+// are *token.TransitionError, desk.ErrHeld, token.ErrUnsettled while a write is open for somebody else and token.ErrNotFound for an unknown holder.
 func (s *Store) HandOverPIV(ctx context.Context, h token.PIVHandover) error {
 	err := s.change(ctx, func(tx *tx) error {
 		id, err := tx.reserveToken(ctx, token.Reservation{Serial: h.Serial, Firmware: h.Firmware})
@@ -25,6 +25,9 @@ func (s *Store) HandOverPIV(ctx context.Context, h token.PIVHandover) error {
 		}
 		k, err := oneToken(ctx, tx, `WHERE t.id = ?`, id)
 		if err != nil {
+			return err
+		}
+		if err := tx.forOne(id, h.Holder); err != nil {
 			return err
 		}
 		next, err := tx.setUp(k)
@@ -72,11 +75,11 @@ func (t *tx) bindPIV(ctx context.Context, k token.Token, h token.PIVHandover, de
 		return desk.ErrHeld
 	}
 	if k.Holder != nil {
-		gone, err := t.revokeShared(ctx, k.ID, 0)
+		l, err := t.leave(ctx, k, 0)
 		if err != nil {
 			return err
 		}
-		detail.Revoked = gone
+		detail.Revoked, detail.Pushed, detail.Browsers = l.Revoked, l.Pushed, l.Browsers
 	}
 	if err := t.QueryRow(`SELECT account FROM person WHERE id = ?`, h.Holder).Scan(&detail.Account); err != nil {
 		return err

@@ -100,6 +100,9 @@ func (t *tx) addPush(ctx context.Context, target int64, c token.Credential, at p
 	if taken {
 		at.Serial = fmt.Sprintf("%s-%d", at.Serial, c.ID)
 	}
+	if err := t.share(ctx, []token.CredentialID{c.ID}); err != nil { // the row may go, with its target
+		return desk.Push{}, err
+	}
 	_, err := t.Exec(`INSERT INTO push (target, credential, serial, account, wanted, changed) VALUES (?, ?, ?, ?, 'enrolled', ?)`,
 		target, c.ID, at.Serial, at.Account, micros(t.now))
 	if err != nil {

@@ -90,7 +90,7 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 	}
 	if e.Holder != nil {
 		if k.Holder != nil && k.Holder.ID != e.Holder.ID {
-			if _, err := t.revokeShared(ctx, e.Token, e.Credential.ID); err != nil {
+			if detail.left, err = t.leave(ctx, k, e.Credential.ID); err != nil {
 				return err
 			}
 		}

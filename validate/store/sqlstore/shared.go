@@ -38,7 +38,7 @@ func scanID[T ~int64](row scanner) (id T, err error) { return id, row.Scan(&id) 
 // exported, or pushed to a target. Its former holder could make their codes for the next one. It returns how many.
 func (t *tx) revokeShared(ctx context.Context, id token.ID, except token.CredentialID) (int, error) {
 	list, err := collect(ctx, t, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE c.token = ? AND c.id <> ? AND c.account <> ''
-		AND c.state NOT IN ('pending', 'revoked') AND (c.shared = 1 OR EXISTS (SELECT 1 FROM push p WHERE p.credential = c.id)) ORDER BY c.id`, id, except)
+		AND c.state NOT IN ('pending', 'revoked') AND c.shared = 1 ORDER BY c.id`, id, except)
 	if err != nil {
 		return 0, err
 	}
@@ -59,4 +59,37 @@ func (t *tx) revokeShared(ctx context.Context, id token.ID, except token.Credent
 		}
 	}
 	return len(list), nil
+}
+
+// left is what ends with a token's former holder.
+type left struct {
+	Revoked  int   `json:"revoked,omitempty"` // accounts that the holder may know
+	Pushed   int64 `json:"pushed,omitempty"`  // credentials at targets, under the holder's account, that are to be disabled there
+	Browsers int   `json:"browsers,omitempty"`
+}
+
+// leave ends what must not outlive that a token goes from its holder to somebody else, whose write except is.
+func (t *tx) leave(ctx context.Context, k token.Token, except token.CredentialID) (l left, err error) {
+	if l.Revoked, err = t.revokeShared(ctx, k.ID, except); err != nil {
+		return l, err
+	}
+	if l.Pushed, err = t.unwant(k.ID, 0); err != nil {
+		return l, err
+	}
+	if l.Browsers, err = t.dropBrowsers(k.Holder.ID, 0); err != nil {
+		return l, err
+	}
+	return l, t.one(token.ErrNotFound, `UPDATE token SET name = '' WHERE id = ?`, k.ID)
+}
+
+// forOne is token.ErrUnsettled while a write of a token is open that is for somebody else than to is, 0: whoever has it. Two of them would
+// be settled in any order, and the last one would say whose the key is.
+func (t *tx) forOne(id token.ID, to token.PersonID) error {
+	var others bool
+	err := t.QueryRow(`SELECT EXISTS (SELECT 1 FROM ledger l JOIN token t ON t.id = l.token WHERE l.token = ?1 AND l.phase NOT IN ('committed', 'aborted')
+		AND COALESCE(l.holder, t.holder, ?2) <> COALESCE(NULLIF(?2, 0), t.holder, l.holder, 0))`, id, to).Scan(&others)
+	if err == nil && others {
+		err = token.ErrUnsettled
+	}
+	return err
 }
