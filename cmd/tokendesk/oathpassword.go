@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/base32"
 
 	"github.com/spf13/cobra"
@@ -114,18 +113,5 @@ func (a *app) newOATHPassword(ctx context.Context, o oathPasswordOptions, k *oat
 	case o.newFile != "":
 		return a.sharedSecret(ctx, o.newFile, "new password of the OATH accounts")
 	}
-	first, err := a.sharedSecret(ctx, "-", "new password of the OATH accounts of "+k.name())
-	if err != nil {
-		return first, err
-	}
-	again, err := a.sharedSecret(ctx, "-", "once more")
-	defer again.Destroy()
-	if err == nil && subtle.ConstantTimeCompare(first.Reveal(), again.Reveal()) != 1 {
-		err = usagef("the two are not the same; nothing was changed")
-	}
-	if err != nil {
-		first.Destroy()
-		return secret.Bytes{}, err
-	}
-	return first, nil
+	return a.newSecret(ctx, "-", "new password of the OATH accounts of "+k.name(), nil)
 }

@@ -105,22 +105,9 @@ func runPIVInit(ctx context.Context, a *app, o pivInitOptions) error {
 	})
 }
 
-// newPIN reads the PIN that a key shall have; at a terminal it is typed twice.
+// newPIN reads the PIN that a key shall have.
 func (a *app) newPIN(ctx context.Context, file string) (secret.Bytes, error) {
-	pin, err := a.sharedSecret(ctx, file, "New PIN, 6 to 8 characters")
-	if err != nil || file != "-" || !a.stdinTTY {
-		return pin, err
-	}
-	again, err := a.sharedSecret(ctx, file, "The new PIN again")
-	defer again.Destroy()
-	if err == nil && !again.Equal(pin) {
-		err = usagef("the two PINs differ")
-	}
-	if err != nil {
-		pin.Destroy()
-		return secret.Bytes{}, err
-	}
-	return pin, nil
+	return a.newSecret(ctx, file, "New PIN, 6 to 8 characters", nil)
 }
 
 // init sets the key up as far as it is not, and returns what it says then; nil for a dry run.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/tokendesk/tokendesk/keyfile/secret"
 )
 
 // maxTyped bounds a line from standard input, in bytes; an OTP has 64 characters at most.
@@ -65,4 +67,50 @@ func (a *app) readLine(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}
 	return strings.TrimRight(line, "\r\n"), nil
+}
+
+// sharedSecret reads one from a file, or for "-" from the terminal or standard input. "" is none.
+func (a *app) sharedSecret(ctx context.Context, file, what string) (secret.Bytes, error) {
+	var text string
+	var err error
+	switch {
+	case file == "":
+		return secret.Bytes{}, nil
+	case file == "-" && a.stdinTTY:
+		fmt.Fprintf(a.stderr, "%s (it is not shown): ", what)
+		text, err = a.readSecret(ctx)
+		fmt.Fprintln(a.stderr)
+	case file == "-":
+		text, err = a.readLine(ctx)
+	default:
+		text, err = a.firstLine(ctx, file)
+	}
+	if err == nil && text == "" {
+		err = usagef("%s: it is empty", what)
+	}
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	return secret.New([]byte(text)), nil
+}
+
+// newSecret is sharedSecret for a secret that is not in use yet: check looks at it, unless it is nil, and at a terminal it is typed twice.
+func (a *app) newSecret(ctx context.Context, file, what string, check func(secret.Bytes) error) (secret.Bytes, error) {
+	first, err := a.sharedSecret(ctx, file, what)
+	if err == nil && check != nil {
+		err = check(first)
+	}
+	if err == nil && file == "-" && a.stdinTTY {
+		var again secret.Bytes
+		again, err = a.sharedSecret(ctx, file, "Once more")
+		defer again.Destroy()
+		if err == nil && !again.Equal(first) {
+			err = usagef("the two that were typed differ; nothing was changed")
+		}
+	}
+	if err != nil {
+		first.Destroy()
+		return secret.Bytes{}, err
+	}
+	return first, nil
 }

@@ -70,31 +70,6 @@ func (f *nasFlags) prefixes() (list []netip.Prefix, err error) {
 	return (&clientFlags{networks: f.networks}).prefixes()
 }
 
-// sharedSecret reads one from a file, or for "-" from the terminal or standard input. "" is none.
-func (a *app) sharedSecret(ctx context.Context, file, what string) (secret.Bytes, error) {
-	var text string
-	var err error
-	switch {
-	case file == "":
-		return secret.Bytes{}, nil
-	case file == "-" && a.stdinTTY:
-		fmt.Fprintf(a.stderr, "%s (it is not shown): ", what)
-		text, err = a.readSecret(ctx)
-		fmt.Fprintln(a.stderr)
-	case file == "-":
-		text, err = a.readLine(ctx)
-	default:
-		text, err = a.firstLine(ctx, file)
-	}
-	if err == nil && text == "" {
-		err = usagef("%s: it is empty", what)
-	}
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	return secret.New([]byte(text)), nil
-}
-
 // secrets reads both.
 func (f *nasFlags) secrets(ctx context.Context, a *app) (own, upstream secret.Bytes, err error) {
 	if f.secretFile == "-" && f.upstreamFile == "-" {

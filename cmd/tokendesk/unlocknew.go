@@ -162,11 +162,6 @@ func (a *app) newUnlockPIN(ctx context.Context, o newUnlock, f piv.Facts) (secre
 	if f.PIN.Blocked() {
 		return secret.Bytes{}, &piv.PINError{What: token.PIVPIN}
 	}
-	fresh := f.PIN.Default == piv.Yes
-	what := fmt.Sprintf("PIN of key %s", f.Serial)
-	if fresh {
-		what = fmt.Sprintf("New PIN of key %s, 6 to 8 characters", f.Serial)
-	}
 	from := o.pinFile
 	if from == "" {
 		if !a.stdinTTY {
@@ -174,27 +169,10 @@ func (a *app) newUnlockPIN(ctx context.Context, o newUnlock, f piv.Facts) (secre
 		}
 		from = "-"
 	}
-	pin, err := a.sharedSecret(ctx, from, what)
-	if err != nil || !fresh {
-		return pin, err
+	if f.PIN.Default != piv.Yes {
+		return a.sharedSecret(ctx, from, fmt.Sprintf("PIN of key %s", f.Serial))
 	}
-	if err := piv.CheckPIN(pin); err != nil {
-		pin.Destroy()
-		return secret.Bytes{}, err
-	}
-	if from != "-" {
-		return pin, nil
-	}
-	again, err := a.sharedSecret(ctx, from, "Once more")
-	defer again.Destroy()
-	if err == nil && !again.Equal(pin) {
-		err = usagef("the two PINs differ")
-	}
-	if err != nil {
-		pin.Destroy()
-		return secret.Bytes{}, err
-	}
-	return pin, nil
+	return a.newSecret(ctx, from, fmt.Sprintf("New PIN of key %s, 6 to 8 characters", f.Serial), piv.CheckPIN)
 }
 
 // setUnlockPIN has the PIN verified, once, or takes it in place of that of a new key.
