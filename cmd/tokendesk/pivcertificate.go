@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -29,6 +31,12 @@ func sumOfKey(public crypto.PublicKey) string {
 		return ""
 	}
 	return sumOf(der)
+}
+
+// sumOf is the SHA-256 of something in DER, in hexadecimal.
+func sumOf(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
 }
 
 // noteCertificate has the store know a certificate for the day on which it must be revoked.
