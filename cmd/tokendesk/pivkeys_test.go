@@ -42,7 +42,7 @@ func TestSubject(t *testing.T) {
 		"ada": "CN=ada", " CN = Ada \\, Countess , O=Example": `CN=Ada \, Countess,O=Example`,
 		" ": "", "O=Example": "", "CN=": "", "CN=a,CN=b": "", "CN=a,2.5.4.3=b": "", "CN=a,": "",
 	} {
-		n, err := parseSubject(text)
+		n, err := parseSubject("--subject", text)
 		if (err == nil) != (want != "") || err == nil && n.String() != want {
 			t.Errorf("%q: got %v %v, want %q", text, n, err, want)
 		}
@@ -58,5 +58,18 @@ func TestNotNow(t *testing.T) {
 		if got := notNow(c, from.AddDate(0, 0, days)); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%d days after: %q", days, got)
 		}
+	}
+}
+
+// TestPIVAgain: the command that is told finishes what was begun, also where the key is another person's until then.
+func TestPIVAgain(t *testing.T) {
+	t.Parallel()
+	o := pivWork{on: true, key: pivKeyOptions{slot: "9a", account: "bob", csr: "x"}}
+	const begin, end = "tokendesk provision --piv --serial 7 --to bob", " --piv-slot 9a --piv-csr FILE --piv-subject NAME"
+	if got := o.again(7, false); got != begin+end {
+		t.Error(got)
+	}
+	if got := o.again(7, true); got != begin+" --reassign"+end {
+		t.Error(got)
 	}
 }

@@ -68,10 +68,24 @@ func TestPIVLife(t *testing.T) {
 	if got := k.shownAs("bob", "show"); got.State != token.Active || len(got.Certificates) != 0 {
 		t.Errorf("wiped: %+v", got)
 	}
+	k.openForBob(provision("--to", "ada", "--reassign"))
 	k.says(exitDone, "", provision("--to", "ada", "--reassign")...)
 	k.says(exitDone, "is given up", "token", "retire", "ada", "--note", "shredded", "--yes")
 	k.says(exitDone, "intact", "audit", "verify")
 	k.silent()
+}
+
+// openForBob: a write that is open for the holder would take the key back from whom it is given to. Nothing is done to the key before.
+func (k pivKey) openForBob(reassign []string) {
+	k.t.Helper()
+	e, err := k.st.Reserve(k.t.Context(), token.Reservation{Serial: k.serial(), Slot: 2, Kind: token.HOTP, Proof: token.ByTouch})
+	if err == nil {
+		k.says(exitRefused, "provision resume", reassign...)
+		err = k.st.Abort(k.t.Context(), e.ID, token.Reserved, "", nil)
+	}
+	if err != nil {
+		k.t.Fatal(err)
+	}
 }
 
 // seenAgain: a run that was interrupted left the store behind the key. The next one sees what is there, and what is not.

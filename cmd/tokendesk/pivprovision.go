@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func (o *pivWork) flags(cmd *cobra.Command) {
 // steps are the step of --piv; to is the account of the holder, who is the subject where none is given.
 func (o *pivWork) steps(to string) ([]cardStep, error) {
 	if !o.on {
-		if o.key.slot != "" || o.key.csr != "" || o.key.selfSigned || o.key.subject != "" || o.letter.file != "" {
+		if o.key.slot != "" || o.key.any() || o.letter.file != "" {
 			return nil, usagef("--piv-slot and what goes with it are for --piv")
 		}
 		return nil, nil
@@ -90,13 +91,31 @@ func (w cardWork) refuseHolder(ctx context.Context, serial token.Serial) error {
 	case h != nil && w.holder != nil && h.ID != w.holder.ID && !w.reassign:
 		return &provision.RefusedError{Serial: serial, Detail: h.Account, Err: provision.ErrHeld}
 	}
+	return w.refuseOpenFor(ctx, t)
+}
+
+// refuseOpenFor refuses a key that goes to another person while a write of it is open: the store would refuse the handover.
+func (w cardWork) refuseOpenFor(ctx context.Context, t token.Token) error {
+	entries, err := w.st.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer destroyEntries(entries)
+	for _, e := range entries {
+		whose := cmp.Or(e.Holder, t.Holder)
+		to := cmp.Or(w.holder, t.Holder, whose)
+		if e.Token == t.ID && whose != nil && whose.ID != to.ID {
+			return fmt.Errorf("key %s, %s: %w", t.Serial, e.Place(), token.ErrUnsettled)
+		}
+	}
 	return nil
 }
 
 // step sets up PIV on the key that was written, and gives it to its holder.
 func (o *pivWork) step(ctx context.Context, w cardWork) error {
 	return o.with(ctx, w, func(s *pivSession) error {
-		done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: o.again(s.facts.Serial)})
+		again := o.again(s.facts.Serial, w.reassign)
+		done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: again})
 		if err != nil || done == nil {
 			return err
 		}
@@ -105,7 +124,7 @@ func (o *pivWork) step(ctx context.Context, w cardWork) error {
 			h.Holder = w.holder.ID
 		}
 		if err := w.st.HandOverPIV(context.WithoutCancel(ctx), h); err != nil {
-			return s.interrupted(err, o.again(s.facts.Serial))
+			return s.interrupted(err, again)
 		}
 		if w.holder != nil {
 			w.say("%s is %s's", s.name(), printable(w.holder.Account))
@@ -129,10 +148,13 @@ func (o *pivWork) with(ctx context.Context, w cardWork, act func(*pivSession) er
 }
 
 // again is the command that finishes it, without what would write a slot or an account anew.
-func (o *pivWork) again(serial token.Serial) string {
+func (o *pivWork) again(serial token.Serial, reassign bool) string {
 	text := "tokendesk provision --piv --serial " + serial.String()
 	if o.key.account != "" {
 		text += " --to " + o.key.account
+	}
+	if reassign {
+		text += " --reassign"
 	}
 	if o.key.slot != "" {
 		text += " --piv-slot " + o.key.slot
