@@ -24,6 +24,9 @@ func newPIVCSRCmd(a *app) *cobra.Command {
 			if k.csr == "" {
 				return usagef("--out is missing: the file to make")
 			}
+			if err := checkOut("--out", k.csr); err != nil {
+				return err
+			}
 			if err := k.checkSubject("--"); err != nil {
 				return err
 			}

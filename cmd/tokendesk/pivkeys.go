@@ -70,12 +70,18 @@ func (o *pivKeyOptions) subjectFlags(cmd *cobra.Command, prefix string) {
 	f.StringVar(&o.upn, prefix+"upn", "", "account in the certificate by which Windows logs on, such as ada@example.org")
 }
 
+// any reports whether a flag says something of a key or its certificate.
+func (o *pivKeyOptions) any() bool {
+	return o.csr != "" || o.selfSigned || o.subject != "" || o.upn != "" || len(o.mails) > 0 || o.valid != defaultValid ||
+		o.algorithm != piv.P256.String() || o.pinUse != "" || o.touch != piv.TouchNever.String() || o.overwrite
+}
+
 // check reads the flags. wanted: there is a slot.
 func (o *pivKeyOptions) check(wanted bool) (err error) {
 	flag := "--" + o.prefix
 	if !wanted {
-		if o.csr != "" || o.selfSigned || o.subject != "" {
-			return usagef("%scsr, %[1]sself-signed and %[1]ssubject are for a key: %[1]sslot 9a", flag)
+		if o.any() {
+			return usagef("what a key and its certificate shall be is for one that is generated: %sslot 9a", flag)
 		}
 		return nil
 	}
@@ -99,6 +105,14 @@ func (o *pivKeyOptions) check(wanted bool) (err error) {
 	if o.selfSigned && o.valid < time.Hour {
 		return usagef("%svalid is an hour at least", flag)
 	}
+	if !o.selfSigned && o.valid != defaultValid {
+		return usagef("%svalid is for %[1]sself-signed: an authority says by itself how long its certificates are good", flag)
+	}
+	if o.csr != "" {
+		if err := checkOut(flag+"csr", o.csr); err != nil {
+			return err
+		}
+	}
 	if o.csr != "" || o.selfSigned {
 		return o.checkSubject(flag)
 	}
@@ -108,13 +122,8 @@ func (o *pivKeyOptions) check(wanted bool) (err error) {
 	return nil
 }
 
-// checkSubject checks whose the certificate is, and the file of the request.
+// checkSubject reads whose the certificate is; flag is what stands before the names of the flags.
 func (o *pivKeyOptions) checkSubject(flag string) (err error) {
-	if o.csr != "" {
-		if err := checkOut(flag+"csr", o.csr); err != nil {
-			return err
-		}
-	}
 	switch {
 	case o.subject == "" && o.account != "":
 		o.name = pkix.Name{CommonName: o.account}
@@ -122,7 +131,7 @@ func (o *pivKeyOptions) checkSubject(flag string) (err error) {
 	case o.subject == "":
 		return usagef("%ssubject is missing: whose the certificate is", flag).hint("example: %ssubject CN=ada,O=Example", flag)
 	}
-	o.name, err = parseSubject(o.subject)
+	o.name, err = parseSubject(flag+"subject", o.subject)
 	return err
 }
 

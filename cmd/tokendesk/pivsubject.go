@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// parseSubject reads a name as RFC 4514 writes it, of the attributes that certificates of persons have. Text without = is the common name.
-func parseSubject(text string) (n pkix.Name, err error) {
+// parseSubject reads a name as RFC 4514 writes it, of the attributes that certificates of persons have. Text without = is the common
+// name; flag is named in errors.
+func parseSubject(flag, text string) (n pkix.Name, err error) {
 	if !strings.Contains(text, "=") {
 		if n.CommonName = strings.TrimSpace(text); n.CommonName == "" {
-			return n, usagef("--subject is empty")
+			return n, usagef("%s is empty", flag)
 		}
 		return n, nil
 	}
@@ -17,19 +18,19 @@ func parseSubject(text string) (n pkix.Name, err error) {
 		name, value, ok := strings.Cut(part, "=")
 		value = strings.TrimSpace(value)
 		if !ok || value == "" {
-			return n, usagef("--subject: %q is no NAME=VALUE", printable(part)).hint("example: --subject CN=ada,O=Example")
+			return n, usagef("%s: %q is no NAME=VALUE", flag, printable(part)).hint("example: %s CN=ada,O=Example", flag)
 		}
-		if err := setName(&n, strings.ToUpper(strings.TrimSpace(name)), value); err != nil {
+		if err := setName(flag, &n, strings.ToUpper(strings.TrimSpace(name)), value); err != nil {
 			return n, err
 		}
 	}
 	if n.CommonName == "" {
-		return n, usagef("--subject has no CN")
+		return n, usagef("%s has no CN", flag)
 	}
 	return n, nil
 }
 
-func setName(n *pkix.Name, name, value string) error {
+func setName(flag string, n *pkix.Name, name, value string) error {
 	lists := map[string]*[]string{"O": &n.Organization, "OU": &n.OrganizationalUnit, "C": &n.Country, "L": &n.Locality, "ST": &n.Province}
 	single := map[string]*string{"CN": &n.CommonName, "SERIALNUMBER": &n.SerialNumber}
 	if list, ok := lists[name]; ok {
@@ -39,9 +40,9 @@ func setName(n *pkix.Name, name, value string) error {
 	at, ok := single[name]
 	switch {
 	case !ok:
-		return usagef("--subject: there is no %s here", printable(name)).hint("there are: CN, O, OU, C, L, ST, SERIALNUMBER")
+		return usagef("%s: there is no %s here", flag, printable(name)).hint("there are: CN, O, OU, C, L, ST, SERIALNUMBER")
 	case *at != "":
-		return usagef("--subject has %s twice", name)
+		return usagef("%s has %s twice", flag, name)
 	}
 	*at = value
 	return nil
