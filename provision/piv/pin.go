@@ -41,7 +41,7 @@ func isDefault(s secret.Bytes) bool {
 // technical manual, "PIN complexity".
 var common = []string{
 	"123456", "123123", "654321", "123321", "112233", "121212", "520520", "123654", "159753",
-	"12345678", "1234567", "password", "qwerty", "abc123", "1q2w3e4r", "qwerty123", "iloveyou", "password1", "1234567890", "123456789",
+	"12345678", "1234567", "password", "qwerty", "abc123", "1q2w3e4r", "iloveyou",
 }
 
 // CheckPIN says why a new PIN or PUK is not to be taken; the error wraps ErrPIN and does not hold it. It is stricter than a
