@@ -48,37 +48,67 @@ func (s *pivSession) noteCertificate(ctx context.Context, at piv.Slot, c *x509.C
 }
 
 // noteSeen brings the store's list in line with the key: certificates that it does not know yet, and keys that are there no more, as after
-// a run that was interrupted. One that another program moved to another slot is still there.
+// a run that was interrupted. One whose key another program moved to another slot is there now.
 func (s *pivSession) noteSeen(ctx context.Context, f piv.Facts) error {
-	known, err := s.st.Certificates(ctx, f.Serial)
+	known, err := s.liveCertificates(ctx, f.Serial)
 	if err != nil {
 		return err
 	}
-	var sums []string
-	for _, k := range f.Keys {
-		sums = append(sums, sumOfKey(k.Public))
-		here := func(c token.Certificate) bool {
-			return c.Gone.IsZero() && c.Slot == k.Slot.String() && c.SHA256 == sumOf(k.Certificate.Raw)
-		}
-		if k.Certificate == nil || slices.ContainsFunc(known, here) {
+	var moved []token.Certificate
+	for _, c := range known { // those of one slot are of one key
+		at, err := piv.ParseSlot(c.Slot)
+		now, there := keyAt(f, at, c.PublicKey)
+		if err != nil || there && now == at {
 			continue
 		}
-		if err := s.noteCertificate(ctx, k.Slot, k.Certificate); err != nil {
+		if err := s.st.LoseCertificates(ctx, f.Serial, c.Slot); err != nil {
+			return err
+		}
+		if c.Slot = now.String(); there {
+			moved = append(moved, c)
+		}
+	}
+	for _, c := range moved {
+		if err := s.st.KeepCertificate(ctx, c); err != nil {
 			return err
 		}
 	}
-	for _, c := range known {
-		at, err := piv.ParseSlot(c.Slot)
-		if err != nil || !c.Gone.IsZero() || slices.Contains(sums, c.PublicKey) {
+	if known, err = s.liveCertificates(ctx, f.Serial); err != nil {
+		return err
+	}
+	for _, k := range f.Keys {
+		if k.Certificate == nil {
 			continue
 		}
-		if k := f.Slot(at); k.Key == piv.No || k.Public != nil {
-			if err := s.st.LoseCertificates(ctx, f.Serial, c.Slot); err != nil {
-				return err
-			}
+		at, there := keyAt(f, k.Slot, sumOf(k.Certificate.RawSubjectPublicKeyInfo))
+		here := func(c token.Certificate) bool { return c.Slot == at.String() && c.SHA256 == sumOf(k.Certificate.Raw) }
+		if !there || slices.ContainsFunc(known, here) {
+			continue
+		}
+		if err := s.noteCertificate(ctx, at, k.Certificate); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// liveCertificates are the known ones whose keys are there.
+func (s *pivSession) liveCertificates(ctx context.Context, serial token.Serial) ([]token.Certificate, error) {
+	list, err := s.st.Certificates(ctx, serial)
+	return slices.DeleteFunc(list, func(c token.Certificate) bool { return !c.Gone.IsZero() }), err
+}
+
+// keyAt is the slot that has the key with that SHA-256: the given one, also where it does not tell its key, or another. false: none has it.
+func keyAt(f piv.Facts, at piv.Slot, sum string) (piv.Slot, bool) {
+	if k := f.Slot(at); k.Key != piv.No && (k.Public == nil || sumOfKey(k.Public) == sum) {
+		return at, true
+	}
+	for _, k := range f.Keys {
+		if k.Public != nil && sumOfKey(k.Public) == sum {
+			return k.Slot, true
+		}
+	}
+	return at, false
 }
 
 // certificateRow is a certificate that lets in whoever has the key.

@@ -12,12 +12,15 @@ import (
 	"encoding/pem"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
 )
 
 // TestPIVLife takes a key with nothing but PIV through its life: given, lost with a certificate, taken back, wiped.
@@ -103,6 +106,69 @@ func (k pivKey) seenAgain() {
 	if got := k.shown("show").Certificates; len(got) != 2 || got[0].Slot != "9a" || got[1].Slot != "9c" {
 		k.t.Errorf("seen again: %+v", got)
 	}
+}
+
+// TestPIVSeen: what another program did to a key is seen, and no certificate is forgotten whose key is on it.
+func TestPIVSeen(t *testing.T) {
+	t.Parallel()
+	k := newPIVKey(t, vkey.YubiKey543)
+	s := &pivSession{st: k.st, facts: piv.Facts{Serial: k.serial()}}
+	first, second := madeKey(t, "first"), madeKey(t, "second")
+	at := func(slot piv.Slot, key, c *x509.Certificate) piv.KeyFacts {
+		f := piv.KeyFacts{Slot: slot, Key: piv.No, Object: c != nil, Certificate: c}
+		if key != nil {
+			f.Key, f.Public = piv.Yes, key.PublicKey
+		}
+		return f
+	}
+	const retired = piv.Slot(0x82)
+	for _, tc := range []struct {
+		name string
+		keys []piv.KeyFacts
+		want []string
+	}{
+		{"one", []piv.KeyFacts{at(piv.Authentication, first, first)}, []string{"9a first"}},
+		{"moved, its certificate left behind", []piv.KeyFacts{at(piv.Authentication, nil, first), at(retired, first, nil)}, []string{"82 first"}},
+		{"another in its place", []piv.KeyFacts{at(piv.Authentication, second, second), at(retired, first, nil)}, []string{"82 first", "9a second"}},
+		{"swapped", []piv.KeyFacts{at(piv.Authentication, first, nil), at(retired, second, nil)}, []string{"82 second", "9a first"}},
+		{"a certificate of no key on it", []piv.KeyFacts{at(piv.Authentication, first, second)}, []string{"9a first"}},
+		{"made anew", []piv.KeyFacts{at(piv.Authentication, second, second)}, []string{"9a second"}},
+		{"wiped", nil, nil},
+	} {
+		f := piv.Facts{Serial: k.serial(), Version: ykslot.Version{Major: 5, Minor: 7}, Keys: tc.keys}
+		if err := s.noteSeen(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.liveCertificates(t.Context(), k.serial())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range list {
+			got = append(got, c.Slot+" "+strings.TrimPrefix(c.Subject, "CN="))
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+// madeKey is a self-signed certificate of a new key.
+func madeKey(t *testing.T, name string) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err == nil {
+		c, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // says calls the program and wants an exit code and something said.
