@@ -88,8 +88,7 @@ func runAttest(ctx context.Context, a *app, o attestOptions) (err error) {
 		return err
 	}
 	st, err := a.openStore(ctx)
-	var none *problem
-	if noStore := errors.As(err, &none) && none.code == exitNotFound && none.cause == nil; err != nil && !noStore {
+	if err != nil && !isNoStore(err) {
 		return err
 	}
 	if st != nil {

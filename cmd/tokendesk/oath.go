@@ -114,11 +114,15 @@ func (k *oathKey) unlock(ctx context.Context, password secret.Bytes) error {
 	return k.session.Unlock(ctx, key)
 }
 
-// storeIfAny opens the store; nil where there is none.
+// storeIfAny opens the store; nil where there is none, or what opens it is not here, which is said.
 func (a *app) storeIfAny(ctx context.Context) (*sqlstore.Store, error) {
 	st, err := a.openStore(ctx)
 	var p *problem
-	if errors.As(err, &p) && p.code == exitNotFound {
+	switch {
+	case isNoStore(err):
+		return nil, nil
+	case errors.As(err, &p) && p.code == exitNotFound:
+		a.say("note: what the store knows is left out: %s", p.line)
 		return nil, nil
 	}
 	return st, err

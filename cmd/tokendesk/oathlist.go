@@ -12,6 +12,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/oathaccount"
 	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
 func newOATHListCmd(a *app) *cobra.Command {
@@ -21,23 +22,15 @@ func newOATHListCmd(a *app) *cobra.Command {
 		Long: `List the accounts of a key's OATH application. "Store" is the state of those that this store put there; one that the store has and the
 key has not is listed too. No code is made of HOTP accounts, and none is shown.`,
 		Example: "  tokendesk oath list\n  tokendesk oath list --serial 12345678 -o json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.listAccounts(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withAccounts(cmd.Context(), o, a.storeIfAny, func(st *sqlstore.Store, k *oathKey) error { return a.listAccounts(cmd.Context(), st, k) })
+		},
 	}
 	o.flags(cmd, a)
 	return cmd
 }
 
-func (a *app) listAccounts(ctx context.Context, o oathChoice) error {
-	st, err := a.storeIfAny(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeStore(st)
-	k, err := o.open(ctx, a, st)
-	if err != nil {
-		return err
-	}
-	defer k.close()
+func (a *app) listAccounts(ctx context.Context, st *sqlstore.Store, k *oathKey) error {
 	live, err := liveAccounts(ctx, st, k.serial)
 	if err != nil {
 		return err
@@ -118,7 +111,7 @@ func oathCodeColumns() []column[oathCode] {
 }
 
 func (a *app) makeCodes(ctx context.Context, o oathChoice) error {
-	return a.withAccounts(ctx, o, func(k *oathKey) error {
+	return a.withAccounts(ctx, o, a.storeIfAny, func(_ *sqlstore.Store, k *oathKey) error {
 		entries, err := k.session.CalculateAll(ctx, a.now())
 		if err != nil {
 			return err
@@ -140,7 +133,7 @@ func (a *app) makeCodes(ctx context.Context, o oathChoice) error {
 }
 
 func (a *app) makeCode(ctx context.Context, o oathChoice, query string, single bool) error {
-	return a.withAccounts(ctx, o, func(k *oathKey) error {
+	return a.withAccounts(ctx, o, a.storeIfAny, func(_ *sqlstore.Store, k *oathKey) error {
 		all, err := k.session.List(ctx)
 		if err != nil {
 			return err
@@ -162,9 +155,10 @@ func (a *app) makeCode(ctx context.Context, o oathChoice, query string, single b
 	})
 }
 
-// withAccounts opens a key's OATH application for what no store has to follow.
-func (a *app) withAccounts(ctx context.Context, o oathChoice, use func(*oathKey) error) error {
-	st, err := a.storeIfAny(ctx)
+// withAccounts opens the store and a key's OATH application, and gives both back. open is app.openStore, or app.storeIfAny for what no store
+// has to follow: st may be nil then.
+func (a *app) withAccounts(ctx context.Context, o oathChoice, open func(context.Context) (*sqlstore.Store, error), use func(*sqlstore.Store, *oathKey) error) error {
+	st, err := open(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,5 +168,5 @@ func (a *app) withAccounts(ctx context.Context, o oathChoice, use func(*oathKey)
 		return err
 	}
 	defer k.close()
-	return use(k)
+	return use(st, k)
 }

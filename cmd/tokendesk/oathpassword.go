@@ -52,16 +52,10 @@ func (a *app) oathPassword(ctx context.Context, o oathPasswordOptions) error {
 	case o.newFile == "-" && o.passwordFile == "-":
 		return usagef("only one secret can be read from standard input")
 	}
-	st, err := a.openStore(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeStore(st)
-	k, err := o.open(ctx, a, st)
-	if err != nil {
-		return err
-	}
-	defer k.close()
+	return a.withAccounts(ctx, o.oathChoice, a.openStore, func(st *sqlstore.Store, k *oathKey) error { return a.changePassword(ctx, o, st, k) })
+}
+
+func (a *app) changePassword(ctx context.Context, o oathPasswordOptions, st *sqlstore.Store, k *oathKey) error {
 	if k.serial == 0 {
 		return &provision.RefusedError{Err: provision.ErrNoSerial}
 	}

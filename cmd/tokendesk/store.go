@@ -146,6 +146,12 @@ func (a *app) openStore(ctx context.Context) (*sqlstore.Store, error) {
 	return s, nil
 }
 
+// isNoStore reports whether openStore found none. One that is there and does not open, such as for want of a key, has a cause.
+func isNoStore(err error) bool {
+	var p *problem
+	return errors.As(err, &p) && p.code == exitNotFound && p.cause == nil
+}
+
 func noStore(p paths) *problem {
 	return problemf(exitNotFound, "there is no store in %s", p.name).hint("make one: tokendesk init, or name it: --store DIR or postgres://…")
 }
