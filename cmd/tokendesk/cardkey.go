@@ -41,12 +41,7 @@ func (c choice) openCard(ctx context.Context, a *app) (*cardKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	var cards []usbhid.Attached
-	for _, k := range all {
-		if a.reaches(viaCCID, k) {
-			cards = append(cards, k)
-		}
-	}
+	cards := a.reached(all, viaCCID)
 	switch {
 	case len(all) == 0:
 		return nil, nothingUsable(nil)
@@ -87,11 +82,16 @@ func (c choice) findCard(ctx context.Context, b cardBus, cards []usbhid.Attached
 	if failed != nil && (len(cards) == 1 || ctx.Err() != nil) {
 		return nil, failed
 	}
-	p := problemf(exitNotFound, "no key with serial number %d is attached as a smart card", c.serial).hint("see what is: tokendesk device list")
+	return nil, noSuchCard(token.Serial(c.serial), failed)
+}
+
+// noSuchCard says that no card has a serial number; failed is why others could not be asked.
+func noSuchCard(serial token.Serial, failed error) error {
+	p := problemf(exitNotFound, "no key with serial number %s is attached as a smart card", serial).hint("see what is: tokendesk device list")
 	if failed != nil {
 		p = p.hint("not opened: %s", explain(failed).line)
 	}
-	return nil, p
+	return p
 }
 
 func openCardOf(ctx context.Context, b cardBus, at usbhid.Attached) (*cardKey, error) {

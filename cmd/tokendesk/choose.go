@@ -59,12 +59,7 @@ func (c *choice) open(ctx context.Context, a *app) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	var usable []usbhid.Attached
-	for _, k := range all {
-		if a.reaches(t, k) {
-			usable = append(usable, k)
-		}
-	}
+	usable := a.reached(all, t)
 	switch {
 	case len(usable) == 0:
 		return nil, nothingUsable(all)
@@ -74,6 +69,16 @@ func (c *choice) open(ctx context.Context, a *app) (*key, error) {
 		return nil, severalKeys(a.survey(ctx, usable, t))
 	}
 	return a.openSaid(ctx, usable[0], t)
+}
+
+// reached are the keys that a way reaches.
+func (a *app) reached(all []usbhid.Attached, t transport) (out []usbhid.Attached) {
+	for _, k := range all {
+		if a.reaches(t, k) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // openSaid is openKey, and says when a key is reached otherwise than one would think.

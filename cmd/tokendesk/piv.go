@@ -183,12 +183,7 @@ func (a *app) choosePIV(ctx context.Context, serial token.Serial) (piv.Card, piv
 	if err != nil {
 		return nil, piv.Facts{}, err
 	}
-	var usable []usbhid.Attached
-	for _, k := range all {
-		if a.reaches(viaCCID, k) {
-			usable = append(usable, k)
-		}
-	}
+	usable := a.reached(all, viaCCID)
 	switch {
 	case len(all) == 0:
 		return nil, piv.Facts{}, nothingUsable(nil)
@@ -217,11 +212,7 @@ func (a *app) choosePIV(ctx context.Context, serial token.Serial) (piv.Card, piv
 	if failed != nil && (len(usable) == 1 || ctx.Err() != nil) {
 		return nil, piv.Facts{}, failed
 	}
-	p := problemf(exitNotFound, "no key with serial number %s is attached as a smart card", serial).hint("see what is: tokendesk device list")
-	if failed != nil {
-		p = p.hint("not opened: %s", explain(failed).line)
-	}
-	return nil, piv.Facts{}, p
+	return nil, piv.Facts{}, noSuchCard(serial, failed)
 }
 
 func openFacts(ctx context.Context, b pivBus, at usbhid.Attached) (piv.Card, piv.Facts, error) {
