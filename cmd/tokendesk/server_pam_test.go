@@ -221,6 +221,9 @@ func TestPamOathAgreesOnHOTP(t *testing.T) {
 		p, list := j.juryTokens(t, fmt.Sprint("hotp", digits, "."), juryShare(), digits, 11, "E")
 		j.each(list, func(n int, k seeded) {
 			codes := k.counted(t, 0, 200)
+			if repeated(codes) {
+				return
+			}
 			j.issue(t, p, k, codes[0])
 			next := 1
 			for range 5 {
@@ -238,27 +241,26 @@ func TestPamOathAgreesOnHOTP(t *testing.T) {
 
 // question is a random one: a code, and how far ahead of the next one it is; -1 if it is to be refused.
 func question(k seeded, codes []string, next int) (what, code string, ahead int) {
-	near := codes[next : next+11]
-	refused := func(what, code string) (string, string, int) {
-		if slices.Contains(near, code) { // by chance
-			return "next", codes[next], 0
-		}
-		return what, code, -1
-	}
 	switch far := weak.IntN(20); weak.IntN(6) {
 	case 0:
 		return "next", codes[next], 0
 	case 1:
 		far %= 11
-		return fmt.Sprint(far, " ahead"), codes[next+far], slices.Index(near, codes[next+far])
+		return fmt.Sprint(far, " ahead"), codes[next+far], far
 	case 2:
-		return refused("again", codes[next-1])
+		return "again", codes[next-1], -1
 	case 3:
-		return refused("older", codes[max(0, next-2-far)])
+		return "older", codes[max(0, next-2-far)], -1
 	case 4:
-		return refused("too far ahead", codes[next+11+far])
+		return "too far ahead", codes[next+11+far], -1
 	}
-	return refused("wrong", k.wrong(codes, weak.IntN(1000000)))
+	return "wrong", k.wrong(codes, weak.IntN(1000000)), -1
+}
+
+// repeated reports whether a code comes twice, of six digits by chance: which of the two was meant, pam_oath and the servers see
+// differently, and one that is to be refused would be right.
+func repeated(codes []string) bool {
+	return len(slices.Compact(slices.Sorted(slices.Values(codes)))) < len(codes)
 }
 
 // TestPamOathAgreesOnTOTP: what pam_oath lets in with window=1, the servers accept, and the other way round: for 500 random tokens of
@@ -286,7 +288,7 @@ func (j *pamJury) timely(t *testing.T, p *pamOath, n int, k seeded) {
 	now := time.Now()
 	end := now.Truncate(k.period).Add(k.period) // both count from a full minute
 	codes := k.timed(t, now.Add(-3*k.period), 8)
-	if len(slices.Compact(slices.Sorted(slices.Values(codes)))) < len(codes) { // one would be right by chance
+	if repeated(codes) {
 		return
 	}
 	at := func(step int) string { return codes[3+step] }

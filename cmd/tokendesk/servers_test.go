@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/signal"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -206,15 +207,20 @@ func TestServe(t *testing.T) {
 // touch: it gives the key back, says what is open, and resume settles it.
 func TestInterruptWhileTouchIsAwaited(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
-		t.Run(signal.String(), func(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) { // under nohup; what a test catches, its child does not ignore
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, syscall.SIGHUP)
+		t.Cleanup(func() { signal.Stop(caught) })
+	}
+	for _, sent := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		t.Run(sent.String(), func(t *testing.T) {
 			t.Parallel()
-			interruptAtTouch(t, signal)
+			interruptAtTouch(t, sent)
 		})
 	}
 }
 
-func interruptAtTouch(t *testing.T, signal os.Signal) {
+func interruptAtTouch(t *testing.T, sent os.Signal) {
 	t.Helper()
 	r := newRig(t, 2)
 	r.must("init")
@@ -233,7 +239,7 @@ func interruptAtTouch(t *testing.T, signal os.Signal) {
 		fmt.Fprintln(&all, in.Text())
 		if strings.Contains(in.Text(), "now the key blinks") {
 			for range 2 {
-				if err := cmd.Process.Signal(signal); err != nil {
+				if err := cmd.Process.Signal(sent); err != nil {
 					t.Fatal(err)
 				}
 			}

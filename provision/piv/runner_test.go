@@ -51,11 +51,11 @@ func TestInitKilled(t *testing.T) {
 	for _, v := range []ykslot.Version{v435, v543} {
 		for state, prepare := range begin {
 			for name, w := range wants {
+				if v == v435 && state == "set up" && w.PINTries > 0 {
+					continue // such firmware does not tell whether PIN and PUK are the default ones: refused, see TestPlanRefused
+				}
 				t.Run(fmt.Sprintf("%v %s %s", v, state, name), func(t *testing.T) {
 					t.Parallel()
-					if v == v435 && state == "set up" && w.PINTries > 0 {
-						t.Skip("such firmware does not tell whether PIN and PUK are the default ones: refused, see TestPlanRefused")
-					}
 					sweep(t, v, prepare, w)
 				})
 			}
