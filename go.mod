@@ -21,7 +21,7 @@ require (
 	rsc.io/qr v0.2.0
 )
 
-require github.com/go-piv/piv-go/v2 v2.6.0 // indirect
+require github.com/go-piv/piv-go/v2 v2.6.0
 
 require (
 	github.com/aymanbagabas/go-osc52/v2 v2.0.1 // indirect
