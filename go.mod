@@ -6,6 +6,7 @@ require (
 	filippo.io/age v1.3.2
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/emersion/go-smtp v0.25.1
+	github.com/go-piv/piv-go/v2 v2.6.0
 	github.com/google/gousb v1.1.3
 	github.com/makiuchi-d/gozxing v0.1.1
 	github.com/olekukonko/tablewriter v1.1.5
@@ -20,8 +21,6 @@ require (
 	modernc.org/sqlite v1.60.0
 	rsc.io/qr v0.2.0
 )
-
-require github.com/go-piv/piv-go/v2 v2.6.0
 
 require (
 	github.com/aymanbagabas/go-osc52/v2 v2.0.1 // indirect
