@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -21,6 +22,9 @@ import (
 // noteKey has the audit chain say which key was made; certificates of the one before are gone.
 func (s *pivSession) noteKey(ctx context.Context, o pivKeyOptions, public crypto.PublicKey) error {
 	e := sqlstore.PIVEvent{Slot: o.at.String(), Algorithm: o.spec.In(o.at).Algorithm.String(), PublicKey: sumOfKey(public)}
+	if o.overwrite {
+		e.Reason = strings.TrimSpace(o.reason)
+	}
 	return s.st.NotePIVKey(context.WithoutCancel(ctx), s.facts.Serial, e)
 }
 

@@ -16,9 +16,11 @@ func newPIVGenerateCmd(a *app) *cobra.Command {
 	var o pivOptions
 	var k pivKeyOptions
 	var public string
+	var yes bool
 	cmd := &cobra.Command{
 		Use: "generate SLOT", Short: "Generate a key on the card, and a request or certificate for it", Args: args(1, 1, "SLOT"),
-		Long: `Generate a key in a slot; it never leaves the card. A slot with a key or certificate needs --overwrite: that key is gone for good.
+		Long: `Generate a key in a slot; it never leaves the card. A slot with a key or certificate needs --overwrite and --reason: that key is
+gone for good, and what was encrypted for it cannot be read any more.
 
 Slots: 9a authentication, 9c signature, 9d key management (decryption), 9e card authentication (without PIN), 82 to 95 retired.`,
 		Example: `  tokendesk piv generate 9a --subject CN=ada,O=Example --csr ada.csr
@@ -33,7 +35,12 @@ Slots: 9a authentication, 9c signature, 9d key management (decryption), 9e card 
 					return err
 				}
 			}
-			return a.withPIV(cmd.Context(), o, func(s *pivSession) error { return s.generateAll(cmd.Context(), k, public) })
+			return a.withPIV(cmd.Context(), o, func(s *pivSession) error {
+				if err := s.confirmLoss(cmd.Context(), k, yes); err != nil {
+					return err
+				}
+				return s.generateAll(cmd.Context(), k, public)
+			})
 		},
 	}
 	o.flags(cmd, a)
@@ -42,7 +49,17 @@ Slots: 9a authentication, 9c signature, 9d key management (decryption), 9e card 
 	k.keyFlags(cmd, "")
 	k.certificateFlags(cmd, "")
 	cmd.Flags().StringVar(&public, "public-key", "", "file to make: the public key, in PEM")
+	cmd.Flags().StringVar(&k.reason, "reason", "", "why what is there may be lost; kept in the audit chain")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
+}
+
+// confirmLoss asks before a key is overwritten, or one that old firmware does not show.
+func (s *pivSession) confirmLoss(ctx context.Context, o pivKeyOptions, yes bool) error {
+	if have := s.facts.Slot(o.at); !o.overwrite || have.Key == piv.No && !have.Object {
+		return nil
+	}
+	return s.a.confirm(ctx, yes, fmt.Sprintf("overwrite what is in slot %v of %s for good", o.at, s.name()))
 }
 
 func (s *pivSession) generateAll(ctx context.Context, k pivKeyOptions, public string) error {

@@ -84,6 +84,7 @@ func (o *pivInitOptions) check(a *app) (w piv.Want, err error) {
 	if err := o.letter.check(); err != nil {
 		return w, err
 	}
+	o.key.reason = o.reason
 	return w, o.key.check(o.key.slot != "")
 }
 
@@ -161,7 +162,7 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 // confirmInit asks before keys and certificates are wiped.
 func (s *pivSession) confirmInit(ctx context.Context, o pivInitOptions) error {
 	if !o.reset {
-		return nil
+		return s.confirmLoss(ctx, o.key, o.yes)
 	}
 	what := "wipe the PIV application of " + s.name() + " for good"
 	if n := len(s.facts.Keys); n > 0 {

@@ -17,6 +17,7 @@ type pivKeyOptions struct {
 	slot                     string
 	algorithm, pinUse, touch string
 	overwrite                bool
+	reason                   string // why what is there may be lost
 
 	subject    string
 	mails      []string
@@ -87,6 +88,9 @@ func (o *pivKeyOptions) check(wanted bool) (err error) {
 	}
 	if o.at, err = piv.ParseSlot(o.slot); err != nil {
 		return usagef("%s", err)
+	}
+	if o.overwrite && strings.TrimSpace(o.reason) == "" {
+		return usagef("%soverwrite wants --reason TEXT; it is kept in the audit chain", flag)
 	}
 	if o.spec.Algorithm, err = piv.ParseAlgorithm(o.algorithm); err != nil {
 		return usagef("%salgorithm: %s", flag, err)

@@ -62,7 +62,10 @@ func TestPIVLife(t *testing.T) {
 	if said := k.says(exitDone, "piv reset --serial", "token", "return", "ada"); !strings.Contains(said, "have it revoked there") {
 		t.Errorf("return names no certificate:\n%s", said)
 	}
-	k.must("generate", "9a", "--overwrite")
+	k.refused(exitUsage, "--reason", "generate", "9a", "--overwrite")
+	k.refused(exitRefused, "--yes", "generate", "9a", "--overwrite", "--reason", "returned")
+	k.must("generate", "9a", "--overwrite", "--reason", "nobody needs it", "--yes")
+	k.says(exitDone, "nobody needs it", "audit", "list")
 	if got := k.shownAs(k.serial().String(), "show"); got.State != token.Pending || got.Holder != "" || len(got.Certificates) != 1 {
 		t.Errorf("another key in 9a: %+v", got)
 	}

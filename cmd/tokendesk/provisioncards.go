@@ -33,6 +33,7 @@ func (o *provisionOptions) cardSteps() ([]cardStep, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.piv.key.reason = o.reason
 	last, err := o.piv.steps(o.to)
 	return append(steps, last...), err
 }
