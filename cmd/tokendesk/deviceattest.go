@@ -66,7 +66,7 @@ Roots come from the maker (https://developers.yubico.com/PKI/), as files: they a
 	}
 	serialFlag(cmd, a, &o.serial)
 	f := cmd.Flags()
-	f.StringArrayVar(&o.roots, "roots", nil, "file with root certificates in PEM, and those between; may be repeated")
+	f.StringArrayVar(&o.roots, "roots", nil, rootsUsage)
 	f.StringVar(&o.slot, "slot", "", "PIV slot to use: one with a generated key, or one that holds none, such as 95")
 	f.StringVar(&o.management, "management-key-file", "", "file with the key's management key in hexadecimal, when it is not the store's; - asks for it")
 	return cmd
@@ -83,7 +83,7 @@ func runAttest(ctx context.Context, a *app, o attestOptions) (err error) {
 		return err
 	}
 	defer destroyGiven(q.given)
-	text, err := a.rootFiles(ctx, o.roots)
+	text, _, err := a.readRoots(ctx, o.roots)
 	if err != nil {
 		return err
 	}
@@ -148,28 +148,30 @@ func (k *cardKey) tell(ctx context.Context) (keyTold, error) {
 	return told, err
 }
 
-// rootFiles reads files of certificates into one text.
-func (a *app) rootFiles(ctx context.Context, names []string) ([]byte, error) {
-	var out []byte
-	var all piv.Roots
-	for _, name := range names {
-		text, err := a.readAll(ctx, name, maxRootFile)
-		if err != nil {
-			return nil, err
-		}
-		if err := all.Add(text.Reveal()); err != nil {
-			return nil, usagef("%s: %s", printable(name), oneLine(err))
-		}
-		out = append(append(out, text.Reveal()...), '\n')
-	}
-	if len(names) > 0 && all.Empty() { // no key could ever be proven
-		return nil, usagef("--roots: none of these certificates is a root").hint("those between need it: it is at https://developers.yubico.com/PKI/, too")
-	}
-	return out, nil
-}
+// rootsUsage is what --roots says of itself.
+const rootsUsage = "file with the maker's root certificates in PEM, and those between; may be repeated"
 
-// maxRootFile is the largest file of certificates, in bytes.
-const maxRootFile = 32 << 10
+// maxRoots is the largest file of certificates, in bytes.
+const maxRoots = 1 << 20
+
+// readRoots reads the files of --roots: their certificates, and all text as one. Without a file both are empty.
+func (a *app) readRoots(ctx context.Context, files []string) (all []byte, roots piv.Roots, err error) {
+	for _, name := range files {
+		text, err := a.readAll(ctx, name, maxRoots)
+		if err != nil {
+			return nil, roots, err
+		}
+		if err := roots.Add(text.Reveal()); err != nil {
+			return nil, roots, usagef("--roots %s: %s", printable(name), oneLine(err))
+		}
+		all = append(append(all, text.Reveal()...), '\n')
+	}
+	if len(files) > 0 && roots.Empty() { // no key could ever be proven
+		return nil, roots, usagef("--roots: none of these certificates is a root, signed with its own key").
+			hint("those between need it: it is at https://developers.yubico.com/PKI/, too")
+	}
+	return all, roots, nil
+}
 
 // notGenuine is why nothing is proven, in words.
 func notGenuine(err error) string {

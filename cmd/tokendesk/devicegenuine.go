@@ -26,7 +26,7 @@ func newGenuineRequireCmd(a *app) *cobra.Command {
 		Use: "require", Short: "Write only keys that are proven genuine", Args: args(0, 0, ""),
 		Example: "  tokendesk device genuine require --roots yubico-piv-ca.pem",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			text, err := a.rootFiles(cmd.Context(), files)
+			text, _, err := a.readRoots(cmd.Context(), files)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func newGenuineRequireCmd(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&files, "roots", nil, "file with root certificates in PEM, and those between; may be repeated; they stay in the store")
+	cmd.Flags().StringArrayVar(&files, "roots", nil, rootsUsage+"; they stay in the store")
 	return cmd
 }
 

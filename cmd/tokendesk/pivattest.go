@@ -10,9 +10,6 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// maxRoots is the longest file of root certificates, in bytes.
-const maxRoots = 1 << 20
-
 // attestedKey is what an attestation proves.
 type attestedKey struct {
 	Slot        string       `json:"slot"`
@@ -52,7 +49,7 @@ with which policies, on which serial number and firmware. Only keys that were ge
 					return err
 				}
 			}
-			trusted, err := a.readRoots(cmd.Context(), roots)
+			_, trusted, err := a.readRoots(cmd.Context(), roots)
 			if err != nil {
 				return err
 			}
@@ -60,28 +57,9 @@ with which policies, on which serial number and firmware. Only keys that were ge
 		},
 	}
 	o.flags(cmd, a)
-	cmd.Flags().StringSliceVar(&roots, "roots", nil, "files with the maker's root certificates and those between, in PEM")
+	cmd.Flags().StringArrayVar(&roots, "roots", nil, rootsUsage)
 	cmd.Flags().StringVar(&out, "out", "", "file to make: the attestation and the certificate of slot f9, in PEM")
 	return cmd
-}
-
-// readRoots reads the files of --roots.
-func (a *app) readRoots(ctx context.Context, files []string) (roots piv.Roots, err error) {
-	for _, name := range files {
-		text, err := a.readAll(ctx, name, maxRoots)
-		if err != nil {
-			return roots, err
-		}
-		err = roots.Add(text.Reveal())
-		text.Destroy()
-		if err != nil {
-			return roots, usagef("--roots %s: %s", printable(name), oneLine(err))
-		}
-	}
-	if len(files) > 0 && roots.Empty() {
-		return roots, usagef("--roots: no certificate is a root: one that is signed with its own key")
-	}
-	return roots, nil
 }
 
 func (s *pivSession) attest(ctx context.Context, at piv.Slot, roots piv.Roots, verify bool, out string) error {

@@ -100,7 +100,7 @@ func versions(list []uint32) string {
 func (a *app) backupSeal(ctx context.Context, o backupOptions) (seal func(io.Writer) (io.WriteCloser, error), to string, err error) {
 	switch {
 	case o.passphrase != "" && len(o.recipients) > 0:
-		return nil, "", usagef("a backup is for recipients or has a passphrase, not both")
+		return nil, "", usagef("it is for recipients or has a passphrase, not both")
 	case o.passphrase != "":
 		word, err := a.newPassphrase(ctx, o.passphrase)
 		if err != nil {
@@ -108,7 +108,7 @@ func (a *app) backupSeal(ctx context.Context, o backupOptions) (seal func(io.Wri
 		}
 		return func(w io.Writer) (io.WriteCloser, error) { return agefile.SealBinaryPassphrase(w, word) }, "a passphrase", nil
 	case len(o.recipients) == 0:
-		return nil, "", usagef("--recipient is missing: names of persons are in a backup, so it is encrypted").
+		return nil, "", usagef("--recipient is missing: what leaves the store is encrypted for somebody").
 			hint("make a key pair, and keep the file away from this machine: age-keygen -o backup-identity.txt")
 	}
 	var keys []string
