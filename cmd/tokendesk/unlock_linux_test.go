@@ -105,7 +105,7 @@ func TestCards(t *testing.T) {
 	k.ends(exitAmbiguous, "--unlock-serial", "person", "list", "--unlock-pin-file", one)
 	k.ends(exitDone, "ada", "person", "list", "--unlock-pin-file", two, "--unlock-serial", oldSerial)
 	for _, words := range [][]string{
-		{"reset", "--reason", "test", "--yes"}, {"generate", "9d", "--overwrite"}, {"init", "--pin-file", one}, {"init", "--reset", "--reason", "test", "--yes"}, {"unblock"},
+		{"reset", "--reason", "test", "--yes"}, {"generate", "9d", "--overwrite", "--reason", "test", "--yes"}, {"init", "--pin-file", one}, {"init", "--reset", "--reason", "test", "--yes"}, {"unblock"},
 		{"init", "--reset", "--reason", "test", "--yes", "--new-pin-file", one},
 	} {
 		words = append(append([]string{"piv"}, words...), "--serial", recentSerial, "--unlock-pin-file", one, "--unlock-serial", recentSerial)

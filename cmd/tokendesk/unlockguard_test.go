@@ -25,7 +25,7 @@ func TestOpenerIsSpared(t *testing.T) {
 	}{
 		{"store unlock remove 11", []string{"reset", "--reason", "returned", "--yes"}},
 		{"store unlock remove 11", []string{"init", "--reset", "--reason", "returned", "--yes"}},
-		{"store unlock remove 11", []string{"generate", "9d", "--overwrite"}},
+		{"store unlock remove 11", []string{"generate", "9d", "--overwrite", "--reason", "test", "--yes"}},
 		{"--new-pin-file", []string{"init", "--pin-file", pin}},
 		{"--new-pin-file", []string{"unblock", "--puk-file", puk}},
 	} {
@@ -33,7 +33,7 @@ func TestOpenerIsSpared(t *testing.T) {
 		r.ends(exitRefused, test.says, append([]string{"piv"}, test.words...)...)
 	}
 	r.types(p, "hq41zn")
-	r.ends(exitDone, "", "piv", "generate", "9c", "--overwrite")
+	r.ends(exitDone, "", "piv", "generate", "9c", "--overwrite", "--reason", "test", "--yes")
 	if one.pin != "hq41zn" || one.keys[unlockSlot] != key {
 		t.Error("the PIN or the key is another")
 	}
