@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 // scriptOATH is `oath totp HEX AHEAD... FILE`, `oath hotp HEX COUNTER... FILE` and `oath uri URIFILE AHEAD... FILE`: write the codes that a
-// token shows, each on a line. AHEAD is how far its clock is ahead of the program's, such as 0s.
+// token shows, each on a line. AHEAD is how far its clock is ahead of the program's, such as 0s. They have $DIGITS digits, or 6.
 func scriptOATH(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: oath totp|hotp|uri SECRET AHEAD|COUNTER... FILE")
@@ -25,7 +26,9 @@ func scriptOATH(ts *testscript.TestScript, neg bool, args []string) {
 		key, err = rec.Key, parseErr
 	}
 	ts.Check(err)
-	g, err := oath.New(key, oath.SHA1, 6)
+	digits, err := strconv.Atoi(cmp.Or(ts.Getenv("DIGITS"), "6"))
+	ts.Check(err)
+	g, err := oath.New(key, oath.SHA1, digits)
 	ts.Check(err)
 	var lines strings.Builder
 	for _, text := range args[2 : len(args)-1] {
