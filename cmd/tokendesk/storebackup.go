@@ -21,7 +21,7 @@ import (
 	"github.com/tokendesk/tokendesk/validate/store/backup"
 )
 
-// backupOptions are the flags of store backup.
+// backupOptions are the flags of what is encrypted by age: store backup, store unlock copy.
 type backupOptions struct {
 	recipients []string
 	passphrase string
@@ -39,20 +39,18 @@ The sealing key and the signing key are not in it: without copies of both, kept 
 		Example: "  age-keygen -o backup-identity.txt     # once; keep it apart\n  tokendesk store backup --recipient age1… --out tokendesk-2026-01-31.backup",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runBackup(cmd.Context(), a, o) },
 	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *backupOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.recipients, "recipient", nil, "who can open it: an age public key (age1…), or a file with some; may be repeated")
 	f.StringVar(&o.passphrase, "passphrase-file", "", "encrypt with the passphrase in this file, or \"prompt\" to be asked")
 	f.StringVar(&o.out, "out", "", "file to make")
-	return cmd
 }
 
 func runBackup(ctx context.Context, a *app, o backupOptions) error {
-	if o.out == "" {
-		return usagef("--out is missing: the file to make")
-	}
-	if _, err := os.Lstat(o.out); err == nil {
-		return fileExists(o.out)
-	}
 	seal, to, err := a.backupSeal(ctx, o)
 	if err != nil {
 		return err
@@ -96,8 +94,14 @@ func versions(list []uint32) string {
 	return "versions " + strings.Join(text, ", ")
 }
 
-// backupSeal is how the flags want it encrypted, and for whom in words.
+// backupSeal is how the flags want a file that is not there yet encrypted, and for whom in words.
 func (a *app) backupSeal(ctx context.Context, o backupOptions) (seal func(io.Writer) (io.WriteCloser, error), to string, err error) {
+	if o.out == "" {
+		return nil, "", usagef("--out is missing: the file to make")
+	}
+	if _, err := os.Lstat(o.out); err == nil {
+		return nil, "", fileExists(o.out)
+	}
 	switch {
 	case o.passphrase != "" && len(o.recipients) > 0:
 		return nil, "", usagef("it is for recipients or has a passphrase, not both")

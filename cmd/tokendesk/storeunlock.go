@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 
@@ -239,20 +238,11 @@ To use it: umask 077; age --decrypt --identity FILE --output sealing.key COPY; t
 		Example: "  tokendesk store unlock copy --recipient age1… --out sealing-key.age",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runUnlockCopy(cmd.Context(), a, o) },
 	}
-	f := cmd.Flags()
-	f.StringArrayVar(&o.recipients, "recipient", nil, "who can open it: an age public key (age1…), or a file with some; may be repeated")
-	f.StringVar(&o.passphrase, "passphrase-file", "", "encrypt with the passphrase in this file, or \"prompt\" to be asked")
-	f.StringVar(&o.out, "out", "", "file to make")
+	o.flags(cmd)
 	return cmd
 }
 
 func runUnlockCopy(ctx context.Context, a *app, o backupOptions) error {
-	if o.out == "" {
-		return usagef("--out is missing: the file to make")
-	}
-	if _, err := os.Lstat(o.out); err == nil {
-		return fileExists(o.out)
-	}
 	seal, to, err := a.backupSeal(ctx, o)
 	if err != nil {
 		return err

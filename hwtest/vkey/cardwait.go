@@ -6,11 +6,16 @@ import "time"
 // yubikey-otp.md §7.2: PIV 10, OATH 20): not found while it is off.
 type Capable interface{ Capability() uint16 }
 
-// Installed lists the applets of the card, those of New first. An applet's package finds its own among them.
-func (k *Key) Installed() []Applet {
+// Installed is the applet of a type that Install gave the key; the zero value if there is none. By it an applet's package finds its own.
+func Installed[A Applet](k *Key) (found A) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return append([]Applet(nil), k.applets...)
+	for _, a := range k.applets {
+		if a, ok := a.(A); ok {
+			return a
+		}
+	}
+	return found
 }
 
 // OnTouchWait has f called whenever a command of the card waits for a touch; f says whether the touch came, and the wait is

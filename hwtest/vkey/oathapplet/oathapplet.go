@@ -79,14 +79,7 @@ func Install(k *vkey.Key, o Options) *Applet {
 }
 
 // Of is the key's OATH application, nil if none was installed.
-func Of(k *vkey.Key) *Applet {
-	for _, a := range k.Installed() {
-		if a, ok := a.(*Applet); ok {
-			return a
-		}
-	}
-	return nil
-}
+func Of(k *vkey.Key) *Applet { return vkey.Installed[*Applet](k) }
 
 // The application, §5 and §7.2.
 const (

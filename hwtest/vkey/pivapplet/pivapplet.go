@@ -97,14 +97,7 @@ func Install(k *vkey.Key, o Options) *Applet {
 }
 
 // Of is the application that Install gave a key; nil: none.
-func Of(k *vkey.Key) *Applet {
-	for _, app := range k.Installed() {
-		if a, ok := app.(*Applet); ok {
-			return a
-		}
-	}
-	return nil
-}
+func Of(k *vkey.Key) *Applet { return vkey.Installed[*Applet](k) }
 
 const (
 	aid = "\xa0\x00\x00\x03\x08"
