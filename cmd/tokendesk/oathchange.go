@@ -61,16 +61,10 @@ func newOATHDeleteCmd(a *app) *cobra.Command {
 // changeAccount finds an account on a key, and changes it as complete says. An account that the store has and the key has not is found too: so
 // the record of one that another program deleted is put right.
 func (a *app) changeAccount(ctx context.Context, o oathChoice, query string, complete func(oathapplet.Account, *token.SlotChange) error) error {
-	st, err := a.openStore(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeStore(st)
-	k, err := o.open(ctx, a, st)
-	if err != nil {
-		return err
-	}
-	defer k.close()
+	return a.withAccounts(ctx, o, a.openStore, func(st *sqlstore.Store, k *oathKey) error { return a.changeOn(ctx, st, k, query, complete) })
+}
+
+func (a *app) changeOn(ctx context.Context, st *sqlstore.Store, k *oathKey, query string, complete func(oathapplet.Account, *token.SlotChange) error) error {
 	all, err := k.session.List(ctx)
 	if err != nil {
 		return err
