@@ -113,8 +113,15 @@ func (a Account) checkName() error {
 	if len(id) > MaxID {
 		return &AccountError{"id", fmt.Sprintf("period, issuer and name together take %d bytes, and a key takes %d", len(id), MaxID)}
 	}
-	if back := ParseID(id, a.Kind); back.Issuer != a.Issuer || back.Name != a.Name {
+	if back := ParseID(id, a.Kind); back.Issuer != a.Issuer || back.Name != a.Name || a.Kind == token.TOTP && back.period() == DefaultPeriod && numbered(id) {
 		return &AccountError{"id", "it would be read as another issuer, name or period: leave out the colon, or the number and slash in front"}
 	}
 	return nil
+}
+
+// numbered reports whether Yubico's programs read a period off the front of a TOTP account's ID: any digits and a slash, also 30, 0
+// and what no period can be. Source: reference yubikey-otp.md §6.3.
+func numbered(id string) bool {
+	number, rest, ok := strings.Cut(id, "/")
+	return ok && number != "" && rest != "" && strings.TrimFunc(number, unicode.IsDigit) == ""
 }
