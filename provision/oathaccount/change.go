@@ -67,7 +67,7 @@ func (r *Runner) settle(ctx context.Context, book provision.Changes, c token.Slo
 }
 
 // ResumeChange settles a change with its key. A removal and a renaming that did not happen are done again; a reset is not: it is given
-// up, for whoever wants it to say so again. ours are the names of the store's live accounts on the key; locked: a password guards it,
+// up, for whoever wants it to say so again; nor is a removal where the account on the key is not the one that was to go. ours are the names of the store's live accounts on the key; locked: a password guards it,
 // which a reset would have taken away. done is false if the key is as before.
 func (r *Runner) ResumeChange(ctx context.Context, book provision.Changes, card Card, c token.SlotChange, ours []string, locked bool) (done bool, err error) {
 	open := func(err error) (bool, error) { return false, &provision.UnsettledError{Change: c, Err: err} }
@@ -93,6 +93,15 @@ func (r *Runner) ResumeChange(ctx context.Context, book provision.Changes, card 
 		return end(nil)
 	case !on(c.Account):
 		return drop("the account is on the key under neither name")
+	}
+	if c.Work == token.RemoveAccount && c.Credential != nil { // ours may be gone, and another program's be there under its name
+		class, err := Classify(ctx, card, AccountOf(*c.Credential), c.Credential, r.Now())
+		if err != nil {
+			return open(err)
+		}
+		if class == provision.Foreign {
+			return end(nil)
+		}
 	}
 	err = CarryOut(ctx, card, c)
 	if err != nil && !refused(err) && !errors.Is(err, ykslot.ErrUnsettled) { // nothing was decided

@@ -2,9 +2,11 @@ package oathaccount
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -16,6 +18,7 @@ const resumeWindow = 20
 //	no such account                         write the same sealed secret
 //	the code of the new credential          commit: nothing is written again
 //	the code of the former credential       write the same sealed secret
+//	nothing without a touch                 as the former one's code if that asks for a touch and the new one does not, else as another
 //	another code, and it may be lost        write the same sealed secret
 //	another code                            give up: the account is not ours; the error wraps ErrNotOurs
 //
@@ -37,6 +40,12 @@ func (r *Runner) Resume(ctx context.Context, card Card, e token.Entry) (provisio
 		whose := nobodys
 		if on.Kind == e.Credential.Kind { // the other kind is not asked: that might use up a code of somebody's
 			proof, whose, err = r.ask(ctx, card, e, resumeWindow)
+		}
+		if errors.Is(err, oathapplet.ErrTouchTimeout) && !e.Credential.Settings.Touch { // the new one asks for none
+			whose, err = nobodys, nil
+			if e.Former != nil && e.Former.Kind == on.Kind && e.Former.Settings.Touch {
+				whose = formerOnes
+			}
 		}
 		otherKind := e.Former != nil && e.Former.Kind == on.Kind && on.Kind != e.Credential.Kind
 		switch {
