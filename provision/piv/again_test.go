@@ -170,6 +170,20 @@ func TestManagementTouch(t *testing.T) {
 	}
 }
 
+// TestManagementOnCard: where another program keeps the management key, it is said.
+func TestManagementOnCard(t *testing.T) {
+	t.Parallel()
+	c := newFake(v571)
+	r, _ := newRunner(c)
+	c.management, c.onCard = "012345678901234567890123", true
+	if _, err := r.Plan(t.Context(), c, Want{}); !errors.Is(err, ErrForeign) || !errors.Is(err, ErrManagementUnknown) || !strings.Contains(err.Error(), "another program keeps it") {
+		t.Errorf("plan: %v", err)
+	}
+	if _, err := r.Generate(t.Context(), c, GenerateSpec{Slot: Authentication}); !errors.Is(err, ErrManagementUnknown) || !strings.Contains(err.Error(), "another program keeps it") {
+		t.Errorf("generate: %v", err)
+	}
+}
+
 // TestResetElsewhere: a card that was reset since, as for another holder, does not get the PIN and PUK of before, also if the set-up is killed.
 func TestResetElsewhere(t *testing.T) {
 	t.Parallel()

@@ -117,8 +117,16 @@ func (r *Runner) opens(ctx context.Context, card Card, f Facts, list []token.Esc
 	if g.Management.Len() > 0 {
 		return secret.Bytes{}, first
 	}
-	if f.Management.Touch {
-		return secret.Bytes{}, fmt.Errorf("%w, or the touch that it wants did not come", ErrManagementUnknown)
+	return secret.Bytes{}, unknownManagement(f)
+}
+
+// unknownManagement is ErrManagementUnknown, with what a card says of why.
+func unknownManagement(f Facts) error {
+	switch {
+	case f.Management.Touch:
+		return fmt.Errorf("%w, or the touch that it wants did not come", ErrManagementUnknown)
+	case f.OnCard:
+		return fmt.Errorf("%w: another program keeps it on the key, behind the PIN, or makes it from the PIN", ErrManagementUnknown)
 	}
-	return secret.Bytes{}, ErrManagementUnknown
+	return ErrManagementUnknown
 }

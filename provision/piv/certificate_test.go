@@ -168,6 +168,8 @@ func TestSupports(t *testing.T) {
 		{"4.3.5", KeySpec{Algorithm: RSA2048}, true}, {"4.3.4", KeySpec{Algorithm: RSA2048}, false}, {"4.2.0", KeySpec{Algorithm: RSA1024}, false}, {"4.3.4", KeySpec{Algorithm: P256}, true},
 		{"3.4.3", KeySpec{Algorithm: P256}, true}, {"3.4.3", KeySpec{Algorithm: P384}, false}, {"3.4.3", KeySpec{Algorithm: P256, Touch: TouchAlways}, false},
 		{"4.2.0", KeySpec{Algorithm: P256, Touch: TouchCached}, false}, {"3.4.3", KeySpec{Algorithm: P256, PIN: PINAlways}, false},
+		{"4.4.5", KeySpec{Algorithm: P256, PIN: PINNever}, false}, {"4.4.5", KeySpec{Algorithm: RSA1024, PIN: PINOnce}, false}, {"4.4.5", KeySpec{Algorithm: RSA2048, PIN: PINOnce}, true},
+		{"4.5.0", KeySpec{Algorithm: P256, PIN: PINNever}, true}, {"4.3.7", KeySpec{Algorithm: P256, PIN: PINNever}, true},
 	} {
 		var v ykslot.Version
 		v.Major, v.Minor, v.Patch = test.version[0]-'0', test.version[2]-'0', test.version[4]-'0'

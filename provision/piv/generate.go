@@ -85,6 +85,9 @@ func (r *Runner) Delete(ctx context.Context, card Card, d DeleteSpec) error {
 // Yubico, YSA-2017-01.
 var roca = struct{ from, before ykslot.Version }{ykslot.Version{Major: 4, Minor: 2}, ykslot.Version{Major: 4, Minor: 3, Patch: 5}}
 
+// fips are the firmwares of the YubiKey FIPS of series 4: from inclusive, before exclusive. Source: yubikit 4.0.9, piv.py, check_key_support.
+var fips = struct{ from, before ykslot.Version }{ykslot.Version{Major: 4, Minor: 4}, ykslot.Version{Major: 4, Minor: 5}}
+
 // Supports is an *UnsupportedError for a key that a firmware cannot have or must not make.
 func Supports(has ykslot.Version, k KeySpec) error {
 	for _, row := range algorithms {
@@ -92,7 +95,11 @@ func Supports(has ykslot.Version, k KeySpec) error {
 			return &UnsupportedError{What: "a key of " + row.name, Has: has, Since: row.since}
 		}
 	}
-	switch v4, v43 := (ykslot.Version{Major: 4}), (ykslot.Version{Major: 4, Minor: 3}); {
+	switch v4, v43, isFIPS := (ykslot.Version{Major: 4}), (ykslot.Version{Major: 4, Minor: 3}), has.Compare(fips.from) >= 0 && has.Compare(fips.before) < 0; {
+	case isFIPS && k.Algorithm == RSA1024:
+		return &UnsupportedError{What: "a key of rsa1024 on a YubiKey FIPS", Has: has}
+	case isFIPS && k.PIN == PINNever:
+		return &UnsupportedError{What: "a key that wants no PIN on a YubiKey FIPS", Has: has}
 	case k.Algorithm.RSA() && has.Compare(roca.from) >= 0 && has.Compare(roca.before) < 0:
 		return &UnsupportedError{What: "a safe RSA key (CVE-2017-15361)", Has: has, Since: roca.before}
 	case (k.PIN == PINNever || k.PIN == PINAlways) && has.Compare(v4) < 0:

@@ -190,7 +190,7 @@ const (
 
 func (p *Plan) planManagement() error {
 	if p.current.Len() == 0 {
-		return fmt.Errorf("%w: %w; its keys and certificates would be lost by a reset", ErrForeign, ErrManagementUnknown)
+		return fmt.Errorf("%w: %w; its keys and certificates would be lost by a reset", ErrForeign, unknownManagement(p.Facts))
 	}
 	if e, ok := held(p.secrets.Management); ok && e.Secret.Equal(p.current) && len(p.secrets.Management) == 1 {
 		return nil
