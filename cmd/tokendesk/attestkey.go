@@ -51,7 +51,10 @@ func (a *app) attestKey(ctx context.Context, at usbhid.Attached, q attestation) 
 	if q.told.serial != 0 && f.Serial != 0 && q.told.serial != f.Serial {
 		return out, fmt.Errorf("%w: the key says in one place that it is %s, in another %s", piv.ErrNotGenuine, q.told.serial, f.Serial)
 	}
-	r := &piv.Runner{Escrow: q.escrow, Rand: a.rand, Now: a.now}
+	if since := (ykslot.Version{Major: 4, Minor: 3}); f.Version.Compare(since) < 0 { // nothing is made on it that would be of no use
+		return out, &piv.UnsupportedError{What: "attestation", Has: f.Version, Since: since}
+	}
+	r := &piv.Runner{Escrow: q.escrow, Rand: a.rand, Now: a.now, Touch: a.touchNow(f)}
 	slot, use, err := attestedSlot(f, q.slot)
 	if err != nil {
 		return out, err

@@ -168,9 +168,14 @@ func (a *app) pivSession(ctx context.Context, st *sqlstore.Store, card piv.Card,
 	s.runner = piv.Runner{
 		Escrow: st, Rand: a.rand, Now: a.now,
 		Begin: func(step piv.Step) { a.say("%s …", pivStepText(step)) },
-		Touch: func(slot piv.Slot) { a.say("touch %s when it blinks: slot %v wants it", s.name(), slot) },
+		Touch: a.touchNow(f),
 	}
 	return s, nil
+}
+
+// touchNow says that a key must be touched, and for which of its slots.
+func (a *app) touchNow(f piv.Facts) func(piv.Slot) {
+	return func(slot piv.Slot) { a.say("touch key %s when it blinks: slot %v wants it", f.Serial, slot) }
 }
 
 // name is how messages call the key.

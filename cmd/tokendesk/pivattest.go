@@ -22,6 +22,7 @@ type attestedKey struct {
 	PINPolicy   string       `json:"pin_policy"`
 	TouchPolicy string       `json:"touch_policy"`
 	Maker       string       `json:"maker"`
+	Answered    bool         `json:"answered"` // it signed a challenge: it is on the key that is attached
 }
 
 func newPIVAttestCmd(a *app) *cobra.Command {
@@ -88,10 +89,13 @@ func (s *pivSession) attest(ctx context.Context, at piv.Slot, roots piv.Roots, v
 			return err
 		}
 	}
+	if !got.Answered {
+		s.a.say("note: what wants a PIN or a touch is not asked to sign: the certificates may be copies of another key's; a request proves the key: tokendesk piv csr %v", at)
+	}
 	algorithm, _ := piv.AlgorithmOf(got.Public)
 	return show(s.a, "attestation", attestedKey{
 		Slot: at.String(), Verified: true, Serial: got.Serial, Firmware: got.Version.String(), FormFactor: got.FormFactor.String(), FIPS: got.FIPS,
-		Algorithm: algorithm.String(), PINPolicy: got.PIN.String(), TouchPolicy: got.Touch.String(), Maker: got.Maker.Issuer.String(),
+		Algorithm: algorithm.String(), PINPolicy: got.PIN.String(), TouchPolicy: got.Touch.String(), Maker: got.Maker.Issuer.String(), Answered: got.Answered,
 	}, []column[attestedKey]{
 		{"Slot", func(k attestedKey) string { return k.Slot }},
 		{"Genuine", func(k attestedKey) string { return fmt.Sprintf("yes: generated on a key of %s", k.Maker) }},
@@ -102,5 +106,6 @@ func (s *pivSession) attest(ctx context.Context, at piv.Slot, roots piv.Roots, v
 		{"Key", func(k attestedKey) string { return k.Algorithm }},
 		{"PIN", func(k attestedKey) string { return k.PINPolicy }},
 		{"Touch", func(k attestedKey) string { return k.TouchPolicy }},
+		{"Asked to sign", func(k attestedKey) string { return yesNo(k.Answered) }},
 	})
 }

@@ -33,6 +33,7 @@ type fakePIV struct {
 	keys     map[piv.Slot]*ecdsa.PrivateKey
 	imported bool // the keys are not generated
 	policy   piv.PINPolicy
+	touch    piv.TouchPolicy
 	verified int // how often a PIN was tried
 	agreed   int // how often a key was used
 	held     bool
@@ -106,7 +107,7 @@ func (c *fakeCard) Facts(context.Context) (piv.Facts, error) {
 	}
 	for slot, key := range c.k.keys {
 		if f.Metadata() {
-			f.Keys = append(f.Keys, piv.KeyFacts{Slot: slot, Key: piv.Yes, Algorithm: piv.P256, PIN: c.k.policy, Generated: answer(!c.k.imported), Public: key.Public()})
+			f.Keys = append(f.Keys, piv.KeyFacts{Slot: slot, Key: piv.Yes, Algorithm: piv.P256, PIN: c.k.policy, Touch: c.k.touch, Generated: answer(!c.k.imported), Public: key.Public()})
 		}
 	}
 	return f, nil

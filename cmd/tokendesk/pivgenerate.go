@@ -64,6 +64,9 @@ func (s *pivSession) confirmLoss(ctx context.Context, o pivKeyOptions, yes bool)
 
 func (s *pivSession) generateAll(ctx context.Context, k pivKeyOptions, public string) error {
 	made, err := s.equip(ctx, k)
+	if err != nil && made != nil {
+		return k.halfway(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -77,6 +80,16 @@ func (s *pivSession) generateAll(ctx context.Context, k pivKeyOptions, public st
 		}
 	}
 	return s.showSlot(ctx, k.at)
+}
+
+// halfway adds how to go on to what ended it after the key was made: the same command would find the slot taken.
+func (o *pivKeyOptions) halfway(err error) error {
+	x := explain(err)
+	p := &problem{line: x.line, hints: x.hints, code: x.code, cause: err}
+	if o.selfSigned {
+		return p.hint("slot %v has a new key, without a certificate; to make both anew: --overwrite --reason TEXT", o.at)
+	}
+	return p.hint("slot %v has a new key; what is missing is its request: tokendesk piv csr %v --subject NAME --out FILE", o.at, o.at)
 }
 
 // made reports whether a run that was interrupted has made just this key already.

@@ -39,7 +39,8 @@ func (a *app) unlockKey(ctx context.Context, of []seal.Recipient, open func(ecdh
 		return err
 	}
 	defer func() { _ = card.Close() }() // it was only read
-	if public := f.Slot(piv.Slot(r.Slot)).Public; public != nil && !piv.SameKey(public, ecdsaOf(r.Public)) {
+	have := f.Slot(piv.Slot(r.Slot))
+	if have.Key == piv.No || have.Public != nil && !piv.SameKey(have.Public, ecdsaOf(r.Public)) { // a PIN would be tried for nothing
 		return otherKeyProblem(r)
 	}
 	if err := a.enterPIN(ctx, card, f); err != nil {
@@ -48,6 +49,9 @@ func (a *app) unlockKey(ctx context.Context, of []seal.Recipient, open func(ecdh
 	key, err := card.Exchanger(ctx, piv.Slot(r.Slot), ecdsaOf(r.Public))
 	if err != nil {
 		return err
+	}
+	if have.Touch > piv.TouchNever {
+		a.touchNow(f)(have.Slot)
 	}
 	err = open(key)
 	if errors.Is(err, seal.ErrOpen) || errors.Is(err, piv.ErrNoKey) {

@@ -84,7 +84,7 @@ func (a *app) prepareUnlock(ctx context.Context, o newUnlock, escrow piv.Escrow,
 	if pin.Equal(isNew) {
 		return none, problemf(exitRefused, "this is the PIN of every new key").hint("set another: ykman piv access change-pin")
 	}
-	r := &piv.Runner{Escrow: escrow, Rand: a.rand, Now: a.now}
+	r := &piv.Runner{Escrow: escrow, Rand: a.rand, Now: a.now, Touch: a.touchNow(f)}
 	public, err := a.unlockPublic(ctx, r, card, f, piv.Given{Management: management}, o.yes)
 	if err != nil {
 		return none, err
@@ -95,6 +95,10 @@ func (a *app) prepareUnlock(ctx context.Context, o newUnlock, escrow piv.Escrow,
 	}
 	if err := a.setUnlockPIN(ctx, card, f, pin); err != nil {
 		return none, err
+	}
+	if f.Slot(unlockSlot).Touch > piv.TouchNever {
+		a.say("the key in slot %v wants a touch: each command and server that starts waits 15 seconds for it", unlockSlot)
+		r.Touch(unlockSlot)
 	}
 	key, err := card.Exchanger(ctx, unlockSlot, public)
 	if err != nil {
