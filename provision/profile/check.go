@@ -46,10 +46,12 @@ func (p Profile) Check() error {
 			return &CheckError{c.key, c.problem}
 		}
 	}
-	if err := p.checkOptions(); err != nil {
-		return err
+	for _, check := range []func() error{p.checkOptions, p.checkCards, p.checkPaper} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	return p.checkPaper()
+	return nil
 }
 
 func (p Profile) checkOptions() error {

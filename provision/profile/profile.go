@@ -40,6 +40,7 @@ type Profile struct {
 	Overwrite  string // "", "factory" or "foreign": what may be lost
 	Reason     string // with Overwrite: why; goes into the audit chain
 	Options
+	Cards
 
 	Touch       Touch    // which keys of a batch are proven by touch
 	StockPrefix string   // stock numbers are this and a number; "": the keys get none

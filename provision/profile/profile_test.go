@@ -23,6 +23,11 @@ func full() []profile.Profile {
 	chal.FixedLength, chal.Button = true, true
 	static := profile.New("static", token.Static)
 	static.Length, static.Layout = 12, "de"
+	otp.Cards = profile.Cards{
+		Accounts: []string{"Example Ltd:{account}", "Größe:x {account}y", "plain"}, AccountTouch: true,
+		PIV: true, PIVSlot: "9c", PIVAlgorithm: "rsa2048", PIVPIN: "once", PIVTouch: "cached", PIVSelfSigned: true,
+	}
+	hotp.Cards = profile.Cards{PIV: true}
 	return []profile.Profile{otp, hotp, chal, static}
 }
 
@@ -55,6 +60,31 @@ func TestDefaults(t *testing.T) {
 	p, err = profile.Parse("name = pw\nkind = static\npassword = ticket\n")
 	if err != nil || p.Length != 32 || p.Layout != "modhex" {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// TestCards: what a text leaves out of what is beside the slot is filled in; what says nothing is not written, so that texts of before stay
+// the same; and accounts are named by their holder.
+func TestCards(t *testing.T) {
+	t.Parallel()
+	p, err := profile.Parse("name = a\noath = Example Ltd:{account} ,Portal:x-{account}\noath-touch = no\npiv = yes\npiv-slot = 9a")
+	if err != nil || p.PIVAlgorithm != "p256" || p.PIVTouch != "never" || p.PIVPIN != "" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if got := p.AccountsOf("ada"); !reflect.DeepEqual(got, []string{"Example Ltd:ada", "Portal:x-ada"}) || !p.Any() || !p.NeedsHolder() {
+		t.Errorf("%q of %+v", got, p.Cards)
+	}
+	want := "allow-update  = yes\ntouch         = all\noath          = Example Ltd:{account}, Portal:x-{account}\npiv           = yes\n" +
+		"piv-slot      = 9a\npiv-algorithm = p256\npiv-touch-policy = never\n"
+	if got := p.String(); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s", got)
+	}
+	p, err = profile.Parse("name = a\noath = \noath-touch = no\npiv = no\npiv-self-signed = no")
+	if plain := profile.New("a", token.YubicoOTP); err != nil || !reflect.DeepEqual(p, plain) || p.Any() || p.NeedsHolder() || p.String() != plain.String() {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if fixed := (profile.Cards{Accounts: []string{"Example:desk"}, PIV: true}); fixed.NeedsHolder() || !fixed.Any() {
+		t.Error("one name for all names nobody")
 	}
 }
 
@@ -139,6 +169,21 @@ func TestRefused(t *testing.T) {
 		"name = a\nexports = ksm, ksm":                        "exports: names of key-file formats, each once",
 		"name = a\nlabel = ../x":                              "label: names a template",
 		"kind = challenge-response\nname = a\nverify = touch": "verify: none: only yubico-otp and hotp",
+		"name = a\noath = Example:{name}":                     "line 2, column 8: oath: only {account}",
+		"name = a\noath = a, :{account}":                      "oath: an account is ISSUER:NAME",
+		"name = a\noath = a:b, a:b":                           "oath: each account once",
+		"name = a\noath = a,b,c,d,e,f,g,h,i":                  "oath: 8 accounts",
+		"name = a\noath = " + strings.Repeat("x", 65):         "oath: an account is too long",
+		"name = a\noath-touch = yes":                          "oath-touch: leave it out",
+		"name = a\npiv-slot = 9a":                             "line 2, column 12: piv-slot: say piv = yes",
+		"name = a\npiv = yes\npiv-slot = 9b":                  "piv-slot: 9a, 9c, 9d",
+		"name = a\npiv = yes\npiv-slot = 8:":                  "piv-slot: 9a, 9c, 9d",
+		"name = a\npiv = yes\npiv-algorithm = p256":           "piv-algorithm: p256, p384",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-algorithm=x": "piv-algorithm: p256, p384",
+		"name = a\npiv = yes\npiv-pin-policy = once":          "piv-pin-policy: never, once",
+		"name = a\npiv = yes\npiv-touch-policy = cached":      "piv-touch-policy: never, always",
+		"name = a\npiv = yes\npiv-self-signed = yes":          "piv-self-signed: say with piv-slot",
+		"name = a\npiv = on":                                  "piv: yes and no",
 		strings.Repeat("#", profile.MaxFile+1):                "line 1, column 1: is longer than",
 	} {
 		p, err := profile.Parse(text)
@@ -159,6 +204,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(p.String())
 	}
 	f.Add("name = a # b\r\nkind=hotp")
+	f.Add("name=a\noath = Example Ltd:{account},x: y\npiv=yes\npiv-slot=9e\npiv-algorithm=ed25519")
+	f.Add("name=a\noath=,\noath-touch=yes\npiv=no\npiv-touch-policy=always")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := profile.Parse(text)
 		if err != nil {

@@ -34,7 +34,7 @@ func only(kinds ...token.Kind) func(token.Kind) bool {
 
 // keys are the lines in the order in which String writes them. kind comes second, because the others depend on it.
 func keys() []key {
-	return []key{
+	return append([]key{
 		text("name", every, func(p *Profile) *string { return &p.Name }),
 		{"kind", every, func(p *Profile) string { return string(p.Kind) }, func(p *Profile, s string) error { p.Kind = token.Kind(s); return nil }},
 		text("description", every, func(p *Profile) *string { return &p.Description }),
@@ -73,7 +73,7 @@ func keys() []key {
 		{"exports", every, func(p *Profile) string { return strings.Join(p.Exports, ", ") }, setExports},
 		text("label", every, func(p *Profile) *string { return &p.Label }),
 		text("receipt", every, func(p *Profile) *string { return &p.Receipt }),
-	}
+	}, cardKeys()...)
 }
 
 func text(name string, on func(token.Kind) bool, at func(*Profile) *string) key {
@@ -103,13 +103,18 @@ func yes(name string, on func(token.Kind) bool, at func(*Profile) *bool) key {
 }
 
 func setExports(p *Profile, s string) error {
-	p.Exports = nil
+	p.Exports = items(s)
+	return nil
+}
+
+// items are the words of a line with commas between them.
+func items(s string) (out []string) {
 	for one := range strings.SplitSeq(s, ",") {
 		if one = strings.TrimSpace(one); one != "" {
-			p.Exports = append(p.Exports, one)
+			out = append(out, one)
 		}
 	}
-	return nil
+	return out
 }
 
 const maxNumber = 1000
@@ -200,6 +205,7 @@ func parse(s string) (Profile, error) {
 	if p.Password == "ticket" && seen["length"] == 0 {
 		p.Length = ticketLength
 	}
+	p.Cards.fillIn()
 	return p, at(lines, p.Check())
 }
 
@@ -225,7 +231,7 @@ type Help struct{ Key, Values string }
 
 // Keys are all keys but name.
 func Keys() []Help {
-	return []Help{
+	return append([]Help{
 		{"kind", "yubico-otp, hotp, challenge-response or static"},
 		{"description", "one line for people"},
 		{"language", "of receipts: de or en (default the site's)"},
@@ -252,7 +258,7 @@ func Keys() []Help {
 		{"exports", "key-file formats that a batch leaves, with commas between"},
 		{"label", "name of the label's template"},
 		{"receipt", "name of the receipt's template"},
-	}
+	}, cardHelp()...)
 }
 
 // Defaults are the profiles that most sites begin with, one of each kind that is proven.
