@@ -69,33 +69,15 @@ func (c oathChoice) openLocked(ctx context.Context, a *app) (*oathKey, error) {
 // unlockOATH tries what the store keeps for this key. A password that is refused costs nothing there, but what the operator gives is
 // tried once: another one is another command.
 func (a *app) unlockOATH(ctx context.Context, st *sqlstore.Store, k *oathKey, file string) error {
-	var kept []token.Escrow
-	if st != nil && k.serial != 0 {
-		var err error
-		if kept, err = st.Escrows(ctx, k.serial, token.OATHPassword); err != nil {
-			return err
-		}
-		defer destroyEscrows(kept)
-	}
-	if !k.session.Info().Locked {
-		if len(kept) == 0 {
-			return nil
-		}
-		return st.SettleEscrow(ctx, k.serial, token.OATHPassword, 0) // it was taken away, or never got there
-	}
-	for _, e := range kept {
-		err := k.unlock(ctx, e.Secret)
-		switch {
-		case errors.Is(err, oathapplet.ErrWrongPassword):
-			continue
-		case err == nil && (!e.Held || len(kept) > 1):
-			return st.SettleEscrow(ctx, k.serial, token.OATHPassword, e.ID)
-		}
+	stale, err := k.unlockKept(ctx, st)
+	if err != nil || !k.session.Info().Locked {
 		return err
 	}
 	if file == "" && !a.stdinTTY {
 		return problemf(exitRefused, "%s: a password guards its OATH accounts, and the store does not know it", k.name()).
-			hint("give it: --password-file FILE").hint("without it the application can only be emptied: tokendesk oath reset")
+			hint("commands of tokendesk oath take it: --password-file FILE; at a terminal all commands ask for it").
+			hint("for good: tokendesk oath password --password-file FILE --new-password-file FILE").
+			hint("without it the application can only be emptied: tokendesk oath reset")
 	}
 	if file == "" {
 		file = "-"
@@ -105,7 +87,38 @@ func (a *app) unlockOATH(ctx context.Context, st *sqlstore.Store, k *oathKey, fi
 		return err
 	}
 	defer typed.Destroy()
-	return k.unlock(ctx, typed)
+	if err := k.unlock(ctx, typed); err != nil || !stale {
+		return err
+	}
+	a.say("note: the password that the store had is not the key's any more, and is forgotten")
+	return st.SettleEscrow(ctx, k.serial, token.OATHPassword, 0)
+}
+
+// unlockKept unlocks the key if the store knows its password, and lets the store know which one that is. stale: it has some, and the key
+// refused them all. st may be nil.
+func (k *oathKey) unlockKept(ctx context.Context, st *sqlstore.Store) (stale bool, err error) {
+	if st == nil || k.serial == 0 {
+		return false, nil
+	}
+	kept, err := st.Escrows(ctx, k.serial, token.OATHPassword)
+	if err != nil || len(kept) == 0 {
+		return false, err
+	}
+	defer destroyEscrows(kept)
+	if !k.session.Info().Locked { // it was taken away, or never got there
+		return false, st.SettleEscrow(ctx, k.serial, token.OATHPassword, 0)
+	}
+	for _, e := range kept {
+		err := k.unlock(ctx, e.Secret)
+		switch {
+		case errors.Is(err, oathapplet.ErrWrongPassword):
+			continue
+		case err == nil && (!e.Held || len(kept) > 1):
+			return false, st.SettleEscrow(ctx, k.serial, token.OATHPassword, e.ID)
+		}
+		return false, err
+	}
+	return true, nil
 }
 
 func (k *oathKey) unlock(ctx context.Context, password secret.Bytes) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"iter"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ An account of that name which this store did not put there needs --overwrite for
 	f.StringVar(&o.uri, "uri-file", "", "file with the otpauth URI of an existing secret; - asks for it or reads standard input")
 	f.StringVar(&o.picture, "qr", "", "picture (PNG, JPEG) of the QR code that a service shows")
 	f.StringVar(&o.file, "file", "", "key file with existing secrets")
-	f.IntVar(&o.line, "line", 0, "the line, or number, of the record in --file, where there are several")
+	f.IntVar(&o.line, "line", 0, "the record where there are several: its line in --file, its number in --qr")
 	f.StringVar(&o.opening.passphrase, "passphrase-file", "", "file with the passphrase of an encrypted --file")
 	f.StringVar(&o.opening.psk, "psk-file", "", "file with the pre-shared key of an encrypted --file")
 	f.StringVar(&o.opening.identity, "identity", "", "file with the secret key that an encrypted --file is for")
@@ -128,9 +129,9 @@ func (o oathAddOptions) check(cmd *cobra.Command) (given bool, err error) {
 		return given, usagef("oath add: ISSUER:NAME is missing").hint("or say where an existing secret comes from: --uri-file, --qr or --file")
 	case o.register && o.uri == "" && o.picture == "":
 		return given, usagef("--register is for --uri-file and --qr: any other secret is kept")
-	case o.line != 0 && o.file == "":
-		return given, usagef("--line is a record of --file")
-	case o.uri == "-" && o.passwordFile == "-":
+	case o.line != 0 && o.file == "" && o.picture == "":
+		return given, usagef("--line is a record of --file or --qr")
+	case o.onInput() > 1:
 		return given, usagef("only one secret can be read from standard input")
 	case o.verify != "code" && o.verify != string(token.NoProof):
 		return given, usagef("--verify is code or none")
@@ -138,10 +139,20 @@ func (o oathAddOptions) check(cmd *cobra.Command) (given bool, err error) {
 		return given, usagef("--overwrite is foreign")
 	case cmd.Flags().Changed("period") && o.kind != string(token.TOTP):
 		return given, usagef("--period: HOTP has none")
-	case cmd.Flags().Changed("period") && o.period < 1:
-		return given, usagef("--period: 1 second or more")
+	case o.period < 1 || o.period > int(oathapplet.MaxPeriod/time.Second):
+		return given, usagef("--period: 1 to %d seconds", oathapplet.MaxPeriod/time.Second)
 	}
 	return given, nil
+}
+
+// onInput is how many files are standard input.
+func (o oathAddOptions) onInput() (n int) {
+	for _, file := range []string{o.uri, o.picture, o.file, o.passwordFile, o.opening.passphrase, o.opening.psk, o.opening.identity} {
+		if file == "-" {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *app) addAccount(cmd *cobra.Command, o oathAddOptions) error {
@@ -173,6 +184,9 @@ func (a *app) addAccount(cmd *cobra.Command, o oathAddOptions) error {
 	}
 	if !s.Elsewhere && !o.dryRun {
 		wanted, err := a.newIntake(ctx, st)
+		if err == nil && wanted.required {
+			o.serial, err = o.choice.cardSerial(ctx, a) // what is admitted is what is written
+		}
 		if err == nil {
 			err = wanted.admitCard(ctx, o.choice)
 		}
@@ -234,16 +248,18 @@ func (a *app) givenRecord(ctx context.Context, o oathAddOptions) (keyfile.Record
 				c.Destroy()
 			}
 		}()
-		return oneRecord(codeRecords(codes), 0, o.picture)
+		return oneRecord(inOrder(codeRecords(codes)), o.line, o.picture)
 	}
-	uri, err := a.sharedSecret(ctx, o.uri, "otpauth URI")
+	read := func() (secret.Bytes, error) { return a.readAll(ctx, o.uri, maxTyped) }
+	if o.uri == "-" {
+		read = func() (secret.Bytes, error) { return a.sharedSecret(ctx, o.uri, "otpauth URI") }
+	}
+	uri, err := read()
 	if err != nil {
 		return keyfile.Record{}, err
 	}
 	defer uri.Destroy()
-	text := secret.Copy(bytes.TrimSpace(uri.Reveal()))
-	defer text.Destroy()
-	rec, err := otpauth.Parse(bytes.Clone(text.Reveal()))
+	rec, err := otpauth.Parse(bytes.TrimSpace(uri.Reveal()))
 	if err != nil {
 		return rec, &problem{line: oneLine(err), code: exitUsage, cause: err}
 	}
@@ -268,31 +284,49 @@ func (a *app) rowOf(ctx context.Context, o oathAddOptions) (keyfile.Record, erro
 	return rec, err
 }
 
-// oneRecord is the record of a line, or the only one.
-func oneRecord(records func(func(keyfile.Record, error) bool), line int, name string) (found keyfile.Record, err error) {
-	n := 0
+// inOrder gives records the numbers in which they come.
+func inOrder(records iter.Seq2[keyfile.Record, error]) iter.Seq2[keyfile.Record, error] {
+	return func(yield func(keyfile.Record, error) bool) {
+		n := 0
+		for r, err := range records {
+			n++
+			if r.Line = n; !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// oneRecord is the record of a line, or the only one. Where none is named a bad row is an error too.
+func oneRecord(records iter.Seq2[keyfile.Record, error], line int, name string) (found keyfile.Record, err error) {
+	n := 0 // that are meant
 	for r, rowErr := range records {
 		switch {
 		case rowErr != nil && (!keyfile.IsRow(rowErr) || line == 0):
 			err = rowErr
 		case rowErr != nil:
-			continue
-		case line != 0 && r.Line != line || line == 0 && n > 0:
+		case line != 0 && r.Line != line:
 			r.Destroy()
-			n++
-			continue
 		default:
-			found = r
+			if n++; n > 1 {
+				r.Destroy()
+			} else {
+				found = r
+			}
 		}
-		if n++; err != nil {
+		if err != nil {
 			break
 		}
 	}
 	switch {
 	case err != nil:
-	case line == 0 && n > 1:
-		err = usagef("%s holds %d secrets, and only one can be meant", printable(name), n).hint("choose one: --file FILE --line N; tokendesk keyfile inspect shows the lines")
-	case found.Key.Len() == 0:
+	case n > 1 && line == 0:
+		err = usagef("%s holds %d secrets, and only one can be meant", printable(name), n).
+			hint("choose one: --line N; of a file tokendesk keyfile inspect shows the lines, of a picture --dry-run shows whose it is")
+	case n > 1:
+		err = usagef("line %d of %s holds %d secrets, and only one can be meant", line, printable(name), n).
+			hint("give each a line of its own: tokendesk keyfile convert FILE --to otpauth")
+	case n == 0 || found.Key.Len() == 0: // without one it would be drawn
 		err = problemf(exitNotFound, "%s holds no such record", printable(name))
 	}
 	if err != nil {

@@ -161,7 +161,11 @@ func (a *app) resetOATH(ctx context.Context, o oathChoice, yes bool) error {
 	if err := a.confirm(ctx, yes, fmt.Sprintf("delete %s of %s, %d of them of this store, for good", what, k.name(), len(live))); err != nil {
 		return err
 	}
-	if err := a.carryOut(ctx, st, k, token.SlotChange{Work: token.ResetOATH, Serial: k.serial, Firmware: k.firmware.String()}); err != nil {
+	err = a.carryOut(ctx, st, k, token.SlotChange{Work: token.ResetOATH, Serial: k.serial, Firmware: k.firmware.String()})
+	if errors.Is(err, token.ErrUnsettled) {
+		err = a.resetLocked(ctx, st, k, err)
+	}
+	if err != nil {
 		return err
 	}
 	if err := a.forgetPasswords(ctx, st, k); err != nil {
@@ -173,6 +177,26 @@ func (a *app) resetOATH(ctx context.Context, o oathChoice, yes bool) error {
 		{"Outcome", func(r oathResetRow) string { return r.Outcome }},
 		{"Revoked", func(r oathResetRow) string { return strconv.Itoa(r.Revoked) }},
 	})
+}
+
+// resetLocked empties a key on which a write is open, if a password that the store does not know guards it: resume could never look there.
+// On the empty key it can; until then the store has accounts that are gone.
+func (a *app) resetLocked(ctx context.Context, st *sqlstore.Store, k *oathKey, unsettled error) error {
+	if _, err := k.unlockKept(ctx, st); err != nil || !k.session.Info().Locked {
+		return errors.Join(unsettled, err)
+	}
+	if err := st.NoteSlot(ctx, k.serial, string(token.ResetOATH), 0, "with an open write, behind a password that is not known"); err != nil {
+		return err
+	}
+	if err := k.session.Reset(ctx); err != nil {
+		return err
+	}
+	if err := a.forgetPasswords(ctx, st, k); err != nil {
+		return err
+	}
+	return problemf(exitPartly, "the OATH application of %s is empty, and an unfinished write is still open", k.name()).
+		hint("settle it: tokendesk provision resume --serial %s", k.serial).
+		hint("then say that the accounts are gone: tokendesk oath reset --serial %s", k.serial)
 }
 
 // oathResetRow is what a reset did.
