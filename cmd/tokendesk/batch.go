@@ -159,6 +159,10 @@ func (o batchOptions) batch(ctx context.Context, a *app, st *sqlstore.Store, end
 	if p, err = chosenProfile(ctx, st, o.profile); err != nil {
 		return b, p, err
 	}
+	if p.Cards.Any() {
+		return b, p, usagef("profile %s puts accounts or PIV on a key for who gets it, and a batch has nobody: take one without oath and piv", p.Name).
+			hint("from stock, a key gets the rest at the desk: tokendesk provision desk --profile %s", p.Name)
+	}
 	if o.touch != "" {
 		if p.Touch, err = profile.ParseTouch(o.touch); err != nil {
 			return b, p, usagef("--touch: %s", err)

@@ -46,6 +46,8 @@ type env struct {
 	// deskStore stands between a desk and its store; nil: nothing does. typingPause is the screen's; 0: typingPause.
 	deskStore   func(enroller) enroller
 	typingPause time.Duration
+	// blinks is told that a key waits for a touch; nil: nobody asks.
+	blinks func()
 	// tick gives the pace of device watch.
 	tick func() (<-chan time.Time, func())
 	// pace is that of serve's sweeping.

@@ -15,6 +15,9 @@ import (
 // oathSteps are the steps of provision --oath.
 func (o *provisionOptions) oathSteps() ([]cardStep, error) {
 	if len(o.oath) == 0 {
+		if o.oathTouch {
+			return nil, usagef("--oath-touch is for the accounts of --oath")
+		}
 		return nil, nil
 	}
 	if c := provision.Class(o.overwrite); c != "" && c != provision.Factory && c != provision.Foreign {
@@ -22,14 +25,11 @@ func (o *provisionOptions) oathSteps() ([]cardStep, error) {
 	}
 	var specs []oathaccount.Spec
 	for _, text := range o.oath {
-		issuer, name, err := parseAccount(text)
+		a, err := totpAccount(text)
 		if err != nil {
-			return nil, err
-		}
-		a := oathapplet.Account{Issuer: issuer, Name: name, Kind: token.TOTP, Hash: oath.SHA1, Digits: 6, Period: oathapplet.DefaultPeriod}
-		if err := a.Check(); err != nil {
 			return nil, usagef("--oath: %s", err)
 		}
+		a.Touch = o.oathTouch
 		specs = append(specs, oathaccount.Spec{Account: a, Verify: token.ByHost})
 	}
 	return []cardStep{func(ctx context.Context, w cardWork) error {
@@ -39,6 +39,16 @@ func (o *provisionOptions) oathSteps() ([]cardStep, error) {
 		}
 		return w.putAccounts(ctx, oathChoice{choice: w.choice}, specs)
 	}}, nil
+}
+
+// totpAccount is the account that --oath names, as an app takes it: SHA-1, 6 digits, 30 seconds.
+func totpAccount(text string) (oathapplet.Account, error) {
+	issuer, name, err := parseAccount(text)
+	a := oathapplet.Account{Issuer: issuer, Name: name, Kind: token.TOTP, Hash: oath.SHA1, Digits: 6, Period: oathapplet.DefaultPeriod}
+	if err == nil {
+		err = a.Check()
+	}
+	return a, err
 }
 
 // putAccounts puts accounts into one key, one after the other, and shows them.
@@ -64,7 +74,9 @@ func (w cardWork) putAccounts(ctx context.Context, c oathChoice, specs []oathacc
 			}
 			return err
 		}
-		rows = append(rows, row)
+		if rows = append(rows, row); w.did != nil {
+			w.did(s.Account.ID())
+		}
 	}
 	return list(w.app, "accounts", rows, accountColumns(
 		column[accountRow]{"Outcome", func(r accountRow) string { return r.Outcome }},
@@ -136,7 +148,11 @@ func (w cardWork) sayAccount(k *oathKey, p oathaccount.Plan) {
 
 // accountRunner is a Runner that talks.
 func (w cardWork) accountRunner(fresh bool) *oathaccount.Runner {
-	return &oathaccount.Runner{Ledger: w.st, Rand: w.rand, Now: w.now, Progress: func(s provision.Step) {
+	ledger := w.ledger
+	if ledger == nil {
+		ledger = w.st
+	}
+	return &oathaccount.Runner{Ledger: ledger, Rand: w.rand, Now: w.now, Progress: func(s provision.Step) {
 		switch s {
 		case provision.StepSealed:
 			if fresh {
@@ -145,7 +161,7 @@ func (w cardWork) accountRunner(fresh bool) *oathaccount.Runner {
 		case provision.StepWritten:
 			w.say("the key took the account")
 		case provision.StepTouch:
-			w.say("now the key blinks: touch it within 15 seconds")
+			w.sayBlinks("now the key blinks: touch it within 15 seconds")
 		case provision.StepProven:
 			w.say("the key's code is the one that the server expects")
 		}

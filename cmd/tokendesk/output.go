@@ -191,6 +191,14 @@ func (a *app) say(format string, v ...any) {
 	fmt.Fprintf(a.stderr, format+"\n", v...)
 }
 
+// sayBlinks is say where the key waits for a touch then.
+func (a *app) sayBlinks(format string, v ...any) {
+	a.say(format, v...)
+	if a.blinks != nil {
+		a.blinks()
+	}
+}
+
 // count is "1 event" or "2 events".
 func count(n int, noun string) string {
 	if n == 1 {

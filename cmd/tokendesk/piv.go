@@ -175,7 +175,7 @@ func (a *app) pivSession(ctx context.Context, st *sqlstore.Store, card piv.Card,
 
 // touchNow says that a key must be touched, and for which of its slots.
 func (a *app) touchNow(f piv.Facts) func(piv.Slot) {
-	return func(slot piv.Slot) { a.say("touch key %s when it blinks: slot %v wants it", f.Serial, slot) }
+	return func(slot piv.Slot) { a.sayBlinks("touch key %s when it blinks: slot %v wants it", f.Serial, slot) }
 }
 
 // name is how messages call the key.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile/codecs"
 	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/oathaccount"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -104,7 +105,7 @@ func (o profileAdd) read(cmd *cobra.Command, a *app, given []string) ([]profile.
 	}
 	p, err := profile.Parse("name = " + given[0] + "\n" + text.String())
 	if err == nil {
-		err = knownExports(p)
+		err = knownHere(p)
 	}
 	return []profile.Profile{p}, flagProblem(err)
 }
@@ -134,12 +135,26 @@ func (o profileAdd) readFile(ctx context.Context, a *app) ([]profile.Profile, er
 	}
 	p, err := profile.Parse(string(text))
 	if err == nil {
-		err = knownExports(p)
+		err = knownHere(p)
 	}
 	if err != nil {
 		return nil, in.blame(err)
 	}
 	return []profile.Profile{p}, nil
+}
+
+// knownHere refuses what package profile cannot know of.
+func knownHere(p profile.Profile) error {
+	for _, text := range p.AccountsOf("a") { // of the shortest name; the others are seen when they get a key
+		a, err := totpAccount(text)
+		if err == nil && a.Steam() {
+			err = oathaccount.ErrSteam
+		}
+		if err != nil {
+			return &profile.CheckError{Key: "oath", Problem: oneLine(err)}
+		}
+	}
+	return knownExports(p)
 }
 
 // knownExports refuses formats that no codec writes. Servers are formats, too: the key file goes to them.

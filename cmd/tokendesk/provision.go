@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -34,6 +35,7 @@ type provisionOptions struct {
 	kind       token.Kind        // by the profile; "" is token.YubicoOTP
 	options    provision.Options // by the profile
 	oath       []string          // accounts, after the slot
+	oathTouch  bool              // they need a touch
 	piv        pivWork           // after the accounts
 }
 
@@ -49,7 +51,7 @@ The secret is durable and sealed in the store before the first byte goes to the 
 A slot that holds something which this store did not write needs --overwrite and --reason: it cannot be read back.
 
 With --oath, alone or after the slot, the key also gets TOTP accounts with fresh secrets, each proven by a code that the key makes.
-With --piv its PIV application is set up last, as tokendesk piv init does.`,
+With --piv its PIV application is set up last, as tokendesk piv init does. A profile may say both.`,
 		Example: `  tokendesk provision --slot 2 --to ada
   tokendesk provision --slot 1 --overwrite factory --reason "new employee" --serial 12345678
   tokendesk provision --profile staff --to ada
@@ -133,12 +135,24 @@ func (o *provisionOptions) byProfile(cmd *cobra.Command, a *app) error {
 		return nil
 	}
 	var p profile.Profile
+	var to token.Person
 	err := a.withDesk(cmd.Context(), func(d *desk.Desk) (err error) {
-		p, err = online{d: d}.Profile(cmd.Context(), o.profile)
+		if p, err = (online{d: d}).Profile(cmd.Context(), o.profile); err != nil {
+			return profileProblem(err, o.profile)
+		}
+		if o.to == "" || !p.NeedsHolder() {
+			return nil
+		}
+		if to, err = d.Store.Person(cmd.Context(), o.to); errors.Is(err, token.ErrNotFound) {
+			return noPerson(o.to)
+		}
 		return err
 	})
 	if err != nil {
-		return profileProblem(err, o.profile)
+		return err
+	}
+	if err := o.byCards(p.Cards, to.Account, cmd.Flags().Changed); err != nil {
+		return err
 	}
 	want := provision.FromProfile(p)
 	o.kind, o.options = want.Kind, want.Options

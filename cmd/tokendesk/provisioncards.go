@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
@@ -25,6 +27,8 @@ type cardWork struct {
 	reason   string        // why
 	yes      bool
 	dryRun   bool
+	ledger   provision.Ledger     // of accounts; nil: st
+	did      func(account string) // is told of each that is on the key; nil: nobody asks
 }
 
 // cardSteps are the steps in their order: OATH, then PIV.
@@ -41,7 +45,44 @@ func (o *provisionOptions) cardSteps() ([]cardStep, error) {
 // cardFlags are the flags of the steps.
 func (o *provisionOptions) cardFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.oath, "oath", nil, "TOTP account to add, ISSUER:NAME; may be given more than once")
+	cmd.Flags().BoolVar(&o.oathTouch, "oath-touch", false, "with --oath: each of their codes needs a touch of the key")
 	o.piv.flags(cmd)
+}
+
+// plainCards are the flags of the steps as they are when none is given.
+func plainCards() (o provisionOptions) {
+	o.cardFlags(&cobra.Command{})
+	return o
+}
+
+// byCards fills in what a profile says of the smart card and no flag does; to is who gets the key, "" nobody is named.
+func (o *provisionOptions) byCards(c profile.Cards, to string, given func(flag string) bool) error {
+	if to == "" && (profile.Cards{Accounts: c.Accounts}).NeedsHolder() && !given("oath") {
+		return usagef("the profile's accounts are named by who gets the key: --to is missing").hint("or name them: --oath ISSUER:NAME")
+	}
+	if !given("oath") {
+		o.oath = c.AccountsOf(to)
+	}
+	if !given("oath-touch") {
+		o.oathTouch = c.AccountTouch && len(o.oath) > 0
+	}
+	if !given("piv") {
+		o.piv.on = c.PIV
+	}
+	if !o.piv.on || !c.PIV {
+		return nil
+	}
+	for flag, set := range map[string]func(){
+		"piv-slot": func() { o.piv.key.slot = c.PIVSlot }, "piv-pin-policy": func() { o.piv.key.pinUse = c.PIVPIN },
+		"piv-algorithm":    func() { o.piv.key.algorithm = cmp.Or(c.PIVAlgorithm, o.piv.key.algorithm) },
+		"piv-touch-policy": func() { o.piv.key.touch = cmp.Or(c.PIVTouch, o.piv.key.touch) },
+		"piv-self-signed":  func() { o.piv.key.selfSigned = c.PIVSelfSigned && !given("piv-csr") },
+	} {
+		if !given(flag) {
+			set()
+		}
+	}
+	return nil
 }
 
 // provisionKey writes the slot, if one is given, and then takes the steps, all on one key that stays where it is.
