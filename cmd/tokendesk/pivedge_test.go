@@ -121,3 +121,19 @@ func TestSubjectEscaped(t *testing.T) {
 		}
 	}
 }
+
+// TestUnlockImpossible: a PIN that no key can have uses up no try.
+func TestUnlockImpossible(t *testing.T) {
+	t.Parallel()
+	r, p, one, _ := newUnlockRig(t)
+	r.types(p, "hq41zn", "hq41zn")
+	r.must("init", "--unlock", "piv")
+	one.verified = 0
+	for _, typed := range []string{"hq41z", "hq41znhq4"} {
+		r.types(p, typed)
+		r.ends(exitUsage, "this was not tried", "person", "list")
+		if one.verified > 0 || one.left != 3 {
+			t.Errorf("%d PINs were tried", one.verified)
+		}
+	}
+}

@@ -186,6 +186,10 @@ func (a *app) enterPIN(ctx context.Context, card piv.Card, f piv.Facts) error {
 		return problemf(exitRefused, "key %s has the PIN of a new key now, as when setting it up was broken off; no other was tried", f.Serial).
 			hint("enter that PIN, and go on: tokendesk piv init --serial %s --new-pin-file -", f.Serial)
 	}
+	if err := piv.Possible(token.PIVPIN, u.pin); err != nil {
+		u.forget()
+		return err
+	}
 	if f.PIN.Left == 1 {
 		if err := a.confirm(ctx, false, fmt.Sprintf("use the last try for the PIN of key %s; a wrong one blocks it", f.Serial)); err != nil {
 			u.forget()

@@ -9,12 +9,23 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// VerifyPIN tries a PIN once, unless it is blocked (*PINError) or one try is left and lastTry is false (*LastTryError). A refused PIN
-// is a *PINError; the caller must not call again with the same.
+// Possible is an error where no card can have a PIN or PUK, so that trying it would use up a try for nothing. It wraps ErrPIN.
+func Possible(what token.EscrowKind, s secret.Bytes) error {
+	if n := s.Len(); n < MinPIN || n > MaxPIN {
+		return fmt.Errorf("%w: every %s has %d to %d characters, and this was not tried", ErrPIN, pinName(what), MinPIN, MaxPIN)
+	}
+	return nil
+}
+
+// VerifyPIN tries a PIN once, unless it is blocked (*PINError), or one try is left and lastTry is false (*LastTryError), or it is not Possible. A
+// refused PIN is a *PINError; the caller must not call again with the same.
 func VerifyPIN(ctx context.Context, card interface {
 	PINTries(ctx context.Context) (int, error)
 	VerifyPIN(ctx context.Context, pin secret.Bytes) error
 }, pin secret.Bytes, lastTry bool) error {
+	if err := Possible(token.PIVPIN, pin); err != nil {
+		return err
+	}
 	left, err := card.PINTries(ctx)
 	switch {
 	case err != nil:

@@ -301,6 +301,9 @@ func (p *Plan) olds(f Facts, what token.EscrowKind) (olds []secret.Bytes, err er
 		begun = true
 	}
 	if given.Len() > 0 {
+		if err := Possible(what, given); err != nil {
+			return nil, err
+		}
 		olds = append(olds, given)
 	} else if _, done := held(list); ref.Default == Unknown && p.ours() && !done && begun {
 		olds = append(olds, p.keep(isNew()))

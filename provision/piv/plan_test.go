@@ -3,6 +3,7 @@ package piv
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -247,5 +248,27 @@ func TestErrors(t *testing.T) {
 	}
 	if err := CheckPIN(secret.Copy([]byte("1234567"))); err == nil || err.Error() != "not usable as a PIN: it is one of those that are tried first" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestImpossible: a PIN or PUK that no card can have uses up no try.
+func TestImpossible(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"1234", "12345", "123456789"} {
+		c := newFake(v571)
+		r, _ := newRunner(c)
+		c.pin.value, c.puk.value = "271828", "27182818"
+		err := VerifyPIN(t.Context(), c, pinText(text), true)
+		_, planned := r.Plan(t.Context(), c, Want{Given: Given{PIN: pinText(text), PUK: pinText("27182818")}})
+		_, byPUK := r.Plan(t.Context(), c, Want{Given: Given{PIN: pinText("271828"), PUK: pinText(text)}})
+		unblocked := r.Unblock(t.Context(), c, UnblockSpec{Given: Given{PUK: pinText(text)}})
+		for what, err := range map[string]error{"verify": err, "plan": planned, "plan, PUK": byPUK, "unblock": unblocked} {
+			if !errors.Is(err, ErrPIN) || strings.Contains(err.Error(), text) {
+				t.Errorf("%q: %s: %v", text, what, err)
+			}
+		}
+		if c.pin.wrong != 0 || c.puk.wrong != 0 || c.pin.left != c.pin.total || c.puk.left != c.puk.total {
+			t.Errorf("%q: tries were used up", text)
+		}
 	}
 }

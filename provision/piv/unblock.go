@@ -37,10 +37,10 @@ func (r *Runner) Unblock(ctx context.Context, card Card, u UnblockSpec) error {
 		return &LastTryError{What: token.PIVPUK}
 	}
 	puk, err := r.puk(ctx, f, u.Given)
+	defer puk.Destroy()
 	if err != nil {
 		return err
 	}
-	defer puk.Destroy()
 	list, err := r.Escrow.Escrows(ctx, f.Serial, token.PIVPIN)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (r *Runner) Unblock(ctx context.Context, card Card, u UnblockSpec) error {
 // puk is the PUK that a card has, as far as is known. The caller destroys it.
 func (r *Runner) puk(ctx context.Context, f Facts, g Given) (secret.Bytes, error) {
 	if g.PUK.Len() > 0 {
-		return g.PUK.Clone(), nil
+		return g.PUK.Clone(), Possible(token.PIVPUK, g.PUK)
 	}
 	if f.PUK.Default == Yes {
 		return DefaultPUK(), nil
