@@ -3,6 +3,7 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -56,6 +57,9 @@ func BuildUpdate(want UpdateSpec, have Have) (token.SlotChange, []Difference, er
 		return c, nil, err
 	}
 	refuse := refusal(want.Slot, have)
+	if detail := otherKind(want.Kind, c.Credential); detail != "" {
+		return c, nil, refuse(detail, ErrBadSpec)
+	}
 	before := FlagsOf(token.Settings{})
 	known := c.Credential != nil && FlagsOf(c.Credential.Settings) != ykslot.Flags{}
 	switch {
@@ -98,6 +102,18 @@ func BuildUpdate(want UpdateSpec, have Have) (token.SlotChange, []Difference, er
 		return c, nil, refuse("", ErrSame)
 	}
 	return c, diffs, nil
+}
+
+// otherKind says why a slot does not hold what it is said to hold; "" if it may.
+func otherKind(said token.Kind, c *token.Credential) string {
+	switch {
+	case said == "":
+	case !slices.Contains(SlotKinds(), said):
+		return fmt.Sprintf("a slot cannot hold %s", said)
+	case c != nil && c.Kind != said:
+		return fmt.Sprintf("the slot holds %s of ours, not %s", c.Kind, said)
+	}
+	return ""
 }
 
 // updateFlags checks the flags that are wanted.
@@ -157,6 +173,12 @@ func updatable(c *token.Credential) bool {
 	return FlagsOf(c.Settings).Ext&(ykslot.AllowUpdate|ykslot.Dormant) != 0
 }
 
+// hides reports whether a credential's slot, as far as is known, does not show the key's serial number.
+func hides(c token.Credential) bool {
+	f := FlagsOf(c.Settings)
+	return f != ykslot.Flags{} && f.Ext&ykslot.SerialAPIVisible == 0
+}
+
 // guardOf is the access code that guards the slot of a change now.
 func guardOf(c token.SlotChange, given secret.Bytes) secret.Bytes {
 	if c.Credential != nil && c.Credential.Secrets.AccessCode.Len() > 0 {
@@ -180,6 +202,9 @@ func BuildErase(want EraseSpec, have Have) (token.SlotChange, error) {
 	}
 	if err := mayOverwrite(Spec{Overwrite: want.Overwrite, Reason: want.Reason}, class); err != nil {
 		return token.SlotChange{}, refusal(want.Slot, have)(string(class), err)
+	}
+	if left := live(have, 3-want.Slot); left != nil && hides(*left) { // what shows the serial number now is this slot
+		return token.SlotChange{}, refusal(want.Slot, have)("the other slot hides it: slot settings --serial-api-visible", ErrHidden)
 	}
 	return begin(token.Erase, want.Slot, want.Reason, have)
 }

@@ -73,6 +73,27 @@ func (s Spec) stray() error {
 		return errors.New("a ticket has 32 or 16 characters")
 	case o.Password != Ticket && k == token.Static && (s.PublicID == Given || s.own().PrivateID.Len() > 0):
 		return errors.New("IDs do not go with a password of scan codes")
+	case o.Password != Ticket && k == token.Static && o.Length != 0 && s.own().Key.Len() > 0:
+		return errors.New("a length goes with a password that is drawn")
+	}
+	return s.strayFlags()
+}
+
+// strayFlags are flags whose bits mean something else in the kind: a short ticket is eight digits of HOTP, pacing the touch or the variable
+// length of challenge-response. Source: reference yubikey-otp.md §3.2.
+func (s Spec) strayFlags() error {
+	k, o := s.kind(), s.Options
+	for _, t := range Toggles() {
+		if t.On(o.Set) && !t.Goes(k) {
+			return fmt.Errorf("%s does not go with %s", t.Name, k)
+		}
+	}
+	short := o.Set.Config&ykslot.ShortTicket != 0
+	switch {
+	case short && o.Password != Ticket:
+		return errors.New("short-ticket does not go with a password of scan codes")
+	case short && o.Length == ticketLen, o.Clear.Config&ykslot.ShortTicket != 0 && o.Length == shortTicketLen:
+		return fmt.Errorf("a length of %d and short-ticket exclude each other", o.Length)
 	}
 	return nil
 }

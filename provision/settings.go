@@ -170,6 +170,8 @@ func (p *SettingsPlan) byMode(want SettingsSpec, have SettingsHave) (string, err
 	}
 	enable, disable := interfacesOf(want.Enable), interfacesOf(want.Disable)
 	switch {
+	case have.Model.Family == usbhid.FamilyUnknown:
+		return "over NFC it does not tell which interfaces it has on USB: plug it in", ErrBadSpec
 	case enable&disable != 0:
 		return fmt.Sprintf("%v is to be switched on and off", enable&disable), ErrBadSpec
 	case (want.Enable|want.Disable)&^(ykslot.CapOTP|fidoApps|ykslot.CapCCID) != 0:

@@ -42,6 +42,8 @@ func TestPlanSettings(t *testing.T) {
 	card := v5 // without OTP, and with the bit of CCID itself
 	card.Info.USBSupported, card.Info.USBEnabled = allApps|ykslot.CapCCID, allApps&^ykslot.CapOTP|ykslot.CapCCID
 	card.Model, _ = usbhid.ModelOf(0x0406)
+	radio := neo // in an NFC reader, which promises nothing but the card itself
+	radio.Model = usbhid.Model{Interfaces: usbhid.CCID}
 	fourthCard := fourth
 	fourthCard.Model, _ = usbhid.ModelOf(0x0406)
 	old := provision.SettingsHave{Version: ykslot.Version{Major: 2, Minor: 4, Patch: 3}}
@@ -72,6 +74,7 @@ func TestPlanSettings(t *testing.T) {
 		{"NEO", provision.SettingsSpec{Disable: ykslot.CapCCID, USB: true, Lock: provision.KeepLock}, neo, usbhid.OTP | usbhid.FIDO, true, nil},
 		{"NEO, one application", provision.SettingsSpec{Disable: ykslot.CapPIV, USB: true, Lock: provision.KeepLock}, neo, 0, false, provision.ErrWholeOnly},
 		{"NEO, an access code", provision.SettingsSpec{Disable: ykslot.CapCCID, USB: true, Lock: provision.KeepLock}, guarded, 0, false, provision.ErrGuarded},
+		{"NEO over NFC", provision.SettingsSpec{Enable: ykslot.CapOTP, USB: true, Lock: provision.KeepLock}, radio, 0, false, provision.ErrBadSpec},
 		{"NEO, lock code", provision.SettingsSpec{Lock: provision.SetLock}, neo, 0, false, unsupported},
 		{"4.3.5", provision.SettingsSpec{Disable: ykslot.CapU2F | ykslot.CapFIDO2, USB: true, Lock: provision.KeepLock}, fourth, usbhid.OTP | usbhid.CCID, true, nil},
 		{"2.4", provision.SettingsSpec{Disable: ykslot.CapOTP, USB: true, Lock: provision.KeepLock}, old, 0, false, unsupported},

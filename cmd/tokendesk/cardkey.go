@@ -44,7 +44,7 @@ func (c choice) openCard(ctx context.Context, a *app) (*cardKey, error) {
 	cards := a.reached(all, viaCCID)
 	switch {
 	case len(all) == 0:
-		return nil, nothingUsable(nil)
+		return nil, nothingUsable(nil, viaCCID)
 	case len(cards) == 0:
 		return nil, problemf(exitDevice, "the smart-card interface of the attached key is off, or it has none (%s: %s)", all[0].Path, all[0].Model.Interfaces).
 			hint("switch it on: tokendesk device config --enable ccid, or oath, or piv")

@@ -62,7 +62,7 @@ func (c *choice) open(ctx context.Context, a *app) (*key, error) {
 	usable := a.reached(all, t)
 	switch {
 	case len(usable) == 0:
-		return nil, nothingUsable(all)
+		return nil, nothingUsable(all, t)
 	case c.serial != 0:
 		return c.find(ctx, a, usable, t)
 	case len(usable) > 1:
@@ -132,17 +132,25 @@ func (c *choice) find(ctx context.Context, a *app, usable []usbhid.Attached, t t
 	return nil, p
 }
 
-func nothingUsable(all []usbhid.Attached) error {
+// nothingUsable says why a way reaches none of the attached keys.
+func nothingUsable(all []usbhid.Attached, t transport) error {
 	if len(all) == 0 {
 		return problemf(exitNotFound, "no YubiKey is attached").
 			hint("plug one in; if it is: tokendesk doctor says what the system sees")
 	}
-	p := problemf(exitDevice, "the OTP interface of the attached key is off (%s: %s)", all[0].Path, all[0].Model.Interfaces)
+	has := all[0].Model.Interfaces
+	if t == viaCCID {
+		return problemf(exitDevice, "the attached key is no smart card (%s: %s)", all[0].Path, has).hint("take another way: --transport auto")
+	}
+	p := problemf(exitDevice, "the OTP interface of the attached key is off (%s: %s)", all[0].Path, has)
 	if all[0].Model.Family == usbhid.FamilySecurityKey {
 		p.line = fmt.Sprintf("the attached key has no OTP interface (%s: %s)", all[0].Path, all[0].Model.Family)
 		return p.hint("a FIDO-only Security Key cannot hold one-time passwords: use a YubiKey with OTP")
 	}
-	return p.hint("switch it on: tokendesk device config --enable otp; a Security Key has none")
+	if !has.Has(usbhid.CCID) {
+		return p.hint("only a tool that speaks FIDO switches it on (ykman config usb --enable OTP); a Security Key has none")
+	}
+	return p.hint("switch it on: tokendesk device config --enable otp")
 }
 
 func severalKeys(seen []surveyed) error {

@@ -191,7 +191,7 @@ func (a *app) choosePIV(ctx context.Context, serial token.Serial) (piv.Card, piv
 	usable := a.reached(all, viaCCID)
 	switch {
 	case len(all) == 0:
-		return nil, piv.Facts{}, nothingUsable(nil)
+		return nil, piv.Facts{}, nothingUsable(nil, viaCCID)
 	case len(usable) == 0:
 		return nil, piv.Facts{}, problemf(exitDevice, "the attached key is no smart card (%s: %s)", all[0].Path, all[0].Model.Interfaces).
 			hint("switch it on: tokendesk device config --enable piv; a Security Key has none")

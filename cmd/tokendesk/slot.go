@@ -121,7 +121,16 @@ func (s stranger) DropChange(context.Context, token.ChangeID, string) error { re
 
 // accessCode reads a code of 12 hexadecimal digits from a file, or for "-" from the terminal or standard input; "" is none.
 func (a *app) accessCode(ctx context.Context, file, what string) (secret.Bytes, error) {
-	text, err := a.sharedSecret(ctx, file, what)
+	return decodedCode(a.sharedSecret(ctx, file, what))
+}
+
+// newAccessCode is accessCode for one that is to be set. At a terminal it is typed twice: a slot with a mistyped code is lost.
+func (a *app) newAccessCode(ctx context.Context, file string) (secret.Bytes, error) {
+	return decodedCode(a.newSecret(ctx, file, "the new access code", nil))
+}
+
+// decodedCode destroys the text.
+func decodedCode(text secret.Bytes, err error) (secret.Bytes, error) {
 	defer text.Destroy()
 	if err != nil || text.Len() == 0 {
 		return secret.Bytes{}, err

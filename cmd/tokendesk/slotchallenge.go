@@ -23,6 +23,7 @@ type challengeOptions struct {
 	digits              int
 	period              time.Duration
 	at                  int64
+	named               func(string) bool // flags that were given
 }
 
 func newSlotChallengeCmd(a *app) *cobra.Command {
@@ -35,7 +36,10 @@ standard input; the answer goes to standard output, in hexadecimal.
 Keys of variable length find the end of a message by its padding. yubikit pads so that every message of 1 to 63 bytes stays what it is;
 ykpers, as ykchalresp does, loses zeros at the end of a message.`,
 		Example: "  tokendesk slot challenge --slot 2 0102030405\n  tokendesk slot challenge --slot 2 --totp\n  tokendesk slot challenge --slot 1 --mode yubico 010203040506",
-		RunE:    func(cmd *cobra.Command, given []string) error { return a.challenge(cmd.Context(), o, given) },
+		RunE: func(cmd *cobra.Command, given []string) error {
+			o.named = cmd.Flags().Changed
+			return a.challenge(cmd.Context(), o, given)
+		},
 	}
 	o.oneSlot.flags(cmd, a)
 	f := cmd.Flags()
@@ -107,8 +111,12 @@ func (o challengeOptions) read(ctx context.Context, a *app, given []string) (p y
 		return p, challenge, usagef("--totp needs --mode hmac")
 	case named != 1:
 		return p, challenge, usagef("the challenge is given once: as HEX, by --file, or by --totp")
-	case o.totp && (o.digits < 6 || o.digits > 8 || o.period < time.Second || o.at < 0):
-		return p, challenge, usagef("--digits is 6 to 8, --period a second or more, --time not negative")
+	case !o.totp && (o.named("digits") || o.named("period") || o.named("time")):
+		return p, challenge, usagef("--digits, --period and --time go with --totp")
+	case o.mode == string(provision.YubicoChallenge) && o.named("padding"):
+		return p, challenge, usagef("--padding is of hmac challenges; a yubico challenge has %d bytes", ykslot.YubicoChallengeLen)
+	case o.totp && (o.digits < 6 || o.digits > 8 || o.period < time.Second || o.period%time.Second != 0 || o.at < 0):
+		return p, challenge, usagef("--digits is 6 to 8, --period whole seconds, --time not negative")
 	case o.totp:
 		return p, o.timeStep(a.now()), nil
 	case o.file != "":
@@ -130,7 +138,7 @@ func (o challengeOptions) read(ctx context.Context, a *app, given []string) (p y
 
 // timeStep is the challenge of a TOTP.
 func (o challengeOptions) timeStep(now time.Time) secret.Bytes {
-	if o.at != 0 {
+	if o.named("time") {
 		now = time.Unix(o.at, 0)
 	}
 	step := ykslot.TOTPChallenge(now, o.period)

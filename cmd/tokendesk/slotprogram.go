@@ -161,7 +161,7 @@ func (s sources) read(ctx context.Context, a *app, want provision.Spec) (own pro
 		}
 	}
 	if s.text != "" {
-		own.Key, err = a.sharedSecret(ctx, s.text, "the password")
+		own.Key, err = a.newSecret(ctx, s.text, "the password", nil)
 	}
 	n := ykslot.KeyLen
 	if want.Kind == token.HOTP || want.Kind == token.ChallengeResponse && want.Options.Challenge != provision.YubicoChallenge {
@@ -169,7 +169,9 @@ func (s sources) read(ctx context.Context, a *app, want provision.Spec) (own pro
 	}
 	hexFrom(&own.Key, s.key, "the key", n)
 	hexFrom(&own.PrivateID, s.privateID, "the private ID", ykslot.UIDLen)
-	hexFrom(&own.AccessCode, s.newCode, "the access code", ykslot.AccessCodeLen)
+	if err == nil {
+		own.AccessCode, err = a.newAccessCode(ctx, s.newCode)
+	}
 	hexFrom(&own.Current, s.currentCode, "the present access code", ykslot.AccessCodeLen)
 	return own, err
 }

@@ -184,7 +184,7 @@ func (a *app) codeChange(cmd *cobra.Command, o codeOptions, change provision.Cod
 		return err
 	}
 	defer current.Destroy()
-	code, err := a.accessCode(ctx, o.newCode, "the new access code")
+	code, err := a.newAccessCode(ctx, o.newCode)
 	defer code.Destroy()
 	if err != nil {
 		return err
@@ -192,7 +192,10 @@ func (a *app) codeChange(cmd *cobra.Command, o codeOptions, change provision.Cod
 	return a.hold(ctx, &o.choice, func(h held) error {
 		u := provision.UpdateSpec{Slot: token.Slot(o.slot), Kind: token.Kind(o.kind), Code: change, NewCode: code, Current: current}
 		ours := h.in(o.slot)
-		if o.reset && ours == nil {
+		switch known := ours != nil && provision.FlagsOf(ours.Settings) != (ykslot.Flags{}); {
+		case o.reset && known:
+			return usagef("--reset is for a slot whose flags the store does not know").hint("tokendesk slot settings --slot %d --reset", o.slot)
+		case o.reset:
 			u.Set, u.Clear, u.Complete = resetFlags(u, h, o.slot)
 		}
 		if err := h.codeFits(ours, change, had, code, o.slot); err != nil {
