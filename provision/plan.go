@@ -144,10 +144,14 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	s := fmt.Sprintf("key %s, slot %d: %v", e.Serial, e.Slot, e.Err)
-	if e.Slot == 0 { // the key's settings
-		s = fmt.Sprintf("key %s: %v", e.Serial, e.Err)
+	s := "key " + e.Serial.String()
+	if e.Serial == 0 {
+		s = "a key without serial number"
 	}
+	if e.Slot != 0 { // otherwise the key's settings
+		s += fmt.Sprintf(", slot %d", e.Slot)
+	}
+	s += fmt.Sprintf(": %v", e.Err)
 	if e.Detail != "" {
 		s += ": " + e.Detail
 	}

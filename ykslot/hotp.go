@@ -45,7 +45,7 @@ func (h HOTP) Config() (Config, error) {
 		return Config{}, &InvalidError{fmt.Sprintf("these are flags of %v, not of %v", c.Mode(), ModeHOTP)}
 	}
 	if m := h.MovingFactor; m < 0 || m > MaxMovingFactor || m%movingFactorStep != 0 {
-		return Config{}, &InvalidError{fmt.Sprintf("first counter %d: a slot starts from a multiple of %d, at most %d", m, movingFactorStep, MaxMovingFactor)}
+		return Config{}, &InvalidError{fmt.Sprintf("moving factor %d: a slot starts from a multiple of %d, at most %d", m, movingFactorStep, MaxMovingFactor)}
 	}
 	if err := checkSeed(h.Seed); err != nil {
 		return Config{}, err

@@ -47,7 +47,7 @@ func (c choice) openCard(ctx context.Context, a *app) (*cardKey, error) {
 		return nil, nothingUsable(nil, viaCCID)
 	case len(cards) == 0:
 		return nil, problemf(exitDevice, "the smart-card interface of the attached key is off, or it has none (%s: %s)", all[0].Path, all[0].Model.Interfaces).
-			hint("switch it on: tokendesk device config --enable ccid, or oath, or piv")
+			hint("%s", switchOn(all[0], "oath"))
 	case c.serial != 0:
 		return c.findCard(ctx, b, cards)
 	case len(cards) > 1:

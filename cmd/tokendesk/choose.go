@@ -147,10 +147,15 @@ func nothingUsable(all []usbhid.Attached, t transport) error {
 		p.line = fmt.Sprintf("the attached key has no OTP interface (%s: %s)", all[0].Path, all[0].Model.Family)
 		return p.hint("a FIDO-only Security Key cannot hold one-time passwords: use a YubiKey with OTP")
 	}
-	if !has.Has(usbhid.CCID) {
-		return p.hint("only a tool that speaks FIDO switches it on (ykman config usb --enable OTP); a Security Key has none")
+	return p.hint("%s", switchOn(all[0], "otp"))
+}
+
+// switchOn says how an application of a key that cannot be reached is switched on.
+func switchOn(k usbhid.Attached, app string) string {
+	if k.Model.Interfaces.Has(usbhid.OTP) || k.Model.Interfaces.Has(usbhid.CCID) {
+		return "switch it on: tokendesk device config --enable " + app
 	}
-	return p.hint("switch it on: tokendesk device config --enable otp")
+	return fmt.Sprintf("only a tool that speaks FIDO switches it on (ykman config usb --enable %s); a Security Key has none", strings.ToUpper(app))
 }
 
 func severalKeys(seen []surveyed) error {

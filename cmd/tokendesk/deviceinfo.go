@@ -240,7 +240,7 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 			out.Accounts = append(out.Accounts, printable(id))
 			continue
 		}
-		s := knownSlot{Slot: c.Slot, Kind: c.Kind, PublicID: c.PublicID.String(), State: c.State, AccessCode: "none"}
+		s := knownSlot{Slot: c.Slot, Kind: c.Kind, PublicID: c.TypedID(), State: c.State, AccessCode: "none"}
 		if c.Settings.HasAccessCode {
 			s.AccessCode = "kept"
 		}

@@ -50,7 +50,8 @@ func explainPIVKey(err error, x *explained) bool {
 		{piv.ErrManagementKey, exitRefused, []string{"it is another one; nothing is counted, so it may be tried again"}},
 		{piv.ErrNoKey, exitNotFound, []string{"make one: tokendesk piv generate SLOT"}},
 		{piv.ErrOtherKey, exitRefused, []string{"look what is in the slots: tokendesk piv status"}},
-		{piv.ErrNotGenuine, exitIntegrity, nil},
+		{piv.ErrNotGenuine, exitIntegrity, []string{
+			"are these all certificates of the maker's, those between for firmware 5.7 too? https://developers.yubico.com/PKI/", "if they are, do not hand the key out"}},
 		{piv.ErrNoApplet, exitDevice, []string{"switch it on: tokendesk device config --enable piv"}},
 		{piv.ErrNotVerified, exitRefused, []string{"touch the key when it blinks, within 15 seconds, and repeat the command"}},
 		{piv.ErrNoSerial, exitRefused, []string{"what the store keeps is found by the serial number: such a key cannot be set up here"}},

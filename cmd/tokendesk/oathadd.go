@@ -327,7 +327,8 @@ func oneRecord(records iter.Seq2[keyfile.Record, error], line int, name string) 
 		err = usagef("line %d of %s holds %d secrets, and only one can be meant", line, printable(name), n).
 			hint("give each a line of its own: tokendesk keyfile convert FILE --to otpauth")
 	case n == 0 || found.Key.Len() == 0: // without one it would be drawn
-		err = problemf(exitNotFound, "%s holds no such record", printable(name))
+		err = problemf(exitNotFound, "%s holds no such record", printable(name)).
+			hint("see the lines: tokendesk keyfile inspect FILE")
 	}
 	if err != nil {
 		found.Destroy()

@@ -96,14 +96,28 @@ func (a *app) changeOn(ctx context.Context, st *sqlstore.Store, k *oathKey, quer
 	if err := a.carryOut(ctx, st, k, c); err != nil {
 		return err
 	}
-	row := accountRowOf(k.serial, found)
-	if row.Outcome = "deleted"; c.Work == token.RenameAccount {
+	outcome := "deleted"
+	if c.Work == token.RenameAccount {
 		to := oathapplet.ParseID(c.After.Account, found.Kind)
-		found.Issuer, found.Name = to.Issuer, to.Name
-		row = accountRowOf(k.serial, found)
-		row.Outcome = "renamed"
+		found.Issuer, found.Name, outcome = to.Issuer, to.Name, "renamed"
 	}
-	return show(a, "account", row, accountColumns(column[accountRow]{"Outcome", func(r accountRow) string { return r.Outcome }}))
+	return show(a, "account", changedAccount{k.serial, printable(found.ID()), printable(found.Issuer), printable(found.Name), found.Kind, outcome}, []column[changedAccount]{
+		{"Serial", func(r changedAccount) string { return r.Serial.String() }},
+		{"Issuer", func(r changedAccount) string { return r.Issuer }},
+		{"Name", func(r changedAccount) string { return r.Name }},
+		{"Type", func(r changedAccount) string { return string(r.Type) }},
+		{"Outcome", func(r changedAccount) string { return r.Outcome }},
+	})
+}
+
+// changedAccount is an account that was renamed or deleted. A key's list does not tell digits and touch.
+type changedAccount struct {
+	Serial  token.Serial `json:"serial"`
+	Account string       `json:"account"` // as the key calls it
+	Issuer  string       `json:"issuer,omitempty"`
+	Name    string       `json:"name"`
+	Type    token.Kind   `json:"type"`
+	Outcome string       `json:"outcome"`
 }
 
 // carryOut does a work on accounts, with a record if the store knows the key, and otherwise with a note.

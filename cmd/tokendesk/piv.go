@@ -194,7 +194,7 @@ func (a *app) choosePIV(ctx context.Context, serial token.Serial) (piv.Card, piv
 		return nil, piv.Facts{}, nothingUsable(nil, viaCCID)
 	case len(usable) == 0:
 		return nil, piv.Facts{}, problemf(exitDevice, "the attached key is no smart card (%s: %s)", all[0].Path, all[0].Model.Interfaces).
-			hint("switch it on: tokendesk device config --enable piv; a Security Key has none")
+			hint("%s", switchOn(all[0], "piv"))
 	case serial == 0 && len(usable) > 1:
 		return nil, piv.Facts{}, severalKeys(a.survey(ctx, usable, viaCCID))
 	}

@@ -36,6 +36,9 @@ Slots: 9a authentication, 9c signature, 9d key management (decryption), 9e card 
 				}
 			}
 			return a.withPIV(cmd.Context(), o, func(s *pivSession) error {
+				if err := k.vacant(s.facts.Slot(k.at), false); err != nil {
+					return err
+				}
 				if err := s.confirmLoss(cmd.Context(), k, yes); err != nil {
 					return err
 				}
@@ -111,7 +114,10 @@ func (o *pivKeyOptions) vacant(have piv.KeyFacts, begun bool) error {
 	if o.overwrite || begun && o.made(have) || have.Key != piv.Yes && !have.Object {
 		return nil
 	}
-	return &piv.OccupiedError{Slot: o.at, Key: have.Key == piv.Yes, Certificate: have.Object}
+	err := &piv.OccupiedError{Slot: o.at, Key: have.Key == piv.Yes, Certificate: have.Object}
+	p := problemf(exitRefused, "%s", err).hint("to lose it for good: --%soverwrite --reason TEXT; or take another slot; see: tokendesk piv status", o.prefix)
+	p.cause = err
+	return p
 }
 
 // resume is equip, but takes the key and the certificate that an interrupted run made.

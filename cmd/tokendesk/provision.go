@@ -108,8 +108,8 @@ func (o provisionOptions) spec() (provision.Spec, error) {
 		Verify: token.ProofRequired(o.verify), Overwrite: provision.Class(o.overwrite),
 		Reason: strings.TrimSpace(o.reason), Reassign: o.reassign, Kind: o.kind, Options: o.options,
 	}
-	if s.Slot != 1 && s.Slot != 2 {
-		return s, usagef("--slot is missing: it is 1 (short touch) or 2 (long touch)")
+	if err := checkSlot(o.slot); err != nil {
+		return s, err
 	}
 	switch s.AccessCode {
 	case provision.RandomCode, provision.NoCode, provision.KeepCode, provision.GivenCode:

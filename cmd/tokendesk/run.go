@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 )
@@ -104,7 +106,7 @@ Data goes to standard output, talk to standard error. Without a terminal nothing
 	f.Uint32Var(&a.unlocking.serial, "unlock-serial", 0, "serial number of the YubiKey that opens the sealing key, when several of them are attached")
 	f.StringVar(&a.unlocking.pinFile, "unlock-pin-file", "", "file with the PIN of the YubiKey that opens the sealing key, for services")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s", err).hint("see: %s --help", cmd.CommandPath())
+		return usagef("%s", flagError(err)).hint("see: %s --help", cmd.CommandPath())
 	})
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if err := a.chooseStore(f.Changed("store")); err != nil {
@@ -160,4 +162,19 @@ func args(least, most int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// flagError says what a flag takes instead of how its text was parsed.
+func flagError(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	is, ok := map[string]string{
+		"int": "a whole number", "int64": "a whole number", "uint32": "a whole number, not negative", "bool": "true or false", "duration": "a time such as 30s or 8h",
+	}[bad.GetFlag().Value.Type()]
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("--%s is %s, not %q", bad.GetFlag().Name, is, printable(bad.GetValue()))
 }

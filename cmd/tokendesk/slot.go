@@ -33,11 +33,17 @@ func (o *oneSlot) flags(cmd *cobra.Command, a *app) {
 	o.choice.flags(cmd, a)
 }
 
-func (o oneSlot) check() error {
-	if o.slot != 1 && o.slot != 2 {
+func (o oneSlot) check() error { return checkSlot(o.slot) }
+
+// checkSlot looks at --slot.
+func checkSlot(slot int) error {
+	switch slot {
+	case 1, 2:
+		return nil
+	case 0:
 		return usagef("--slot is missing: it is 1 (short touch) or 2 (long touch)")
 	}
-	return nil
+	return usagef("--slot is 1 (short touch) or 2 (long touch)")
 }
 
 // held is a key at hand and what the store knows of it.

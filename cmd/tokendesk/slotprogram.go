@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +61,7 @@ have is refused. A static password is never shown.`,
 	f.BoolVar(&p.FixedLength, "fixed-length", false, "challenge-response: messages are exactly 64 bytes")
 	f.BoolVar(&p.Touch, "touch", false, "challenge-response: answer only when touched")
 	f.StringVar(&o.password, "password", "", "static: scan-codes, or ticket (the ModHex of an encrypted block)")
-	f.StringVar(&p.Layout, "layout", "", "static: keyboard layout of the computers that it is typed on (default modhex, which most share)")
+	f.StringVar(&p.Layout, "layout", "", "static: keyboard layout of the computers that it is typed on: "+strings.Join(layoutNames(), ", ")+" (default modhex, which most share)")
 	f.IntVar(&p.Length, "length", 0, "static: characters that are drawn: up to 38 of a layout, 32 or 16 of a ticket")
 	f.StringVar(&o.sources.text, "password-file", "", "static: file whose first line is the password; - asks for it or reads standard input")
 	f.StringVar(&o.sources.key, "key-file", "", "file with the key in hexadecimal, instead of a drawn one; - asks for it or reads standard input")
@@ -110,6 +112,12 @@ func (o *programOptions) want(cmd *cobra.Command) (provision.Spec, error) {
 	kind := token.Kind(o.kind)
 	if o.kind == "" {
 		return provision.Spec{}, usagef("--type is missing: it is %s", joined(kindWords()))
+	}
+	if !slices.Contains(kindWords(), o.kind) {
+		return provision.Spec{}, usagef("a slot cannot hold %s", printable(o.kind)).hint("--type is %s", joined(kindWords()))
+	}
+	if l := o.options.Layout; l != "" && !slices.Contains(layoutNames(), l) {
+		return provision.Spec{}, usagef("there is no such keyboard layout: %s", printable(l)).hint("--layout is %s", joined(layoutNames()))
 	}
 	want, err := o.spec()
 	if err != nil {

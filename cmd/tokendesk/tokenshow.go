@@ -38,7 +38,7 @@ type credentialRow struct {
 
 func credentialOf(c token.Credential) credentialRow {
 	r := credentialRow{
-		Slot: c.Slot, Account: printable(c.Settings.Account), Kind: c.Kind, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled, Caution: c.Caution,
+		Slot: c.Slot, Account: printable(c.Settings.Account), Kind: c.Kind, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled && c.Kind.Validates(), Caution: c.Caution,
 		AccessCode: c.Settings.HasAccessCode, ProvenAt: orNil(c.ProvenAt), Created: c.Created,
 	}
 	if c.Counters.Use >= 0 {

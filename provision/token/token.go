@@ -63,6 +63,10 @@ func (k Kind) Valid() bool {
 	return false
 }
 
+// Validates reports whether one-time passwords of that kind are checked: a static password is always the same, and a challenge is for who has
+// the key at hand.
+func (k Kind) Validates() bool { return k == YubicoOTP || k == HOTP || k == TOTP }
+
 // Slot is a touch slot of a YubiKey, 1 (short press) or 2 (long press); 0 where there is no slot.
 type Slot int
 
