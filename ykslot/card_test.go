@@ -150,6 +150,38 @@ func TestCardStale(t *testing.T) {
 	}
 }
 
+// TestCardEdges: the first and the last firmware that cannot be written on USB, and of those whose status is stale, and their neighbours.
+func TestCardEdges(t *testing.T) {
+	t.Parallel()
+	at := func(major, minor, build byte) *vkey.Key {
+		p := vkey.YubiKey543.At(vkey.Version{Major: major, Minor: minor, Build: build})
+		return vkey.New(p, vkey.Options{Serial: serial})
+	}
+	for _, tc := range []struct {
+		key      *vkey.Key
+		writable bool
+	}{{at(4, 0, 0), false}, {at(5, 2, 9), false}, {at(5, 3, 0), true}} {
+		s := openCard(t, tc.key.Card())
+		if err := s.Writable(); (err == nil) != tc.writable {
+			t.Errorf("%v: %v", s.Status().Version, err)
+		}
+	}
+	for _, tc := range []struct {
+		key   *vkey.Key
+		stale bool
+	}{{at(5, 0, 0), true}, {at(5, 4, 2), true}, {at(5, 4, 3), false}} {
+		s := openCard(t, tc.key.NFC())
+		v := s.Status().Version
+		var refused *ykslot.RejectedError
+		if err := s.Delete(t.Context(), ykslot.Slot1, none); errors.Is(err, ykslot.ErrStale) != tc.stale || errors.As(err, &refused) == tc.stale {
+			t.Errorf("%v: empty an empty key: %v", v, err)
+		}
+		if err := s.Write(t.Context(), ykslot.Slot1, otpConfig(t, v, 1, none), none); err != nil || !s.Status().Configured(ykslot.Slot1) {
+			t.Errorf("%v: first write: %v", v, err)
+		}
+	}
+}
+
 // TestCardWithoutOTP: with OTP switched off the applet is absent; the settings can be read and switched on again.
 func TestCardWithoutOTP(t *testing.T) {
 	t.Parallel()

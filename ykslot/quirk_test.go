@@ -290,7 +290,7 @@ func TestFeatureGates(t *testing.T) {
 		{"access code by update", ykslot.FeatureUpdateAccessCode, "230 431 436 571", "229 432 435"},
 		{"NDEF", ykslot.FeatureNDEF, "214 219 300 343 399 500 571", "213 220 243 299 400 435 499"},
 		{"scan map", ykslot.FeatureScanMap, "300 571", "299"},
-		{"mode", ykslot.FeatureMode, "300 343 435 499", "243 500 571"},
+		{"mode", ykslot.FeatureMode, "300 343 435 499", "243 299 500 571"},
 		{"device info", ykslot.FeatureDeviceInfo, "410 571", "409 343"},
 		{"device settings", ykslot.FeatureDeviceConfig, "500 571", "499 435"},
 	} {
