@@ -34,11 +34,13 @@ func (t *tx) share(ctx context.Context, list []token.CredentialID) error {
 
 func scanID[T ~int64](row scanner) (id T, err error) { return id, row.Scan(&id) }
 
-// revokeShared revokes a token's accounts, but except, whose secret somebody beside the store and the key may know: brought from outside,
-// exported, or pushed to a target. Its former holder could make their codes for the next one. It returns how many.
+// revokeShared revokes a token's accounts, but except, of which its former holder could have codes for the next one. It returns how many.
+// Somebody beside the store and the key may know the secret: brought from outside, exported, or pushed to a target. And of TOTP the key
+// makes the code of any time that it is asked for: whoever had it may have written down those of the years to come. Of HOTP the codes
+// that were made are over with the first one that comes after them.
 func (t *tx) revokeShared(ctx context.Context, id token.ID, except token.CredentialID) (int, error) {
 	list, err := collect(ctx, t, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE c.token = ? AND c.id <> ? AND c.account <> ''
-		AND c.state NOT IN ('pending', 'revoked') AND c.shared = 1 ORDER BY c.id`, id, except)
+		AND c.state NOT IN ('pending', 'revoked') AND (c.shared = 1 OR c.kind = 'totp') ORDER BY c.id`, id, except)
 	if err != nil {
 		return 0, err
 	}
@@ -51,6 +53,9 @@ func (t *tx) revokeShared(ctx context.Context, id token.ID, except token.Credent
 			return 0, err
 		}
 		detail := sharedDetail{Credential: c.ID, OATH: c.Settings.Account, Reason: "its former holder may know the secret"}
+		if !c.Settings.Shared {
+			detail.Reason = "its former holder may have codes of times to come"
+		}
 		if detail.Pushed, err = t.unwant(id, c.ID); err != nil {
 			return 0, err
 		}

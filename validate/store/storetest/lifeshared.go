@@ -135,6 +135,32 @@ func testReassignShared(t *testing.T, s *lifeSuite) {
 	s.is(t, "101", token.Active, "anna")
 }
 
+// testForesight: the key makes TOTP codes of any time, so whoever had it may have those of times to come. They are not the next one's.
+func testForesight(t *testing.T, s *lifeSuite) {
+	byTime := func(serial token.Serial, holder string, n int) {
+		t.Helper()
+		r := account(serial, token.TOTP, "by time")
+		if holder != "" {
+			r.Holder = s.person(t, holder)
+		}
+		e := s.a.reach(t, r, token.Written, n)
+		s.a.must(t, s.a.Commit(t.Context(), e.ID, &token.Counters{Use: -1, Session: -1, Moving: 3}))
+	}
+	byTime(101, "anna", 1)
+	s.put(t, 101, "by counter", "anna", false, 2)
+	s.pass(time.Minute)
+	if k, proof, err := s.here.Return(t.Context(), "101", []string{hotp(t, 2, 4)}, ""); err != nil || proof != desk.Proven || k.State != token.InStock {
+		t.Fatalf("%s, %s, %v", k.State, proof, err)
+	}
+	s.wantAccounts(t, "taken back", "101", "by counter")
+	byTime(102, "anna", 3)
+	s.put(t, 102, "new", "bert", false, 4)
+	s.wantAccounts(t, "to another", "102", "new")
+	byTime(103, "", 5) // nobody held it
+	s.put(t, 103, "new", "bert", false, 6)
+	s.wantAccounts(t, "for the first time", "103", "by time", "new")
+}
+
 // testHandOverPIV: a key with nothing but PIV is a token like any other.
 func testHandOverPIV(t *testing.T, s *lifeSuite) {
 	ctx := t.Context()
