@@ -216,12 +216,19 @@ func (c *Card) told(err error) error {
 	return fmt.Errorf("smart card in %q: %w", c.reader, cause(err))
 }
 
+// closeOwn ends the connection of our own, with the management key forgotten, for the same reason as closeLib: also between the two ways another
+// program may come next.
 func (c *Card) closeOwn() error {
 	if c.own == nil {
 		return nil
 	}
-	card := c.card
+	own, card := c.own, c.card
 	c.own, c.card = nil, nil
+	if own.proven {
+		ctx, cancel := context.WithTimeout(context.Background(), giveUp)
+		defer cancel()
+		_ = own.leave(ctx) // a failure is that of a card which left
+	}
 	return card.Close()
 }
 
@@ -273,11 +280,6 @@ func (c *Card) Close() error {
 			go func() { _ = lib.Close() }() // it waits for the command too, and ends those that piv-go would have follow
 			return nil
 		}
-	}
-	if c.own != nil && c.own.proven {
-		ctx, cancel := context.WithTimeout(context.Background(), giveUp)
-		defer cancel()
-		_ = c.own.leave(ctx) // a failure is that of a card which left
 	}
 	return errors.Join(c.closeOwn(), c.closeLib())
 }

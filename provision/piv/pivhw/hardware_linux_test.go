@@ -342,6 +342,12 @@ func (h host) hold(reader string) {
 			h.Errorf("by piv-go, while it is held: %v", err)
 		}
 	}
+	h.must(h.card.Authenticate(h.Context(), secret.Copy([]byte(h.store.text(token.PIVManagementKey)))))
+	h.must(h.card.closeOwn()) // as before piv-go's turn, when another program may come in between
+	if answer, err := h.key.Card().Transmit([]byte("\x00\xDB\x3F\xFF\x08\x5C\x03\x5F\xC1\x21\x53\x01\x00")); err != nil || bytes.Equal(answer, []byte{0x90, 0}) {
+		h.Errorf("the card still takes the management key for proven: %x, %v", answer, err)
+	}
+	h.must(h.r.Verify(h.Context(), h.card, piv.Facts{Serial: token.Serial(h.key.Serial())}, piv.Given{LastTry: true}))
 	if _, err := h.card.Attest(h.Context(), piv.Authentication); err != nil { // by piv-go, the PIN being verified
 		h.Error(err)
 	}
