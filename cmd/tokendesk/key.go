@@ -21,6 +21,7 @@ type key struct {
 	session  *ykslot.Session
 	presses  *typedPresses // of a smart card
 	serial   token.Serial  // 0: hidden, or firmware before 2.2
+	managed  bool          // only its Management application was opened: what its slots hold is not to be seen
 	denied   error         // why the keyboard interface was not taken, when auto turned to the smart card
 }
 
@@ -120,6 +121,8 @@ func (k *key) name() string {
 func (k *key) slotState(s ykslot.Slot) string {
 	st := k.session.Status()
 	switch {
+	case k.managed:
+		return "unknown: the OTP application is switched off"
 	case !st.Version.AtLeast(2, 1, 0):
 		return fmt.Sprintf("unknown: firmware %v does not tell", st.Version)
 	case !st.Configured(s):

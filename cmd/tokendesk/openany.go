@@ -52,7 +52,7 @@ func openManaged(ctx context.Context, a *app, at usbhid.Attached) (*key, error) 
 	if err != nil {
 		return nil, err
 	}
-	k := &key{attached: at, held: card, presses: &typedPresses{a: a}}
+	k := &key{attached: at, held: card, presses: &typedPresses{a: a}, managed: true}
 	if k.session, err = ykslot.OpenManagement(ctx, card); err == nil {
 		err = k.learn(ctx)
 	}
