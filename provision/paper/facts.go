@@ -19,6 +19,7 @@ type facts struct {
 	Name, Account, Who            string // Who is both
 	Model, Serial, Stock, Label   string
 	PublicID, Kind, Replaces      string
+	Accounts                      string // with commas between
 	Date, By, Place, Witness      string
 	IDCheck, Note                 string
 	Steps                         []stepFact
@@ -98,6 +99,11 @@ func (s site) facts(r Receipt) facts {
 			Hours: s.say("hours", language), LossURL: s.say("loss-url", language), ActivationURL: s.say("activation-url", language),
 		},
 	}
+	var accounts []string
+	for _, a := range r.Accounts[:min(len(r.Accounts), maxAccounts)] {
+		accounts = append(accounts, foreign(a))
+	}
+	f.Accounts = strings.Join(accounts, ", ")
 	f.Who = f.Account
 	if f.Name != "" {
 		f.Who = strings.TrimSuffix(f.Name+" ("+unguard(f.Account)+")", " ()")
@@ -125,8 +131,11 @@ func (s site) facts(r Receipt) facts {
 	return f
 }
 
-// maxSteps is how many steps are printed.
-const maxSteps = 20
+// maxSteps is how many steps are printed, and maxAccounts how many accounts.
+const (
+	maxSteps    = 20
+	maxAccounts = 8
+)
 
 func model(s Subject) string {
 	if s.Firmware == "" || strings.Contains(s.Model, s.Firmware) {

@@ -33,7 +33,8 @@ type Receipt struct {
 
 	Name, Account string
 	Token         Subject
-	Replaces      string // the token that this one replaces, as staff name it
+	Accounts      []string // that are on it beside its slot
+	Replaces      string   // the token that this one replaces, as staff name it
 
 	Issued  time.Time     // printed in its own zone
 	By      string        // operator

@@ -41,8 +41,11 @@ func variants() map[string]paper.Receipt {
 	out := map[string]paper.Receipt{}
 	for _, language := range paper.Languages() {
 		for name, change := range map[string]func(*paper.Receipt){
-			"handed":  func(*paper.Receipt) {},
-			"stocked": func(r *paper.Receipt) { r.Way, r.Token.Firmware, r.Token.Slot = paper.Stocked, "", 1 },
+			"handed": func(*paper.Receipt) {},
+			"stocked": func(r *paper.Receipt) {
+				r.Way, r.Token.Firmware, r.Token.Slot = paper.Stocked, "", 1
+				r.Accounts = []string{"Example Ltd:ada", "Portal:ada"}
+			},
 			"shipped": func(r *paper.Receipt) { r.Way, r.IDCheck, r.Witness = paper.Shipped, token.ByVideo, "turing" },
 			"offline": func(r *paper.Receipt) {
 				r.Number, r.Pending, r.Checkpoint = "R-DESK2-3", true, paper.Checkpoint{}

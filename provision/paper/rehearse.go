@@ -20,6 +20,9 @@ func samples(language string) []Receipt {
 	for range maxSteps {
 		full.Steps = append(full.Steps, Step{long, at})
 	}
+	for range maxAccounts {
+		full.Accounts = append(full.Accounts, long)
+	}
 	out := []Receipt{{}, full}
 	full.Way, full.Copy, full.Pending, full.Token.Slot = Shipped, false, false, 1
 	out = append(out, full)
