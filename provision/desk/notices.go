@@ -23,6 +23,8 @@ const (
 	NoticeRecoveryCodes NoticeKind = "recovery-codes"
 	NoticeLink          NoticeKind = "link"
 	NoticeActivated     NoticeKind = "activated"
+	NoticeErased        NoticeKind = "erased" // parts of a token that stays the person's
+	NoticeTaken         NoticeKind = "taken"  // a token that was not given back
 )
 
 // Facts are what a notice tells. They never hold a secret, a code or a link.
@@ -34,6 +36,10 @@ type Facts struct {
 	Count    int          `json:"count,omitempty"` // of codes, or of uses of a temporary one
 	Browsers int          `json:"browsers,omitempty"`
 	Links    int          `json:"links,omitempty"`
+
+	Slots        []token.Slot `json:"slots,omitempty"`        // that were erased
+	Accounts     []string     `json:"accounts,omitempty"`     // of the OATH application, likewise
+	Certificates []string     `json:"certificates,omitempty"` // PIV slots of those whose key is gone
 }
 
 // Notice tells a person what was done in its name.

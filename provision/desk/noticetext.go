@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -14,6 +15,7 @@ func Languages() []string { return []string{"de", "en"} }
 // phrases are the texts of one language.
 type phrases struct {
 	hello, by, until, uses, browsers, links, object, layout string
+	slot, account, certificate                              string
 
 	kinds   map[NoticeKind][2]string // subject and first sentence; %s is the token, %d the count
 	reasons map[token.Reason]string
@@ -24,6 +26,7 @@ var texts = map[string]phrases{
 	"en": {
 		hello: "Hello %s,", by: "Done by: %s", until: "Until: %s", uses: "Uses: %d", layout: "2006-01-02 15:04 MST",
 		browsers: "Browsers that are asked for a code again: %d", links: "Enrolment links that were cancelled: %d",
+		slot: "Slot: %d", account: "Account: %s", certificate: "Certificate in PIV slot: %s",
 		object: "If you know nothing of this, call your helpdesk now. This message holds no code and asks for none.",
 		kinds: map[NoticeKind][2]string{
 			NoticeBlocked:       {"Your token was blocked", "Your token %s was blocked. Its one-time passwords and codes are not accepted any more."},
@@ -34,6 +37,8 @@ var texts = map[string]phrases{
 			NoticeRecoveryCodes: {"New recovery codes were made for you", "New recovery codes were made for you; the former ones are not accepted any more. Codes: %d"},
 			NoticeLink:          {"An app can be set up for you", "A link was made by which an authenticator app can be set up for you."},
 			NoticeActivated:     {"An app was set up for you", "The authenticator app %s was set up for you. Its codes are accepted from now on."},
+			NoticeErased:        {"Part of your token was erased", "On your token %s was erased or overwritten what is named below. It is of no use any more."},
+			NoticeTaken:         {"Your token is not yours any more", "The token %s is not yours any more: it was given up, or given to somebody else. Nothing of it is accepted for you."},
 		},
 		reasons: map[token.Reason]string{
 			token.ReasonLost: "Reason: lost", token.ReasonStolen: "Reason: stolen", token.ReasonDamaged: "Reason: damaged",
@@ -43,6 +48,7 @@ var texts = map[string]phrases{
 	"de": {
 		hello: "Guten Tag %s,", by: "Veranlasst von: %s", until: "Bis: %s", uses: "Anzahl Anmeldungen: %d", layout: "02.01.2006 15:04 MST",
 		browsers: "Browser, in denen wieder ein Code verlangt wird: %d", links: "Zurückgezogene Einrichtungslinks: %d",
+		slot: "Slot: %d", account: "Konto: %s", certificate: "Zertifikat im PIV-Slot: %s",
 		object: "Wenn Sie davon nichts wissen, rufen Sie bitte sofort Ihren Helpdesk an. Diese Nachricht enthält keinen Code und fragt nach keinem.",
 		kinds: map[NoticeKind][2]string{
 			NoticeBlocked:       {"Ihr Token wurde gesperrt", "Ihr Token %s wurde gesperrt. Seine Einmalpasswörter und Codes werden nicht mehr angenommen."},
@@ -53,6 +59,8 @@ var texts = map[string]phrases{
 			NoticeRecoveryCodes: {"Für Sie wurden neue Notfallcodes erstellt", "Für Sie wurden neue Notfallcodes erstellt; die bisherigen gelten nicht mehr. Anzahl: %d"},
 			NoticeLink:          {"Für Sie kann eine App eingerichtet werden", "Für Sie wurde ein Link erstellt, über den eine Authenticator-App eingerichtet werden kann."},
 			NoticeActivated:     {"Für Sie wurde eine App eingerichtet", "Die Authenticator-App %s wurde für Sie eingerichtet. Ihre Codes gelten ab jetzt."},
+			NoticeErased:        {"Ein Teil Ihres Tokens wurde gelöscht", "Auf Ihrem Token %s wurde gelöscht oder überschrieben, was unten steht. Es gilt nicht mehr."},
+			NoticeTaken:         {"Ihr Token gehört nicht mehr Ihnen", "Das Token %s gehört nicht mehr Ihnen: Es wurde aufgegeben oder an jemand anderen ausgegeben. Nichts davon wird für Sie noch angenommen."},
 		},
 		reasons: map[token.Reason]string{
 			token.ReasonLost: "Grund: verloren", token.ReasonStolen: "Grund: gestohlen", token.ReasonDamaged: "Grund: beschädigt",
@@ -87,6 +95,15 @@ func (n Notice) Text(language string) (subject, body string) {
 		}
 	}
 	at := func(t time.Time) string { return t.Local().Format(p.layout) }
+	for _, slot := range n.Facts.Slots {
+		add(true, p.slot, slot)
+	}
+	for _, account := range n.Facts.Accounts {
+		add(true, p.account, oneLine(account))
+	}
+	for _, slot := range n.Facts.Certificates {
+		add(true, p.certificate, slot)
+	}
 	lines = append(lines, at(n.Created))
 	add(n.Facts.Reason != "", "%s", p.reasons[n.Facts.Reason])
 	add(n.Facts.By != "", p.by, n.Facts.By)
@@ -95,4 +112,14 @@ func (n Notice) Text(language string) (subject, body string) {
 	add(n.Facts.Browsers > 0, p.browsers, n.Facts.Browsers)
 	add(n.Facts.Links > 0, p.links, n.Facts.Links)
 	return words[0], strings.Join(append(lines, "", p.object, ""), "\n")
+}
+
+// oneLine is what a key calls an account, which may be anything, as it stands in a line of text.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -56,6 +57,9 @@ func (s *Store) KeepCertificate(ctx context.Context, c token.Certificate) error 
 // NotePIVKey adds the event of a key that was generated in e.Slot. Certificates of the key that was there before are gone.
 func (s *Store) NotePIVKey(ctx context.Context, serial token.Serial, e PIVEvent) error {
 	err := s.change(ctx, func(tx *tx) (err error) {
+		if err := tx.tellKeysGone(ctx, serial, e.Slot, e.PublicKey); err != nil {
+			return err
+		}
 		if e.Gone, err = tx.loseCertificates(ctx, serial, e.Slot, e.PublicKey); err != nil {
 			return err
 		}
@@ -67,9 +71,15 @@ func (s *Store) NotePIVKey(ctx context.Context, serial token.Serial, e PIVEvent)
 	return nil
 }
 
-// LoseCertificates notes that the keys of all certificates in a slot are gone, "": in all slots, after a reset.
+// LoseCertificates notes that the keys of all certificates in a slot are gone, "": in all slots, after a reset, of which the key's holder
+// is told.
 func (s *Store) LoseCertificates(ctx context.Context, serial token.Serial, slot string) error {
 	err := s.change(ctx, func(tx *tx) error {
+		if slot == "" { // otherwise another program did it, and nobody here
+			if err := tx.tellKeysGone(ctx, serial, slot, ""); err != nil {
+				return err
+			}
+		}
 		gone, err := tx.loseCertificates(ctx, serial, slot, "")
 		if err == nil && len(gone) == 0 {
 			err = errUnchanged
@@ -85,15 +95,34 @@ func (s *Store) LoseCertificates(ctx context.Context, serial token.Serial, slot 
 	return nil
 }
 
+// tellKeysGone tells the holder of an active key of the certificates that are still valid and that loseCertificates is about to end.
+func (t *tx) tellKeysGone(ctx context.Context, serial token.Serial, slot, keep string) error {
+	gone, err := collect(ctx, t, func(r scanner) (at string, err error) { return at, r.Scan(&at) },
+		`SELECT DISTINCT slot FROM certificate WHERE `+goneCertificates+` AND not_after > ?4 ORDER BY slot`, serial, slot, keep, micros(t.now))
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	k, err := oneToken(ctx, t, `WHERE t.serial = ?`, serial)
+	if isNotFound(err) || err == nil && !told(k) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.notify(k.Holder.ID, desk.NoticeErased, desk.Facts{Token: desk.Name(k), Certificates: gone})
+}
+
+// goneCertificates are those of a serial in a slot, "" in any, that are of another public key than the third.
+const goneCertificates = `serial = ?1 AND (?2 = '' OR slot = ?2) AND public_key <> ?3 AND gone = 0`
+
 // loseCertificates ends those in a slot, "" in any, that are of another public key; it returns their SHA-256.
 func (t *tx) loseCertificates(ctx context.Context, serial token.Serial, slot, keep string) ([]string, error) {
-	const which = `serial = ?1 AND (?2 = '' OR slot = ?2) AND public_key <> ?3 AND gone = 0`
 	gone, err := collect(ctx, t, func(r scanner) (sum string, err error) { return sum, r.Scan(&sum) },
-		`SELECT sha256 FROM certificate WHERE `+which+` ORDER BY id`, serial, slot, keep)
+		`SELECT sha256 FROM certificate WHERE `+goneCertificates+` ORDER BY id`, serial, slot, keep)
 	if err != nil || len(gone) == 0 {
 		return nil, err
 	}
-	_, err = t.Exec(`UPDATE certificate SET gone = ?4 WHERE `+which, serial, slot, keep, micros(t.now))
+	_, err = t.Exec(`UPDATE certificate SET gone = ?4 WHERE `+goneCertificates, serial, slot, keep, micros(t.now))
 	return gone, err
 }
 

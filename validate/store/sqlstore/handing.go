@@ -111,6 +111,9 @@ func (s *Store) Retire(ctx context.Context, id token.ID, note string) error {
 	_, err := s.live(ctx, id, func(tx *tx, k token.Token) error {
 		detail := detailOf(k)
 		detail.Note = note
+		if err := tx.tellTaken(k); err != nil {
+			return err
+		}
 		return tx.revoke(ctx, k, "token.retire", detail)
 	})
 	return err

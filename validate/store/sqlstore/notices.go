@@ -22,6 +22,35 @@ func (t *tx) notify(person token.PersonID, kind desk.NoticeKind, f desk.Facts) e
 	return err
 }
 
+// tellErased tells the holder of an active token which of its credentials ended for good, by a work on the key. One that is blocked ended
+// before, which its holder was told.
+func (t *tx) tellErased(ctx context.Context, id token.ID, gone ...token.Credential) error {
+	k, err := oneToken(ctx, t, `WHERE t.id = ?`, id)
+	if err != nil || len(gone) == 0 || !told(k) {
+		return err
+	}
+	f := desk.Facts{Token: desk.Name(k)}
+	for _, c := range gone {
+		if c.Settings.Account != "" {
+			f.Accounts = append(f.Accounts, c.Settings.Account)
+		} else {
+			f.Slots = append(f.Slots, c.Slot)
+		}
+	}
+	return t.notify(k.Holder.ID, desk.NoticeErased, f)
+}
+
+// tellTaken tells the holder of an active token that it is the holder's no more.
+func (t *tx) tellTaken(k token.Token) error {
+	if !told(k) {
+		return nil
+	}
+	return t.notify(k.Holder.ID, desk.NoticeTaken, desk.Facts{Token: desk.Name(k)})
+}
+
+// told reports whether a token is of use to a person, who is told when that changes.
+func told(k token.Token) bool { return k.State == token.Active && k.Holder != nil }
+
 const noticeColumns = `SELECT n.id, n.kind, n.facts, n.created, n.sent, n.attempts, n.error, p.id, p.account, p.name, p.mail
 	FROM notice n JOIN person p ON p.id = n.person `
 

@@ -25,7 +25,7 @@ func (s *Store) Commit(ctx context.Context, id token.EntryID, counters *token.Co
 			return token.ErrConflict
 		}
 		if e.Elsewhere {
-			return tx.commitElsewhere(e)
+			return tx.commitElsewhere(ctx, e)
 		}
 		return tx.commit(ctx, e, counters, act{operator: tx.actor, at: tx.now})
 	})
@@ -78,11 +78,15 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 			return err
 		}
 	}
-	if err := t.keepSpent(ctx, e); err != nil {
+	same, err := t.keepSpent(ctx, e)
+	if err != nil {
 		return err
 	}
 	k, err := oneToken(ctx, t, `WHERE t.id = ?`, e.Token)
 	if err != nil {
+		return err
+	}
+	if err := t.tellOverwritten(ctx, e, k, same); err != nil {
 		return err
 	}
 	if err := t.tokenWritten(k, counters); err != nil {
@@ -105,28 +109,38 @@ func (t *tx) commit(ctx context.Context, e token.Entry, counters *token.Counters
 	return t.enable(e.Token)
 }
 
-// keepSpent: an account that has its former secret again makes the same codes, and what was used of them stays used.
-func (t *tx) keepSpent(ctx context.Context, e token.Entry) error {
-	if e.Former == nil || e.Credential.Settings.Account == "" {
+// tellOverwritten tells the holder what a write ended on the key, unless the holder hears of the write itself or of the key's loss. An
+// account that has its former secret again, same, goes on as it was.
+func (t *tx) tellOverwritten(ctx context.Context, e token.Entry, k token.Token, same bool) error {
+	if e.Former == nil || same || e.Holder != nil && (e.Handover.IDCheck != "" || k.Holder == nil || k.Holder.ID != e.Holder.ID) {
 		return nil
+	}
+	return t.tellErased(ctx, k.ID, *e.Former)
+}
+
+// keepSpent: an account that has its former secret again makes the same codes, and what was used of them stays used. It reports whether it
+// has.
+func (t *tx) keepSpent(ctx context.Context, e token.Entry) (same bool, err error) {
+	if e.Former == nil || e.Credential.Settings.Account == "" {
+		return false, nil
 	}
 	var marks [2][]byte
 	for i, id := range []token.CredentialID{e.Former.ID, e.Credential.ID} {
 		secrets, err := t.s.secrets(ctx, t, id)
 		if err != nil {
-			return err
+			return false, err
 		}
 		marks[i] = t.s.mark(secrets.Key, secrets.PrivateID)
 		secrets.Destroy()
 	}
 	if !bytes.Equal(marks[0], marks[1]) {
-		return nil
+		return false, nil
 	}
-	return t.raise(e.Credential, e.Former.Counters)
+	return true, t.raise(e.Credential, e.Former.Counters)
 }
 
 // commitElsewhere forgets a secret whose codes another service checks: the key has it now. Whom the key belongs to stays as it is.
-func (t *tx) commitElsewhere(e token.Entry) error {
+func (t *tx) commitElsewhere(ctx context.Context, e token.Entry) error {
 	detail := ledgerDetail{Proof: e.Proof, Elsewhere: true}
 	for _, c := range []*token.Credential{e.Former, &e.Credential} {
 		if c == nil {
@@ -144,6 +158,9 @@ func (t *tx) commitElsewhere(e token.Entry) error {
 	if e.Former != nil {
 		detail.Former = e.Former.ID
 		if _, err := t.unwant(e.Token, e.Former.ID); err != nil {
+			return err
+		}
+		if err := t.tellErased(ctx, e.Token, *e.Former); err != nil {
 			return err
 		}
 	}

@@ -73,7 +73,7 @@ type left struct {
 	Browsers int   `json:"browsers,omitempty"`
 }
 
-// leave ends what must not outlive that a token goes from its holder to somebody else, whose write except is.
+// leave ends what must not outlive that a token goes from its holder to somebody else, whose write except is, and tells the holder.
 func (t *tx) leave(ctx context.Context, k token.Token, except token.CredentialID) (l left, err error) {
 	if l.Revoked, err = t.revokeShared(ctx, k.ID, except); err != nil {
 		return l, err
@@ -82,6 +82,9 @@ func (t *tx) leave(ctx context.Context, k token.Token, except token.CredentialID
 		return l, err
 	}
 	if l.Browsers, err = t.dropBrowsers(k.Holder.ID, 0); err != nil {
+		return l, err
+	}
+	if err := t.tellTaken(k); err != nil {
 		return l, err
 	}
 	return l, t.one(token.ErrNotFound, `UPDATE token SET name = '' WHERE id = ?`, k.ID)

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -142,7 +143,9 @@ func (t *tx) endChange(ctx context.Context, c token.SlotChange) error {
 	case token.Swap:
 		err = t.swapped(c)
 	case token.Erase, token.RemoveAccount:
-		err = t.erased(c, c.Credential)
+		if c.Credential != nil {
+			err = t.erased(ctx, c, *c.Credential)
+		}
 	case token.RenameAccount:
 		err = t.renamed(c)
 	case token.ResetOATH:
@@ -194,20 +197,22 @@ func (t *tx) swapped(c token.SlotChange) error {
 	return nil
 }
 
-// erased revokes what was there.
-func (t *tx) erased(c token.SlotChange, gone *token.Credential) error {
-	if gone == nil || gone.State == token.Revoked {
-		return nil
+// erased revokes what was there, and tells its holder.
+func (t *tx) erased(ctx context.Context, c token.SlotChange, list ...token.Credential) error {
+	list = slices.DeleteFunc(list, func(gone token.Credential) bool { return gone.State == token.Revoked })
+	for _, gone := range list {
+		next, err := gone.State.Next(token.Revoke)
+		if err != nil {
+			return err
+		}
+		if err := t.setCredentialState(gone.ID, next); err != nil {
+			return err
+		}
+		if _, err := t.unwant(c.Token, gone.ID); err != nil {
+			return err
+		}
 	}
-	next, err := gone.State.Next(token.Revoke)
-	if err != nil {
-		return err
-	}
-	if err := t.setCredentialState(gone.ID, next); err != nil {
-		return err
-	}
-	_, err = t.unwant(c.Token, gone.ID)
-	return err
+	return t.tellErased(ctx, c.Token, list...)
 }
 
 // renamed takes over what the account is called now.
@@ -222,12 +227,10 @@ func (t *tx) renamed(c token.SlotChange) error {
 // resetOATH revokes what was in the OATH application.
 func (t *tx) resetOATH(ctx context.Context, c token.SlotChange) error {
 	list, err := collect(ctx, t, scanCredential, `SELECT `+credentialColumns+credentialFrom+`WHERE c.token = ? AND c.account <> '' AND c.state NOT IN ('pending', 'revoked') ORDER BY c.id`, c.Token)
-	for i := range list {
-		if err == nil {
-			err = t.erased(c, &list[i])
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return t.erased(ctx, c, list...)
 }
 
 // DropChange says that the slots are as before. token.ErrConflict: it is settled already.
