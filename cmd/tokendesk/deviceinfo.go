@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/ykslot"
@@ -39,14 +40,17 @@ type described struct {
 
 // knownKey is what the store knows of a key.
 type knownKey struct {
-	State       token.State `json:"state,omitempty"`
-	Holder      string      `json:"holder,omitempty"`
-	StockNumber string      `json:"stock_number,omitempty"`
-	Slots       []knownSlot `json:"slots"`
-	Accounts    []string    `json:"accounts,omitempty"`  // of the OATH application
-	LockCode    string      `json:"lock_code,omitempty"` // "kept": never the code
-	Kept        []string    `json:"kept,omitempty"`      // names of other secrets that guard its applications
-	Genuine     string      `json:"genuine,omitempty"`
+	State       token.State  `json:"state,omitempty"`
+	Reason      token.Reason `json:"reason,omitempty"`
+	Holder      string       `json:"holder,omitempty"`
+	StockNumber string       `json:"stock_number,omitempty"`
+	Slots       []knownSlot  `json:"slots"`
+	Accounts    []string     `json:"accounts,omitempty"`  // of the OATH application
+	LockCode    string       `json:"lock_code,omitempty"` // "kept": never the code
+	Kept        []string     `json:"kept,omitempty"`      // names of other secrets that guard its applications
+	Genuine     string       `json:"genuine,omitempty"`
+
+	Certificates []desk.LiveCertificate `json:"certificates,omitempty"` // that are still valid
 }
 
 // knownSlot is a live credential.
@@ -120,7 +124,7 @@ func describedColumns(a *app, d described) []column[described] {
 		{"On, NFC", func(d described) string { return d.NFCEnabled }},
 		{"Off, NFC", func(d described) string { return d.NFCDisabled }},
 		{"Settings locked", func(d described) string { return d.Locked }},
-		{"In the store", func(d described) string { return d.inStore(func(k knownKey) string { return string(k.State) }) }},
+		{"In the store", func(d described) string { return d.inStore(knownKey.stateText) }},
 		{"Holder", func(d described) string { return d.inStore(func(k knownKey) string { return k.Holder }) }},
 		{"Stock number", func(d described) string { return d.inStore(func(k knownKey) string { return k.StockNumber }) }},
 		{"Slot 1 in the store", func(d described) string { return d.credential(1) }},
@@ -128,6 +132,7 @@ func describedColumns(a *app, d described) []column[described] {
 		{"Accounts in the store", func(d described) string {
 			return d.inStore(func(k knownKey) string { return strings.Join(k.Accounts, ", ") })
 		}},
+		{"Certificates in the store", func(d described) string { return d.inStore(knownKey.certificates) }},
 		{"Genuine", func(d described) string { return d.inStore(func(k knownKey) string { return k.Genuine }) }},
 		{"Lock code", func(d described) string { return d.inStore(func(k knownKey) string { return k.LockCode }) }},
 		{"Kept in the store", func(d described) string {
@@ -144,6 +149,18 @@ func describedColumns(a *app, d described) []column[described] {
 		}
 	}
 	return filled
+}
+
+// stateText is as in token show.
+func (k knownKey) stateText() string { return tokenRow{State: k.State, Reason: k.Reason}.stateText() }
+
+// certificates are those that are still valid, in words.
+func (k knownKey) certificates() string {
+	var list []string
+	for _, c := range k.Certificates {
+		list = append(list, fmt.Sprintf("%s of %s in slot %s", c.Number, c.Issuer, c.Slot))
+	}
+	return strings.Join(list, ", ")
 }
 
 func (d described) inStore(part func(knownKey) string) string {
@@ -230,7 +247,7 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 		return nil, err
 	}
 	unseen := err != nil
-	out.State, out.StockNumber = tok.State, tok.StockNumber
+	out.State, out.Reason, out.StockNumber = tok.State, tok.Reason, tok.StockNumber
 	if tok.Holder != nil {
 		out.Holder = tok.Holder.Account
 	}
@@ -259,11 +276,16 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 			out.Kept = append(out.Kept, escrowName(kind))
 		}
 	}
+	remains, err := a.desk(st).Remains(ctx, token.Token{Serial: serial}) // a key may have one that nobody was given
+	if err != nil {
+		return nil, err
+	}
+	out.Certificates = shownRemains(remains).Certificates
 	proof, err := st.Attestation(ctx, serial)
 	if err != nil && !errors.Is(err, token.ErrNotFound) {
 		return nil, err
 	}
-	if out.Genuine = attestText(proof); unseen && len(kinds) == 0 && out.Genuine == "" {
+	if out.Genuine = attestText(proof); unseen && len(kinds)+len(out.Certificates) == 0 && out.Genuine == "" {
 		return nil, nil
 	}
 	return out, nil

@@ -218,6 +218,7 @@ type accountRow struct {
 	Outcome string       `json:"outcome,omitempty"`
 	Holder  string       `json:"holder,omitempty"`
 	Proof   string       `json:"proof,omitempty"`
+	handedOn
 }
 
 func accountRowOf(serial token.Serial, a oathapplet.Account) accountRow {

@@ -134,7 +134,9 @@ func (w cardWork) putAccount(ctx context.Context, k *oathKey, s oathaccount.Spec
 	if err != nil {
 		return row, err
 	}
-	return resultRow(res), nil
+	row = resultRow(res)
+	row.handedOn = w.handedOn(ctx, w.st, tok, live)
+	return row, nil
 }
 
 func (w cardWork) sayAccount(k *oathKey, p oathaccount.Plan) {

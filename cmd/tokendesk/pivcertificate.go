@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -11,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/piv"
@@ -46,7 +44,7 @@ func sumOf(der []byte) string {
 // noteCertificate has the store know a certificate for the day on which it must be revoked.
 func (s *pivSession) noteCertificate(ctx context.Context, at piv.Slot, c *x509.Certificate) error {
 	return s.st.KeepCertificate(context.WithoutCancel(ctx), token.Certificate{
-		Serial: s.facts.Serial, Slot: at.String(), Issuer: c.Issuer.String(), Number: c.SerialNumber.Text(16), Subject: c.Subject.String(), NotAfter: c.NotAfter,
+		Serial: s.facts.Serial, Slot: at.String(), Issuer: keptName(c.Issuer.String()), Number: keptName(c.SerialNumber.Text(16)), Subject: keptName(c.Subject.String()), NotAfter: c.NotAfter,
 		SHA256: sumOf(c.Raw), PublicKey: sumOf(c.RawSubjectPublicKeyInfo), SelfSigned: bytes.Equal(c.RawIssuer, c.RawSubject),
 	})
 }
@@ -115,52 +113,17 @@ func keyAt(f piv.Facts, at piv.Slot, sum string) (piv.Slot, bool) {
 	return at, false
 }
 
-// certificateRow is a certificate that lets in whoever has the key.
-type certificateRow struct {
-	Slot       string    `json:"slot"`
-	Number     string    `json:"number"` // hexadecimal
-	Issuer     string    `json:"issuer"`
-	Subject    string    `json:"subject"`
-	NotAfter   time.Time `json:"not_after"`
-	SelfSigned bool      `json:"self_signed"`
-	SHA256     string    `json:"sha256"`
-	Do         string    `json:"when_lost"`
-}
-
-// certificatesOf are those of a token that are still valid.
-func (a *app) certificatesOf(ctx context.Context, d *desk.Desk, t token.Token) (rows []certificateRow, err error) {
-	list, err := d.ValidCertificates(ctx, t)
-	for _, c := range list {
-		rows = append(rows, certificateRow{c.Slot, printable(c.Number), printable(cmp.Or(c.Issuer, c.Subject, "an issuer without a name")), printable(c.Subject),
-			c.NotAfter.UTC(), c.SelfSigned, c.SHA256, c.WhenLost()})
-	}
-	return rows, err
-}
-
-// sayCertificates names what no server of ours can kill.
-func (a *app) sayCertificates(ctx context.Context, d *desk.Desk, t token.Token) error {
-	rows, err := a.certificatesOf(ctx, d, t)
-	for _, c := range rows {
-		kind := "certificate"
-		if c.SelfSigned {
-			kind = "self-signed certificate"
-		}
-		a.say("%s %s of %s in slot %s: %s", kind, c.Number, c.Issuer, c.Slot, c.Do)
-	}
-	return err
-}
-
 // listCertificates shows them below a token.
-func (a *app) listCertificates(rows []certificateRow) error {
+func (a *app) listCertificates(rows []desk.LiveCertificate) error {
 	if _, err := fmt.Fprintln(a.stdout); err != nil {
 		return err
 	}
-	return list(a, "certificates", rows, []column[certificateRow]{
-		{"Certificate", func(c certificateRow) string { return c.Number }},
-		{"Of", func(c certificateRow) string { return c.Issuer }},
-		{"For", func(c certificateRow) string { return c.Subject }},
-		{"In slot", func(c certificateRow) string { return c.Slot }},
-		{"Until", func(c certificateRow) string { return a.when(c.NotAfter) }},
-		{"When the key is lost", func(c certificateRow) string { return c.Do }},
+	return list(a, "certificates", rows, []column[desk.LiveCertificate]{
+		{"Certificate", func(c desk.LiveCertificate) string { return c.Number }},
+		{"Of", func(c desk.LiveCertificate) string { return c.Issuer }},
+		{"For", func(c desk.LiveCertificate) string { return c.Subject }},
+		{"In slot", func(c desk.LiveCertificate) string { return c.Slot }},
+		{"Until", func(c desk.LiveCertificate) string { return a.when(c.NotAfter) }},
+		{"When the key is lost", func(c desk.LiveCertificate) string { return c.Do }},
 	})
 }

@@ -75,7 +75,10 @@ func TestPIVLife(t *testing.T) {
 		t.Errorf("wiped: %+v", got)
 	}
 	k.openForBob(provision("--to", "ada", "--reassign"))
-	k.says(exitDone, "", provision("--to", "ada", "--reassign")...)
+	k.must("generate", "9a", "--self-signed", "--subject", "bob")
+	if said := k.says(exitDone, "was bob's before\n", provision("--to", "ada", "--reassign")...); !strings.Contains(said, "of CN=bob in slot 9a: remove its trust where it was trusted\n") {
+		t.Errorf("taken from bob, and no certificate is named:\n%s", said)
+	}
 	k.says(exitDone, "is given up", "token", "retire", "ada", "--note", "shredded", "--yes")
 	k.says(exitDone, "intact", "audit", "verify")
 	k.silent()

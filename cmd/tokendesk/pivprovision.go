@@ -123,12 +123,18 @@ func (o *pivWork) step(ctx context.Context, w cardWork) error {
 		if w.holder != nil {
 			h.Holder = w.holder.ID
 		}
+		was, before, err := w.st.Slots(ctx, s.facts.Serial)
+		destroyLive(provision.Have{Live: before})
+		if err != nil && !errors.Is(err, token.ErrNotFound) {
+			return s.interrupted(err, again)
+		}
 		if err := w.st.HandOverPIV(context.WithoutCancel(ctx), h); err != nil {
 			return s.interrupted(err, again)
 		}
 		if w.holder != nil {
 			w.say("%s is %s's", s.name(), printable(w.holder.Account))
 		}
+		done.handedOn = w.handedOn(ctx, w.st, was, before)
 		return w.showPIV(*done)
 	})
 }

@@ -25,6 +25,7 @@ type pivTold struct {
 	CCC        bool          `json:"ccc"`
 	Kept       []string      `json:"kept"` // in the store: names of secrets, never the secrets
 	Slots      []pivSlot     `json:"slots"`
+	handedOn
 }
 
 // pivTries is what a key tells of its PIN or PUK.

@@ -258,5 +258,5 @@ func (a *app) writeSlotOf(ctx context.Context, st *sqlstore.Store, want provisio
 	if err != nil {
 		return k.serial, err
 	}
-	return k.serial, a.showWritten(res)
+	return k.serial, a.showWritten(ctx, st, res, have.Token, have.Live)
 }

@@ -111,13 +111,21 @@ type resumption struct {
 
 // one settles an entry if it can. The error is one that ends the whole run.
 func (r *resumption) one(ctx context.Context, e token.Entry) error {
+	was, before, err := r.before(ctx, e)
+	if err != nil {
+		return err
+	}
 	settle := func() (provision.Result, error) { return r.a.settle(ctx, r.ledger, r.choice, e) }
 	if e.Slot == 0 {
 		settle = func() (provision.Result, error) { return r.settleAccount(ctx, e) }
 	}
 	res, err := settle()
 	if err == nil {
-		r.done = append(r.done, writtenOf(res))
+		w := writtenOf(res)
+		if r.st != nil {
+			w.handedOn = r.a.handedOn(ctx, r.st, was, before)
+		}
+		r.done = append(r.done, w)
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -140,6 +148,16 @@ func (r *resumption) one(ctx context.Context, e token.Entry) error {
 		r.last = err
 	}
 	return nil
+}
+
+// before is a key's token and its live credentials, without secrets; none for a station, which takes no key from anybody.
+func (r *resumption) before(ctx context.Context, e token.Entry) (token.Token, []token.Credential, error) {
+	if r.st == nil {
+		return token.Token{}, nil, nil
+	}
+	was, live, err := r.st.Slots(ctx, e.Serial)
+	destroyLive(provision.Have{Live: live})
+	return was, live, err
 }
 
 // isOpen reports whether an entry still waits to be settled.

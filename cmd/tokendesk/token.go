@@ -59,23 +59,23 @@ func queryProblem(err error) error {
 
 // tokenRow is a token as token list shows it.
 type tokenRow struct {
-	Serial   token.Serial `json:"serial,omitempty"`
-	Label    string       `json:"label,omitempty"`
-	Stock    string       `json:"stock_number,omitempty"`
-	Model    token.Model  `json:"model"`
-	Firmware string       `json:"firmware,omitempty"`
-	State    token.State  `json:"state"`
-	Reason   token.Reason `json:"reason,omitempty"`
-	Holder   string       `json:"holder,omitempty"`
-	Name     string       `json:"name,omitempty"`
-	Until    *time.Time   `json:"until,omitempty"`
-	Blocked  *time.Time   `json:"blocked_at,omitempty"`
-	By       string       `json:"blocked_by,omitempty"`
-	Issued   *time.Time   `json:"issued_at,omitempty"`
-	Owed     *time.Time   `json:"owed_since,omitempty"`
-	Created  time.Time    `json:"created"`
-	// Certificates are those of its PIV application that are still valid, where one token is shown.
-	Certificates []certificateRow `json:"certificates,omitempty"`
+	Serial       token.Serial `json:"serial,omitempty"`
+	Label        string       `json:"label,omitempty"`
+	Stock        string       `json:"stock_number,omitempty"`
+	Model        token.Model  `json:"model"`
+	Firmware     string       `json:"firmware,omitempty"`
+	State        token.State  `json:"state"`
+	Reason       token.Reason `json:"reason,omitempty"`
+	Holder       string       `json:"holder,omitempty"`
+	Name         string       `json:"name,omitempty"`
+	Until        *time.Time   `json:"until,omitempty"`
+	Blocked      *time.Time   `json:"blocked_at,omitempty"`
+	By           string       `json:"blocked_by,omitempty"`
+	Issued       *time.Time   `json:"issued_at,omitempty"`
+	Owed         *time.Time   `json:"owed_since,omitempty"`
+	Created      time.Time    `json:"created"`
+	desk.Remains              // where one token is shown
+	Replaced     *tokenRow    `json:"replaced,omitempty"` // by this one, with what was done
 }
 
 func tokenOf(t token.Token) tokenRow {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -104,21 +103,8 @@ func (a *app) block(ctx context.Context, query string, b desk.Block) error {
 		if effects.Codes > 0 {
 			a.say("%s that stood in for a token: withdrawn", count(effects.Codes, "code"))
 		}
-		said := a.sayCertificates(ctx, d, t)
-		return errors.Join(said, a.showSettled(ctx, d, t))
+		return a.showEnded(ctx, d, t)
 	})
-}
-
-// showSettled shows the token as it is here, and then sees to the targets.
-func (a *app) showSettled(ctx context.Context, d *desk.Desk, t token.Token) error {
-	row := tokenOf(t)
-	var unread error
-	row.Certificates, unread = a.certificatesOf(ctx, d, t)
-	shown := errors.Join(unread, show(a, "token", row, tokenColumns())) // nobody may read it, and the targets are asked all the same
-	if err := a.settleTargets(ctx, d, t); err != nil {
-		return err
-	}
-	return shown
 }
 
 // sayBlocked says what a block did, and what was so before.
@@ -166,7 +152,7 @@ holder was issued another token since. Browsers and links that the block ended s
 					return err
 				}
 				a.say("%s is back", desk.Name(t))
-				return a.showSettled(cmd.Context(), d, t)
+				return a.showBack(cmd.Context(), d, t)
 			})
 		},
 	}
@@ -180,5 +166,5 @@ func (a *app) undoBlock(ctx context.Context, d *desk.Desk, query string) error {
 		return queryProblem(err)
 	}
 	a.say("%s is as it was before the block", desk.Name(t))
-	return a.showSettled(ctx, d, t)
+	return a.showBack(ctx, d, t)
 }

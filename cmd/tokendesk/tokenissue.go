@@ -70,14 +70,9 @@ func (a *app) issue(ctx context.Context, query string, i desk.Issue) error {
 		if err != nil {
 			return queryProblem(err)
 		}
-		old := token.Token{} // that it replaces
-		if i.Replace != "" {
-			if old, err = d.Find(ctx, i.Replace); errors.Is(err, token.ErrNotFound) {
-				return problemf(exitNotFound, "no token fits --replace").hint("see: tokendesk token list")
-			} else if err != nil {
-				return err
-			}
-			i.Replace = desk.ByID(old.ID)
+		old, err := toReplace(ctx, d, &i.Replace)
+		if err != nil {
+			return err
 		}
 		t, err := a.proven(ctx, "is not issued", func(codes []string) (token.Token, desk.Proof, error) {
 			i.Codes = codes
@@ -92,12 +87,40 @@ func (a *app) issue(ctx context.Context, query string, i desk.Issue) error {
 			return err
 		}
 		a.say("%s is handed over", desk.Name(t))
-		err = a.showSettled(ctx, d, t)
-		if old.ID == 0 {
-			return err
+		r, unread := d.Remains(ctx, t)
+		row, changed := rowWith(t, r), []token.Token{t}
+		if old.ID != 0 {
+			if row.Replaced, err = a.replaced(ctx, d, old); err != nil {
+				unread = errors.Join(unread, err)
+			}
+			old.State = token.Revoked
+			changed = append(changed, old)
 		}
-		old.State = token.Revoked // with the issue
-		err = errors.Join(a.sayCertificates(ctx, d, old), err)
-		return errors.Join(a.settleTargets(ctx, d, old), err)
+		return a.showSettled(ctx, d, row, unread, changed...)
 	})
+}
+
+// toReplace is the token that --replace names, by its number from then on; without an ID: none.
+func toReplace(ctx context.Context, d *desk.Desk, query *string) (token.Token, error) {
+	if *query == "" {
+		return token.Token{}, nil
+	}
+	old, err := d.Find(ctx, *query)
+	if errors.Is(err, token.ErrNotFound) {
+		return old, problemf(exitNotFound, "no token fits --replace").hint("see: tokendesk token list")
+	}
+	*query = desk.ByID(old.ID)
+	return old, err
+}
+
+// replaced is a token that was revoked because another one took its place, and says what remains of it.
+func (a *app) replaced(ctx context.Context, d *desk.Desk, old token.Token) (*tokenRow, error) {
+	now, err := d.Find(ctx, desk.ByID(old.ID))
+	if err != nil {
+		now, now.State = old, token.Revoked
+	}
+	r, unread := d.Remains(ctx, now)
+	row := rowWith(now, r)
+	a.sayRemains(now, row.Remains)
+	return &row, errors.Join(err, unread)
 }

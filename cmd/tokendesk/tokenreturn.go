@@ -1,10 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"slices"
-
 	"github.com/spf13/cobra"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -33,7 +29,7 @@ a target. Certificates that are still valid are named. What is on the key stays 
 						return err
 					}
 					a.say("%s was replaced, and is not waited for any more; what is on it stays revoked", desk.Name(t))
-					return show(a, "token", tokenOf(t), tokenColumns())
+					return a.showEnded(cmd.Context(), d, t)
 				}
 				ask, err := d.NeedsProof(cmd.Context(), desk.ByID(t.ID))
 				if err != nil {
@@ -55,44 +51,15 @@ a target. Certificates that are still valid are named. What is on the key stays 
 					return err
 				}
 				a.say("%s is taken back: it is %s", desk.Name(t), t.State)
-				return errors.Join(a.sayReturned(cmd.Context(), d, t, before), a.showSettled(cmd.Context(), d, t))
+				r, err := d.RemainsOf(cmd.Context(), t, before)
+				row := rowWith(t, r)
+				a.sayRemains(t, row.Remains)
+				return a.showSettled(cmd.Context(), d, row, err, t)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&note, "note", "", "kept in the audit chain")
 	return cmd
-}
-
-// sayReturned says what of a token that was taken back is revoked, and what is left to be done. before are its credentials before that.
-func (a *app) sayReturned(ctx context.Context, d *desk.Desk, t token.Token, before []token.Credential) error {
-	_, now, err := d.Show(ctx, desk.ByID(t.ID))
-	if err != nil {
-		return err
-	}
-	accounts := false
-	for i, c := range now { // those before, in their order: a return adds none
-		if c.Settings.Account == "" {
-			continue
-		}
-		accounts = true
-		if t.State != token.Revoked && c.State == token.Revoked && i < len(before) && before[i].State != token.Revoked {
-			a.say("account %q of it is revoked: its former holder may know the secret", printable(c.Settings.Account))
-		}
-	}
-	if err := a.sayCertificates(ctx, d, t); err != nil || t.Serial == 0 {
-		return err
-	}
-	kept, err := d.Store.Escrowed(ctx, t.Serial)
-	if err != nil {
-		return err
-	}
-	if accounts || slices.Contains(kept, token.OATHPassword) {
-		a.say("before somebody else gets it, wipe its accounts: tokendesk oath reset --serial %s", t.Serial)
-	}
-	if slices.Contains(kept, token.PIVPIN) {
-		a.say("before somebody else gets it, wipe its PIV application: tokendesk piv reset --serial %s --reason returned", t.Serial)
-	}
-	return nil
 }
 
 func newTokenRetireCmd(a *app) *cobra.Command {
@@ -119,7 +86,7 @@ deleted after 30 days. It cannot be brought back, nor written again.`,
 					return err
 				}
 				a.say("%s is given up", desk.Name(t))
-				return errors.Join(a.sayCertificates(cmd.Context(), d, t), a.showSettled(cmd.Context(), d, t))
+				return a.showEnded(cmd.Context(), d, t)
 			})
 		},
 	}

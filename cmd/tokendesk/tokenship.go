@@ -22,6 +22,8 @@ type shipment struct {
 	Serial  token.Serial `json:"serial,omitempty"`
 	Label   string       `json:"label,omitempty"`
 	Account string       `json:"account"`
+
+	Replaced *tokenRow `json:"replaced,omitempty"` // by this one
 }
 
 func (a *app) ship(ctx context.Context, query string, s desk.Ship) error {
@@ -31,14 +33,23 @@ func (a *app) ship(ctx context.Context, query string, s desk.Ship) error {
 		} else if err != nil {
 			return err
 		}
+		old, err := toReplace(ctx, d, &s.Replace)
+		if err != nil {
+			return err
+		}
 		out, err := d.Ship(ctx, query, s)
 		if err != nil {
 			return queryProblem(err)
 		}
 		defer out.Number.Destroy()
 		a.say("%s is shipped; the number is shown once: tell it to %s over the call", desk.Name(out.Token), printable(s.To))
-		row := shipment{string(out.Number.Reveal()), out.Until, out.Receipt.Ref(), out.Token.Serial, out.Token.Label, s.To}
-		return show(a, "shipment", row, []column[shipment]{
+		row := shipment{string(out.Number.Reveal()), out.Until, out.Receipt.Ref(), out.Token.Serial, out.Token.Label, s.To, nil}
+		var unread error
+		if old.ID != 0 {
+			row.Replaced, unread = a.replaced(ctx, d, old)
+			old.State = token.Revoked
+		}
+		shown := show(a, "shipment", row, []column[shipment]{
 			{"Number", func(s shipment) string { return s.Number }},
 			{"Until", func(s shipment) string { return a.when(s.Until) }},
 			{"Receipt", func(s shipment) string { return s.Receipt }},
@@ -46,6 +57,10 @@ func (a *app) ship(ctx context.Context, query string, s desk.Ship) error {
 			{"Label", func(s shipment) string { return s.Label }},
 			{"Person", func(s shipment) string { return s.Account }},
 		})
+		if old.ID != 0 {
+			unread = errors.Join(a.settleTargets(ctx, d, old), unread)
+		}
+		return errors.Join(shown, unread)
 	})
 }
 
@@ -77,7 +92,7 @@ Without a terminal the code and then the number are lines of standard input.`,
 					return proofProblem(t, "is not active", proof)
 				}
 				a.say("%s has arrived: it is active", desk.Name(t))
-				return a.showSettled(cmd.Context(), d, t)
+				return a.showBack(cmd.Context(), d, t)
 			})
 		},
 	}
@@ -127,7 +142,7 @@ func newTokenCancelShipmentCmd(a *app) *cobra.Command {
 					return queryProblem(err)
 				}
 				a.say("%s is not waited for any more; it is %s", desk.Name(t), t.State)
-				return a.showSettled(cmd.Context(), d, t)
+				return a.showEnded(cmd.Context(), d, t)
 			})
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,7 +72,9 @@ func clockText(c token.Clock, period time.Duration) string {
 // shownToken is a token with everything on it, and what happened to it last.
 type shownToken struct {
 	tokenRow
-	Genuine     string          `json:"genuine,omitempty"` // whether it is, if somebody asked
+	Genuine     string          `json:"genuine,omitempty"`        // whether it is, if somebody asked
+	Kept        []string        `json:"kept,omitempty"`           // names of secrets that guard its applications
+	StillValid  []string        `json:"still_valid_at,omitempty"` // targets, although it is blocked or given up here
 	Credentials []credentialRow `json:"credentials"`
 	Events      []desk.Happened `json:"events"`
 }
@@ -98,14 +101,42 @@ func newTokenShowCmd(a *app) *cobra.Command {
 				for i, c := range credentials {
 					rows[i] = credentialOf(c)
 				}
-				row := tokenOf(t)
-				if row.Certificates, err = a.certificatesOf(cmd.Context(), d, t); err != nil {
+				r, err := d.Remains(cmd.Context(), t)
+				if err != nil {
 					return err
 				}
-				return a.showToken(shownToken{row, attestText(proof), rows, events})
+				kept, err := d.Store.Escrowed(cmd.Context(), t.Serial)
+				if err != nil {
+					return err
+				}
+				pushes, err := d.PushStatus(cmd.Context(), desk.ByID(t.ID))
+				if err != nil {
+					return err
+				}
+				return a.showToken(shownToken{rowWith(t, r), attestText(proof), escrowNames(kept), stillValid(pushes), rows, events})
 			})
 		},
 	}
+}
+
+// escrowNames are the names of what is kept, in the order of the kinds.
+func escrowNames(kept []token.EscrowKind) (names []string) {
+	for _, kind := range token.EscrowKinds() {
+		if slices.Contains(kept, kind) {
+			names = append(names, escrowName(kind))
+		}
+	}
+	return names
+}
+
+// stillValid are the names of the targets that may accept a token which is blocked or given up here, each once.
+func stillValid(pushes []desk.Push) (names []string) {
+	for _, p := range pushes {
+		if name := printable(p.Target.Name); p.StillValid() && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // countersText warns of a key that stops soon.
@@ -123,8 +154,12 @@ func (a *app) showToken(t shownToken) error {
 	}
 	if a.format == "table" {
 		columns := tokenColumns()
-		if t.Genuine != "" {
-			columns = append(columns, column[tokenRow]{"Genuine", func(tokenRow) string { return t.Genuine }})
+		for _, more := range [][2]string{
+			{"Genuine", t.Genuine}, {"Kept in the store", strings.Join(t.Kept, ", ")}, {"Still valid at", strings.Join(t.StillValid, ", ")},
+		} {
+			if more[1] != "" {
+				columns = append(columns, column[tokenRow]{more[0], func(tokenRow) string { return more[1] }})
+			}
 		}
 		if err := show(a, "token", t.tokenRow, columns); err != nil {
 			return err

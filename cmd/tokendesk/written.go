@@ -135,6 +135,7 @@ type written struct {
 	Holder     string            `json:"holder,omitempty"`
 	AccessCode string            `json:"access_code"` // "kept in the store" or "none": never the code
 	Proof      string            `json:"proof"`
+	handedOn
 }
 
 func writtenOf(r provision.Result) written {
@@ -199,6 +200,9 @@ func writtenColumns() []column[written] {
 	}
 }
 
-func (a *app) showWritten(r provision.Result) error {
-	return show(a, "provisioned", writtenOf(r), writtenColumns())
+// showWritten shows what became of a write, and what of the key that it may have taken from somebody; was and before are as for handedOn.
+func (a *app) showWritten(ctx context.Context, st *sqlstore.Store, r provision.Result, was token.Token, before []token.Credential) error {
+	w := writtenOf(r)
+	w.handedOn = a.handedOn(ctx, st, was, before)
+	return show(a, "provisioned", w, writtenColumns())
 }

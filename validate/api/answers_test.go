@@ -106,7 +106,7 @@ func TestHeaders(t *testing.T) {
 }
 
 // TestNoSecretIsReachable walks the types of all requests and answers: none leads to a secret, and every field is named in JSON by
-// small letters, which decode relies on.
+// small letters, which decode relies on; sha256 is of answers alone.
 func TestNoSecretIsReachable(t *testing.T) {
 	t.Parallel()
 	seen := map[reflect.Type]bool{}
@@ -127,7 +127,7 @@ func TestNoSecretIsReachable(t *testing.T) {
 		case reflect.Struct:
 			for f := range v.Fields() {
 				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-				if !f.Anonymous && f.IsExported() && !plainName(name) {
+				if !f.Anonymous && f.IsExported() && !plainName(strings.TrimSuffix(name, "256")) {
 					t.Errorf("%s.%s is called %q", v, f.Name, name)
 				}
 				if f.IsExported() || f.Anonymous {

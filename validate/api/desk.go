@@ -59,6 +59,8 @@ type Life interface {
 	Return(ctx context.Context, query string, codes []string, note string) (token.Token, desk.Proof, error)
 	Retire(ctx context.Context, query, note string) (token.Token, error)
 	PushStatus(ctx context.Context, queries ...string) ([]desk.Push, error)
+	Remains(ctx context.Context, t token.Token) (desk.Remains, error)
+	RemainsOf(ctx context.Context, t token.Token, before []token.Credential) (desk.Remains, error)
 }
 
 // Codes makes what stands in for a token, and what makes a token of a phone.

@@ -32,6 +32,8 @@ type fakeDesk struct {
 	looks  int    // of Authenticate
 	fail   error  // of every verb
 	pushes error  // of PushStatus
+
+	remains error // of Remains
 }
 
 var (
@@ -98,8 +100,11 @@ func (d *fakeDesk) Person(ctx context.Context, _ string) (token.Person, []token.
 
 func (d *fakeDesk) Show(ctx context.Context, query string) (token.Token, []token.Credential, error) {
 	t := fakeToken
-	if query == desk.ByID(fakeStock.ID) {
+	switch query {
+	case desk.ByID(fakeStock.ID):
 		t = fakeStock
+	case desk.ByID(fakeBlocked.ID):
+		t = fakeBlocked
 	}
 	return t, []token.Credential{fakeCredential}, errors.Join(d.did(ctx), known(query))
 }
@@ -108,9 +113,9 @@ func (d *fakeDesk) History(ctx context.Context, query string, _ int) ([]desk.Hap
 	return []desk.Happened{{At: fakeTime, Actor: "anna", Action: "token.block", Detail: "{}"}}, errors.Join(d.did(ctx), known(query))
 }
 
-// known is nil for the tokens that there are: one in somebody's hands, and one in stock.
+// known is nil for the tokens that there are: one in somebody's hands, one that is blocked, and one in stock.
 func known(query string) error {
-	if query != desk.ByID(fakeToken.ID) && query != desk.ByID(fakeStock.ID) {
+	if query != desk.ByID(fakeToken.ID) && query != desk.ByID(fakeStock.ID) && query != desk.ByID(fakeBlocked.ID) {
 		return token.ErrNotFound
 	}
 	return nil
@@ -144,6 +149,24 @@ func (d *fakeDesk) PushStatus(_ context.Context, queries ...string) (out []desk.
 		out = append(out, at("Keycloak", ""), at("Keycloak", desk.WantEnrolled), at("pi", desk.WantDisabled))
 	}
 	return out, d.pushes
+}
+
+// Remains: the blocked token has a certificate.
+func (d *fakeDesk) Remains(_ context.Context, t token.Token) (r desk.Remains, err error) {
+	if t.ID == fakeBlocked.ID {
+		r.Certificates = []desk.LiveCertificate{{Slot: "9a", Number: "4711ff", Issuer: "CN=Site CA", Subject: "CN=ada", NotAfter: fakeTime.Add(time.Hour),
+			SHA256: strings.Repeat("a", 64), Do: "have it revoked there"}}
+	}
+	return r, d.remains
+}
+
+// RemainsOf: what is taken back had an account.
+func (d *fakeDesk) RemainsOf(ctx context.Context, t token.Token, before []token.Credential) (desk.Remains, error) {
+	r, err := d.Remains(ctx, t)
+	if len(before) > 0 {
+		r.Revoked, r.Wipe = []string{"Example:ada"}, []string{desk.WipeOATH}
+	}
+	return r, err
 }
 
 func (d *fakeDesk) prove(ctx context.Context, query string, codes []string) (token.Token, desk.Proof, error) {

@@ -195,7 +195,9 @@ func (c *call) token() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tokenAnswer{viewToken(t), each(list, viewCredential)}, nil
+	a := tokenAnswer{viewToken(t), each(list, viewCredential)}
+	a.Remains, err = c.Desk.Remains(c.ctx, t)
+	return a, err
 }
 
 type eventsAnswer struct {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,29 +17,43 @@ type proofAnswer struct {
 	Result     string     `json:"result"` // "done" or "refused"
 	Proof      desk.Proof `json:"proof"`
 	Token      tokenView  `json:"token"`
+	Replaced   *tokenView `json:"replaced,omitempty"` // by it
 	StillValid []string   `json:"still_valid_at,omitempty"`
 }
 
-func proofOf(t token.Token, p desk.Proof, err error) (any, error) { return answerOf(t, p, nil, err) }
+func proofOf(t token.Token, p desk.Proof, err error) (any, error) {
+	return answerOf(proofAnswer{Proof: p, Token: viewToken(t)}, err)
+}
 
-func answerOf(t token.Token, p desk.Proof, stillValid []string, err error) (any, error) {
+func answerOf(a proofAnswer, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := proofAnswer{"refused", p, viewToken(t), stillValid}
-	if p == desk.Proven {
+	if a.Result = "refused"; a.Proof == desk.Proven {
 		a.Result = "done"
 	}
 	return a, nil
 }
 
-// moved is proofOf where what is wanted at other servers changes with it, also of a token that it replaces; 0 is none.
-func (c *call) moved(t token.Token, p desk.Proof, err error, replaced token.ID) (any, error) {
-	var at []string
+// moved is proofOf where what is wanted at other servers changes with it. remains are those of the token.
+func (c *call) moved(t token.Token, p desk.Proof, err error, remains func(context.Context, token.Token) (desk.Remains, error)) (any, error) {
+	a := proofAnswer{Proof: p, Token: viewToken(t)}
 	if err == nil && p == desk.Proven {
-		at = c.settle(t.ID, replaced)
+		a.StillValid = c.settle(t.ID)
+		a.Token = c.viewWith(t, remains)
 	}
-	return answerOf(t, p, at, err)
+	return answerOf(a, err)
+}
+
+// viewWith is viewToken with what remains. What was done is done: a failure costs only that.
+func (c *call) viewWith(t token.Token, remains func(context.Context, token.Token) (desk.Remains, error)) tokenView {
+	v := viewToken(t)
+	r, err := remains(c.ctx, t)
+	if err != nil {
+		c.failed = errors.Join(c.failed, fmt.Errorf("read what remains of it: %w", err))
+	}
+	v.Remains = r
+	return v
 }
 
 // settle has the servers asked that tokens were given to, after the answer, and names those that may accept one that is blocked or
@@ -59,7 +74,7 @@ func (c *call) settle(list ...token.ID) []string {
 	}
 	pushes, err := c.Desk.PushStatus(c.ctx, queries...)
 	if err != nil {
-		c.failed = fmt.Errorf("read where it is still valid: %w", err)
+		c.failed = errors.Join(c.failed, fmt.Errorf("read where it is still valid: %w", err))
 	}
 	for _, p := range pushes {
 		if p.StillValid() && !slices.Contains(names, p.Target.Name) {
@@ -107,7 +122,7 @@ func (c *call) blockAs(b desk.Block) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return blockAnswer{was.State, effects, viewToken(now), c.settle(now.ID)}, nil
+	return blockAnswer{was.State, effects, c.viewWith(now, c.Desk.Remains), c.settle(now.ID)}, nil
 }
 
 type nothing struct{}
@@ -121,7 +136,7 @@ func (c *call) changed(t token.Token, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return changedAnswer{viewToken(t), c.settle(t.ID)}, nil
+	return changedAnswer{c.viewWith(t, c.Desk.Remains), c.settle(t.ID)}, nil
 }
 
 func (c *call) undo() (any, error) {
@@ -141,7 +156,7 @@ func (c *call) restore() (any, error) {
 		return nil, err
 	}
 	t, proof, err := c.Desk.Restore(c.ctx, c.id(), q.Codes)
-	return c.moved(t, proof, err, 0)
+	return c.moved(t, proof, err, c.Desk.Remains)
 }
 
 type issueRequest struct {
@@ -162,7 +177,27 @@ func (c *call) issue() (any, error) {
 		i.Replace = desk.ByID(q.Replace)
 	}
 	t, proof, err := c.Desk.Issue(c.ctx, c.id(), i)
-	return c.moved(t, proof, err, q.Replace)
+	a := proofAnswer{Proof: proof, Token: viewToken(t)}
+	if err == nil && proof == desk.Proven {
+		a.Replaced = c.replaced(i.Replace)
+		a.Token = c.viewWith(t, c.Desk.Remains)
+		a.StillValid = c.settle(t.ID, q.Replace)
+	}
+	return answerOf(a, err)
+}
+
+// replaced is the token that an issue revoked, nil for "".
+func (c *call) replaced(query string) *tokenView {
+	if query == "" {
+		return nil
+	}
+	t, _, err := c.Desk.Show(c.ctx, query)
+	if err != nil {
+		c.failed = errors.Join(c.failed, fmt.Errorf("read what was replaced: %w", err))
+		return nil
+	}
+	v := c.viewWith(t, c.Desk.Remains)
+	return &v
 }
 
 type confirmRequest struct {
@@ -226,8 +261,14 @@ func (c *call) giveBack() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, before, err := c.Desk.Show(c.ctx, c.id())
+	if err != nil {
+		return nil, err
+	}
 	t, proof, err := c.Desk.Return(c.ctx, c.id(), q.Codes, q.Note)
-	return c.moved(t, proof, err, 0)
+	return c.moved(t, proof, err, func(ctx context.Context, t token.Token) (desk.Remains, error) {
+		return c.Desk.RemainsOf(ctx, t, before)
+	})
 }
 
 func (c *call) retire() (any, error) {

@@ -34,6 +34,8 @@ type tokenView struct {
 	BlockedBy   string       `json:"blocked_by,omitempty"`
 	Until       time.Time    `json:"until,omitzero"`
 	Created     time.Time    `json:"created"`
+
+	desk.Remains // where it is the one that was asked for
 }
 
 type credentialView struct {
