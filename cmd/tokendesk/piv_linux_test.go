@@ -49,8 +49,10 @@ func TestPIV(t *testing.T) {
 // enrol sets a new key up, has a certificate issued for its key, and proves where that was made.
 func (k pivKey) enrol() {
 	csr, letter := k.path("csr.pem"), k.path("letter.txt")
-	k.must("init", "--slot", "9a", "--subject", `CN=Ada \, Countess,O=Example`, "--email", "ada@example.org", "--upn", "ada@example.org", "--csr", csr, "--letter", letter, "--pin-tries", "5", "--puk-tries", "4")
+	words := []string{"init", "--slot", "9a", "--subject", `CN=Ada \, Countess,O=Example`, "--email", "ada@example.org", "--upn", "ada@example.org", "--csr", csr, "--letter", letter, "--pin-tries", "5", "--puk-tries", "4"}
+	k.must(words...)
 	k.settled()
+	k.again(words, csr, letter)
 	told := k.told()
 	if told.PIN.Left == nil || *told.PIN.Left != 5 || told.PUK.Total != 4 || told.PIN.Default != "no" || told.Management.Default != "no" || !told.CHUID || !told.CCC ||
 		strings.Join(told.Kept, ",") != "PIN,PUK,management key" || len(told.Slots) != 1 || told.Slots[0].Generated != "yes" {
@@ -77,6 +79,37 @@ func (k pivKey) enrol() {
 	k.unburned()
 	k.silent()
 	k.unblock()
+}
+
+// again runs a set-up whose files are there as an interrupted one leaves them: their place is taken, and no other file's.
+func (k pivKey) again(words []string, files ...string) {
+	put := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	for _, empty := range []bool{false, true} {
+		for _, name := range files {
+			if empty {
+				put(name, "")
+			}
+		}
+		if said := k.must(words...); !strings.Contains(said, "has the key already") {
+			k.t.Errorf("again: %s", said)
+		}
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		put(name, string(text)+"mine")
+		k.refused(exitRefused, "exists", words...)
+		put(name, string(text))
+	}
+	if n := k.app.Counts(); n.Generated != 1 {
+		k.t.Errorf("%+v", n)
+	}
 }
 
 // issue plays the site's authority, which is judged by openssl, and stores what it issues; for no other key.

@@ -46,7 +46,7 @@ func (s *pivSession) request(ctx context.Context, o pivKeyOptions) error {
 	if err != nil {
 		return s.stale(ctx, err)
 	}
-	if err := makeFile(o.csr, pemOf("CERTIFICATE REQUEST", der)); err != nil {
+	if err := remakeFile(o.csr, o.left, pemOf("CERTIFICATE REQUEST", der)); err != nil {
 		return err
 	}
 	s.a.say("%s is the request for slot %v; what the authority makes of it: tokendesk piv import-cert %v FILE", printable(o.csr), o.at, o.at)

@@ -24,7 +24,7 @@ type pivInitOptions struct {
 	reset              bool
 	reason             string
 	yes, dryRun        bool
-	again              string // the command that finishes it; "": the same
+	again              string // the command that finishes it
 }
 
 func newPIVInitCmd(a *app) *cobra.Command {
@@ -81,10 +81,10 @@ func (o *pivInitOptions) check(a *app) (w piv.Want, err error) {
 	if err := a.onlyOneTyped(o.pin, o.puk, o.management, o.newPIN); err != nil {
 		return w, err
 	}
+	o.key.reason, o.key.resumes, o.letter.resumes = o.reason, true, true
 	if err := o.letter.check(); err != nil {
 		return w, err
 	}
-	o.key.reason = o.reason
 	return w, o.key.check(o.key.slot != "")
 }
 
@@ -98,6 +98,7 @@ func runPIVInit(ctx context.Context, a *app, o pivInitOptions) error {
 	}
 	defer want.PIN.Destroy()
 	return a.withPIV(ctx, o.pivOptions, func(s *pivSession) error {
+		o.again = o.repeat(s.facts.Serial)
 		done, err := s.init(ctx, want, o)
 		if err != nil || done == nil {
 			return err
@@ -127,6 +128,9 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 			return nil, err
 		}
 	}
+	if err := s.recognise(ctx, &o.key, &o.letter); err != nil {
+		return nil, err
+	}
 	s.sayPlan(plan, o.key)
 	if o.dryRun {
 		s.a.say("dry run: nothing was changed")
@@ -154,7 +158,7 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 		}
 	}
 	if err := s.handLetter(ctx, o.letter); err != nil {
-		return nil, err
+		return nil, s.interrupted(err, o.again)
 	}
 	return s.told(ctx)
 }

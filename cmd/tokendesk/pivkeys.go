@@ -34,6 +34,9 @@ type pivKeyOptions struct {
 	name pkix.Name
 
 	public crypto.PublicKey // of the key that was just generated
+
+	resumes bool   // files of an interrupted run may be there
+	left    []byte // the request that it left
 }
 
 // defaultValid is how long a self-signed certificate is good.
@@ -113,7 +116,7 @@ func (o *pivKeyOptions) check(wanted bool) (err error) {
 		return usagef("%svalid is for %[1]sself-signed: an authority says by itself how long its certificates are good", flag)
 	}
 	if o.csr != "" {
-		if err := checkOut(flag+"csr", o.csr); err != nil {
+		if err := o.checkFile(flag + "csr"); err != nil {
 			return err
 		}
 	}
@@ -124,6 +127,14 @@ func (o *pivKeyOptions) check(wanted bool) (err error) {
 		return usagef("%ssubject, %[1]semail and %[1]supn are for a certificate: %[1]scsr FILE or %[1]sself-signed", flag)
 	}
 	return nil
+}
+
+// checkFile refuses a file that a request cannot be made as.
+func (o *pivKeyOptions) checkFile(flag string) error {
+	if o.resumes {
+		return checkOutAgain(flag, o.csr, isRequest)
+	}
+	return checkOut(flag, o.csr)
 }
 
 // checkSubject reads whose the certificate is; flag is what stands before the names of the flags.

@@ -60,16 +60,3 @@ func TestNotNow(t *testing.T) {
 		}
 	}
 }
-
-// TestPIVAgain: the command that is told finishes what was begun, also where the key is another person's until then.
-func TestPIVAgain(t *testing.T) {
-	t.Parallel()
-	o := pivWork{on: true, key: pivKeyOptions{slot: "9a", account: "bob", csr: "x"}}
-	const begin, end = "tokendesk provision --piv --serial 7 --to bob", " --piv-slot 9a --piv-csr FILE --piv-subject NAME"
-	if got := o.again(7, false); got != begin+end {
-		t.Error(got)
-	}
-	if got := o.again(7, true); got != begin+" --reassign"+end {
-		t.Error(got)
-	}
-}

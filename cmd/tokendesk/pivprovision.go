@@ -38,7 +38,7 @@ func (o *pivWork) steps(to string) ([]cardStep, error) {
 		}
 		return nil, nil
 	}
-	o.key.account = to
+	o.key.account, o.key.resumes, o.letter.resumes = to, true, true
 	if err := o.letter.check(); err != nil {
 		return nil, err
 	}
@@ -65,10 +65,13 @@ func (o *pivWork) ready(ctx context.Context, w cardWork) error {
 		if plan.Ready() && w.holder != nil {
 			w.say("note: PIV was set up on it before: whoever had the key may know the PIN. For somebody else wipe it first: tokendesk piv reset")
 		}
-		if o.key.slot == "" {
-			return nil
+		if o.key.slot != "" {
+			if err := o.key.vacant(s.facts.Slot(o.key.at), plan.Ready()); err != nil {
+				return err
+			}
 		}
-		return o.key.vacant(s.facts.Slot(o.key.at), plan.Ready())
+		key, letter := o.key, o.letter
+		return s.recognise(ctx, &key, &letter)
 	})
 }
 
@@ -114,7 +117,7 @@ func (w cardWork) refuseOpenFor(ctx context.Context, t token.Token) error {
 // step sets up PIV on the key that was written, and gives it to its holder.
 func (o *pivWork) step(ctx context.Context, w cardWork) error {
 	return o.with(ctx, w, func(s *pivSession) error {
-		again := o.again(s.facts.Serial, w.reassign)
+		again := o.again(s.facts.Serial, w.reassign, w.yes)
 		done, err := s.init(ctx, piv.Want{}, pivInitOptions{key: o.key, letter: o.letter, dryRun: w.dryRun, yes: w.yes, again: again})
 		if err != nil || done == nil {
 			return err
@@ -151,25 +154,4 @@ func (o *pivWork) with(ctx context.Context, w cardWork, act func(*pivSession) er
 		return err
 	}
 	return act(s)
-}
-
-// again is the command that finishes it, without what would write a slot or an account anew.
-func (o *pivWork) again(serial token.Serial, reassign bool) string {
-	text := "tokendesk provision --piv --serial " + serial.String()
-	if o.key.account != "" {
-		text += " --to " + o.key.account
-	}
-	if reassign {
-		text += " --reassign"
-	}
-	if o.key.slot != "" {
-		text += " --piv-slot " + o.key.slot
-	}
-	switch {
-	case o.key.csr != "":
-		text += " --piv-csr FILE --piv-subject NAME"
-	case o.key.selfSigned:
-		text += " --piv-self-signed --piv-subject NAME"
-	}
-	return text
 }

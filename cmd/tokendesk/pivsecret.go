@@ -133,17 +133,36 @@ func examineEscrow(ctx context.Context, st *sqlstore.Store) []finding {
 	if len(open) == 0 {
 		return nil
 	}
-	row := finding{"Secrets of keys", healthWarn, count(len(open), "interrupted change") + " not settled; the store has what the key has", nil, exitDone}
+	return []finding{{"Secrets of keys", healthWarn, count(len(open), "interrupted change") + " not settled; the store has what the key has", escrowNext(open), exitDone}}
+}
+
+// escrowNext are the commands that settle secrets that were on their way.
+func escrowNext(open []sqlstore.OpenEscrow) (next []string) {
 	for _, o := range open {
 		again := map[token.EscrowKind]string{token.LockCode: "device config --lock-code set", token.OATHPassword: "oath list"}[o.What]
 		if again == "" {
 			again = "piv init"
 		}
-		if next := fmt.Sprintf("with the key attached: tokendesk %s --serial %s", again, o.Serial); !slices.Contains(row.Next, next) {
-			row.Next = append(row.Next, next)
+		if n := fmt.Sprintf("with the key attached: tokendesk %s --serial %s", again, o.Serial); !slices.Contains(next, n) {
+			next = append(next, n)
 		}
 	}
-	return []finding{row}
+	return next
+}
+
+// escrows names the secrets of keys that are not settled: no write that resume could go on with.
+func (r *resumption) escrows(ctx context.Context) error {
+	if r.st == nil {
+		return nil
+	}
+	open, err := r.st.OpenEscrows(ctx)
+	open = slices.DeleteFunc(open, func(o sqlstore.OpenEscrow) bool {
+		return r.choice.serial != 0 && o.Serial != token.Serial(r.choice.serial)
+	})
+	for _, next := range escrowNext(open) {
+		r.a.say("a secret was on its way to a key when a command was interrupted: repeat that command, or, %s", next)
+	}
+	return err
 }
 
 // serialOf is the serial number of the key that a query finds; a number is taken as it is when no token fits.
@@ -176,6 +195,9 @@ func writePEM(name string, certificates ...[]byte) error {
 // letterOptions are the flags for a letter with the PIN.
 type letterOptions struct {
 	flag, file, language string
+
+	resumes bool   // one of an interrupted run may be there
+	left    []byte // that one
 }
 
 func (o *letterOptions) flags(cmd *cobra.Command, flag string) {
@@ -191,6 +213,9 @@ func (o *letterOptions) check() error {
 	}
 	if o.file == "" {
 		return nil
+	}
+	if o.resumes {
+		return checkOutAgain(o.flag, o.file, isLetter)
 	}
 	return checkOut(o.flag, o.file)
 }
@@ -223,7 +248,7 @@ func (s *pivSession) handLetter(ctx context.Context, o letterOptions) error {
 	if tries == 0 {
 		tries = f.PIN.Left
 	}
-	err = makeFile(o.file, func(w io.Writer) error {
+	err = remakeFile(o.file, o.left, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, letters[o.language], s.facts.Serial, pin.Secret.Reveal(), tries)
 		return err
 	})

@@ -118,12 +118,14 @@ func (a *app) provisionKey(ctx context.Context, o provisionOptions, steps []card
 	} else {
 		serial, err := a.writeSlotOf(ctx, st, want, o)
 		if err != nil {
-			return err
+			return o.piv.left(err, w, serial)
 		}
 		w.choice.serial = uint32(serial)
 	}
-	for _, step := range steps {
-		if err := step(ctx, w); err != nil {
+	for i, step := range steps {
+		if err := step(ctx, w); err != nil && i < len(steps)-1 {
+			return o.piv.left(err, w, token.Serial(w.choice.serial))
+		} else if err != nil {
 			return err
 		}
 	}
