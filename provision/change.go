@@ -94,9 +94,9 @@ func (r *Runner) carryOut(ctx context.Context, dev SlotDevice, c token.SlotChang
 			kind = c.Credential.Kind
 		}
 		f := updateBits(FlagsOf(c.After), kind)
-		return r.insist(codes, func(code secret.Bytes) error { return dev.Update(ctx, slot, f, c.Code, code) })
+		return Insist(codes, func(code secret.Bytes) error { return dev.Update(ctx, slot, f, c.Code, code) })
 	case token.Erase:
-		err := r.insist(codes[:1], func(code secret.Bytes) error {
+		err := Insist(codes[:1], func(code secret.Bytes) error {
 			err := dev.Delete(ctx, slot, code)
 			if refused(err) && !dev.Status().Configured(slot) { // the first time it looked refused
 				return nil
@@ -119,9 +119,9 @@ func (r *Runner) carryOut(ctx context.Context, dev SlotDevice, c token.SlotChang
 	return err
 }
 
-// insist does something with each code that may guard the slot. A refusal is believed when every code was refused twice and the
+// Insist does something with each code that may guard the slot. A refusal is believed when every code was refused twice and the
 // programming sequence stood still: a report may have been lost, or what looked refused may have gone through.
-func (r *Runner) insist(codes []secret.Bytes, do func(code secret.Bytes) error) error {
+func Insist(codes []secret.Bytes, do func(code secret.Bytes) error) error {
 	var first error // of all refusals it says most
 	for _, code := range slices.Concat(codes, codes) {
 		err := do(code)
@@ -142,14 +142,16 @@ func (r *Runner) insist(codes []secret.Bytes, do func(code secret.Bytes) error) 
 }
 
 // ResumeChange settles a change with its key, which dev must be. An update and an erasure are done again: they come to the same. For a
-// swap the slots are asked, by a challenge or a touch of slot 1, and the record follows what they say. done is false if the slots are
-// as before, or if CodeLost; if the key refuses, the change is given up and the error says so.
+// swap the slots are asked, by a challenge or a touch for each, and the record follows what they say. done is false if the slots are
+// as before, or if Unknowable; if the key refuses, the change is given up and the error says so.
 func (r *Runner) ResumeChange(ctx context.Context, store Changes, dev SlotDevice, c token.SlotChange) (done bool, err error) {
 	st, err := dev.ReadStatus(ctx)
 	if err != nil {
 		return false, &UnsettledError{c, err}
 	}
 	switch {
+	case c.Work == token.Swap && Unknowable(c):
+		return false, store.DropChange(context.WithoutCancel(ctx), c.ID, "nothing of this store is in either slot, so which way they are is not known")
 	case c.Work == token.Swap:
 		swapped, err := r.swapped(ctx, dev, c, st)
 		if err != nil {
@@ -161,7 +163,7 @@ func (r *Runner) ResumeChange(ctx context.Context, store Changes, dev SlotDevice
 		return true, r.settle(ctx, store, c, nil)
 	case c.Work == token.Erase && !st.Configured(ykslot.Slot(c.Slot)):
 		return true, r.settle(ctx, store, c, nil)
-	case CodeLost(c):
+	case Unknowable(c):
 		return false, store.DropChange(context.WithoutCancel(ctx), c.ID, "its access code is kept by nobody here, so it is not done again")
 	}
 	codes := []secret.Bytes{c.Code, guardOf(c, secret.Bytes{})}
@@ -176,72 +178,12 @@ func (r *Runner) ResumeChange(ctx context.Context, store Changes, dev SlotDevice
 	return err == nil, err
 }
 
-// CodeLost reports whether a change was to leave a slot that is not ours with an access code, which nobody kept: doing it again would
-// take the code away, so ResumeChange gives it up, and what the slot holds is for its owner to say.
-func CodeLost(c token.SlotChange) bool {
-	return c.Work == token.Update && c.Credential == nil && c.After.HasAccessCode
-}
-
-// swapped says whether the slots were swapped: by which of them is in use, by a challenge, or by what a touch of slot 1 types.
-func (r *Runner) swapped(ctx context.Context, dev SlotDevice, c token.SlotChange, st ykslot.Status) (bool, error) {
-	one, two := c.Credential, c.Other
-	use := [2]bool{st.Configured(1), st.Configured(2)}
-	switch {
-	case use == [2]bool{true, false} && one != nil && two == nil, use == [2]bool{false, true} && two != nil && one == nil:
-		return false, nil
-	case use == [2]bool{false, true} && one != nil && two == nil, use == [2]bool{true, false} && two != nil && one == nil:
-		return true, nil
-	case one == nil && two == nil: // nothing in the store goes by it
-		return false, nil
+// Unknowable reports whether nobody here can say what came of a change, so that ResumeChange gives it up: it was to leave a slot that is
+// not ours with an access code, which nobody kept, and doing it again would take the code away; or neither of the slots that were
+// swapped is ours.
+func Unknowable(c token.SlotChange) bool {
+	if c.Credential != nil || c.Other != nil {
+		return false
 	}
-	for i, was := range []*token.Credential{one, two} {
-		if was == nil || was.Kind != token.ChallengeResponse {
-			continue
-		}
-		before := token.Slot(1 + i)
-		for _, slot := range []token.Slot{before, 3 - before} {
-			asked := *was
-			asked.Slot = slot
-			ok, err := r.answers(ctx, dev, asked)
-			if err != nil {
-				return false, err
-			}
-			if ok {
-				return slot != before, nil
-			}
-		}
-	}
-	return r.touched(ctx, dev, one, two)
-}
-
-// touched asks for a touch of slot 1. What neither is of ours, of which one is known, was of the other slot.
-func (r *Runner) touched(ctx context.Context, dev SlotDevice, one, two *token.Credential) (bool, error) {
-	cs, err := candidates(one, two)
-	if err != nil {
-		return false, err
-	}
-	if len(cs) == 0 {
-		return false, ErrUnknownSlots
-	}
-	defer destroy(cs)
-	var who *token.Credential
-	tries := 0
-	err = r.eachPress(ctx, dev, due(cs), func(typed string) bool {
-		var why Mispress
-		if who, _, why = r.identify(typed, cs); who == nil {
-			r.mispressed(why)
-		}
-		tries++
-		return who != nil || tries == 2
-	})
-	_, anybody := dev.(SecondHand)
-	switch {
-	case err != nil:
-		return false, err
-	case who == nil && (anybody || one != nil && two != nil):
-		return false, ErrUnknownSlots
-	case who == nil:
-		return one != nil, nil
-	}
-	return two != nil && who.ID == two.ID, nil
+	return c.Work == token.Swap || c.Work == token.Update && c.After.HasAccessCode
 }

@@ -1,7 +1,6 @@
 package provision
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -191,29 +190,5 @@ func TestUpdateForeign(t *testing.T) {
 	err := b.change(update(func(u *UpdateSpec) { u.Set, u.Complete, u.Current = f, true, code }), code)
 	if s := b.key.Slot(2); err != nil || s.Tkt != byte(f.Ticket) || !b.key.HoldsAccessCode(2, [6]byte(code.Reveal())) {
 		t.Errorf("%v, %02x", err, s.Tkt)
-	}
-}
-
-// heard is a device whose presses are lines that somebody typed.
-type heard struct{ SlotDevice }
-
-func (heard) Press(context.Context, int) (string, error) { return "another key's", nil }
-func (heard) SecondHand()                                {}
-
-// pressed types the same as a key that is held.
-type pressed struct{ SlotDevice }
-
-func (pressed) Press(context.Context, int) (string, error) { return "another slot's", nil }
-
-// TestTouchedSecondHand: what somebody typed, and none of ours types, does not say that the slots were swapped.
-func TestTouchedSecondHand(t *testing.T) {
-	t.Parallel()
-	r := &Runner{Now: time.Now}
-	c := &token.Credential{ID: 7, Kind: token.YubicoOTP, Slot: 1, PublicID: token.SerialPublicID(serial), Secrets: token.Secrets{Key: secret.Copy(make([]byte, 16)), PrivateID: secret.Copy(make([]byte, 6))}}
-	if swapped, err := r.touched(t.Context(), pressed{}, c, nil); err != nil || !swapped {
-		t.Errorf("of the key: %v, %v", swapped, err)
-	}
-	if _, err := r.touched(t.Context(), heard{}, c, nil); !errors.Is(err, ErrUnknownSlots) {
-		t.Errorf("of anybody: %v, want ErrUnknownSlots", err)
 	}
 }

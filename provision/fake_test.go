@@ -163,6 +163,8 @@ type bench struct {
 	steps    []Step
 	mispress []Mispress
 	touch    []token.Slot // what to touch at each StepTouch; the slot of the run afterwards; 0: nothing
+	scanMap  ykslot.ScanMap
+	wrong    []bool // which of the touches that a swap asks for are of the other slot
 	slot     token.Slot
 	opened   int // reports that opening the key sent
 }
@@ -178,6 +180,15 @@ func newBench(t *testing.T, p vkey.Profile) *bench {
 
 func (b *bench) progress(s Step) {
 	b.steps = append(b.steps, s)
+	if slot := map[Step]token.Slot{StepTouch1: 1, StepTouch2: 2}[s]; slot != 0 {
+		if len(b.wrong) > 0 {
+			if b.wrong[0] {
+				slot = 3 - slot
+			}
+			b.wrong = b.wrong[1:]
+		}
+		b.key.Touch(int(slot))
+	}
 	if s != StepTouch {
 		return
 	}
@@ -206,7 +217,7 @@ func (b *bench) with(f func(Key) error) error {
 		return err
 	}
 	_, b.opened = b.key.Transfers()
-	return f(Key{s, conn})
+	return f(Key{Session: s, Input: conn, Map: b.scanMap})
 }
 
 // run plans and runs one write.

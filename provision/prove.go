@@ -21,16 +21,21 @@ type candidate struct {
 	credential *token.Credential
 	config     ykslot.Config
 	cipher     yubiotp.Cipher // of a Yubico OTP
+	read       ykslot.ScanMap // by which presses are read
 }
 
-// candidates are those of the credentials that type something and have secrets; others and nil are left out.
-func candidates(cs ...*token.Credential) ([]candidate, error) {
+// candidates are those of the credentials that type something on dev and have secrets; others and nil are left out.
+func candidates(dev Device, cs ...*token.Credential) ([]candidate, error) {
 	var out []candidate
+	var read ykslot.ScanMap
+	if m, ok := dev.(Mapped); ok {
+		read = m.ScanMap()
+	}
 	for _, c := range cs {
 		if c == nil || c.Kind == token.ChallengeResponse || c.Secrets.Key.Len() == 0 {
 			continue
 		}
-		one := candidate{credential: c}
+		one := candidate{credential: c, read: read}
 		var err error
 		if c.Kind == token.YubicoOTP {
 			one.cipher, err = yubiotp.NewCipher(c.Secrets.Key, c.Secrets.PrivateID)
@@ -50,7 +55,7 @@ func candidates(cs ...*token.Credential) ([]candidate, error) {
 func due(cs []candidate) int {
 	least := 0
 	for _, c := range cs {
-		if text, ok := c.config.Press(0); ok && c.credential.Kind != token.YubicoOTP {
+		if text, ok := c.config.PressBy(c.read, 0); ok && c.credential.Kind != token.YubicoOTP {
 			if n := text.Len(); least == 0 || n < least {
 				least = n
 			}
@@ -112,7 +117,7 @@ func (c candidate) open(typed string) (yubiotp.Token, Mispress) {
 
 // static compares a password with the predicted one. Neither is shown.
 func (c candidate) static(typed string) bool {
-	want, ok := c.config.Press(0)
+	want, ok := c.config.PressBy(c.read, 0)
 	if !ok {
 		return false
 	}
@@ -133,13 +138,13 @@ func (r *Runner) prove(ctx context.Context, dev Device, e token.Entry) (token.Co
 		}
 		return n, err
 	}
-	cs, err := candidates(&e.Credential)
+	cs, err := candidates(dev, &e.Credential)
 	if err != nil {
 		return token.Counters{}, err
 	}
 	defer destroy(cs)
 	var counters token.Counters
-	err = r.eachPress(ctx, dev, due(cs), func(typed string) bool {
+	err = r.eachPress(ctx, dev, StepTouch, due(cs), func(typed string) bool {
 		c, n, why := r.identify(typed, cs)
 		if c == nil {
 			r.mispressed(why)
@@ -151,15 +156,15 @@ func (r *Runner) prove(ctx context.Context, dev Device, e token.Entry) (token.Co
 	return counters, err
 }
 
-// eachPress calls yield with what each touch types until it returns true. ErrNoTouch: TouchWait passed.
-func (r *Runner) eachPress(ctx context.Context, dev Device, chars int, yield func(string) bool) error {
+// eachPress passes step, and calls yield with what each touch types until it returns true. ErrNoTouch: TouchWait passed.
+func (r *Runner) eachPress(ctx context.Context, dev Device, step Step, chars int, yield func(string) bool) error {
 	wait := ctx
 	if r.TouchWait > 0 {
 		var cancel context.CancelFunc
 		wait, cancel = context.WithTimeout(ctx, r.TouchWait)
 		defer cancel()
 	}
-	r.passed(StepTouch)
+	r.passed(step)
 	for {
 		typed, err := dev.Press(wait, chars)
 		switch {

@@ -95,7 +95,7 @@ func (r *Runner) ask(ctx context.Context, dev Device, e token.Entry) (res Result
 			return r.told(ctx, e, c, n)
 		}
 	}
-	cs, err := candidates(&e.Credential, e.Former)
+	cs, err := candidates(dev, &e.Credential, e.Former)
 	if err != nil || len(cs) == 0 {
 		return Result{}, false, err
 	}
@@ -103,7 +103,7 @@ func (r *Runner) ask(ctx context.Context, dev Device, e token.Entry) (res Result
 	var who *token.Credential
 	var counters token.Counters
 	tries := 0
-	err = r.eachPress(ctx, dev, due(cs), func(typed string) bool {
+	err = r.eachPress(ctx, dev, StepTouch, due(cs), func(typed string) bool {
 		var why Mispress
 		if who, counters, why = r.identify(typed, cs); who == nil {
 			r.mispressed(why)

@@ -171,7 +171,7 @@ func TestOtherProgramWrites(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = b.runner.Run(t.Context(), Key{s, in}, plan)
+			_, err = b.runner.Run(t.Context(), Key{Session: s, Input: in}, plan)
 			return err
 		})
 		if err != nil && len(b.book.open()) == 0 && b.key.Holds(2, b.book.sealed[101].Key.Reveal()) {

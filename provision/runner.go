@@ -53,14 +53,21 @@ type Device interface {
 type Key struct {
 	*ykslot.Session
 	Input ykslot.InputReader
+	Map   ykslot.ScanMap // by which it types; zero: that of a new key
 }
+
+// Mapped is a Device whose presses are read by the key's own scan map.
+type Mapped interface{ ScanMap() ykslot.ScanMap }
+
+// ScanMap implements Mapped.
+func (k Key) ScanMap() ykslot.ScanMap { return k.Map }
 
 // Press implements Device.
 func (k Key) Press(ctx context.Context, chars int) (string, error) {
 	if chars == 0 {
-		return ykslot.ReadPress(ctx, k.Input)
+		return ykslot.ReadPress(ctx, k.Map.Input(k.Input))
 	}
-	return ykslot.ReadPressOf(ctx, k.Input, chars)
+	return ykslot.ReadPressOf(ctx, k.Map.Input(k.Input), chars)
 }
 
 // DropTyped implements Device.
@@ -74,7 +81,9 @@ const (
 	StepReserved Step = "reserved"
 	StepSealed   Step = "sealed"
 	StepWritten  Step = "written"
-	StepTouch    Step = "touch" // now waiting for one
+	StepTouch    Step = "touch"        // now waiting for one
+	StepTouch1   Step = "touch slot 1" // as StepTouch, of a swap: both slots are asked
+	StepTouch2   Step = "touch slot 2"
 	StepProven   Step = "proven"
 	StepDone     Step = "committed"
 )
@@ -97,6 +106,7 @@ const (
 	OtherOutput   Mispress = "that is not what this slot types: the touch was too short or too long"
 	OtherKey      Mispress = "that was an OTP of another credential"
 	NotDecrypting Mispress = "the OTP does not decrypt with the key that was written"
+	SameSlot      Mispress = "both touches were of the same slot, or of none that is known: a short one is for slot 1, a long one for slot 2"
 )
 
 // Result is what a run or a resume did.
@@ -115,7 +125,7 @@ type Outcome string
 const (
 	Programmed Outcome = "programmed" // the slot holds the new credential
 	Undone     Outcome = "undone"     // the slot holds what it held before
-	Unknown    Outcome = "unknown"    // of a change that was given up: CodeLost
+	Unknown    Outcome = "unknown"    // of a change that was given up: Unknowable
 )
 
 // UncertainError says that the slot, or the account, may hold the former or the new credential. Neither validates until Resume settled it.
@@ -217,7 +227,7 @@ func (r *Runner) write(ctx context.Context, dev Device, e token.Entry, codes ...
 	}
 	defer DestroyConfig(c)
 	slot := ykslot.Slot(e.Slot)
-	return r.insist(codes, func(code secret.Bytes) error {
+	return Insist(codes, func(code secret.Bytes) error {
 		err := dev.Write(ctx, slot, c, code)
 		if err == nil && !dev.Status().Configured(slot) {
 			return fmt.Errorf("read back %v: %w: the key took the write but says that the slot is empty", slot, ykslot.ErrUnsettled)

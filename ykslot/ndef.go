@@ -1,6 +1,7 @@
 package ykslot
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -76,6 +77,18 @@ func (n NDEF) AppendMarshal(dst []byte) []byte {
 	b[0], b[1] = byte(len(n.data)), n.kind
 	copy(b[offNDEFData:], n.data)
 	return append(dst, b[:]...)
+}
+
+// ParseNDEF reads what AppendMarshal appends; the error is an *InvalidError.
+func ParseNDEF(b []byte) (NDEF, error) {
+	if len(b) != offNDEFCode || b[0] == 0 || b[0] > NDEFLen || b[1] != ndefURI && b[1] != ndefText {
+		return NDEF{}, &InvalidError{fmt.Sprintf("no NDEF of %d bytes", offNDEFCode)}
+	}
+	n := NDEF{b[1], bytes.Clone(b[offNDEFData : offNDEFData+int(b[0])])}
+	if !bytes.Equal(n.AppendMarshal(nil), b) {
+		return NDEF{}, &InvalidError{"bytes behind the NDEF"}
+	}
+	return n, nil
 }
 
 // String is the URI or the text, without the OTP that follows it.

@@ -52,6 +52,9 @@ func TestNDEFBytes(t *testing.T) {
 		if got := strings.TrimRight(hex.EncodeToString(b), "0"); len(b) != 56 || got != strings.TrimRight(tc.want, "0") {
 			t.Errorf("%d bytes %s, want %s", len(b), got, tc.want)
 		}
+		if back, err := ParseNDEF(b); err != nil || back.String() != n.String() || !bytes.Equal(back.AppendMarshal(nil), b) {
+			t.Errorf("%s: read as %q, %v", tc.want, back, err)
+		}
 	}
 	if len(uriPrefixes) != 0x23 {
 		t.Errorf("%d prefixes, want 35", len(uriPrefixes))
@@ -79,6 +82,22 @@ func FuzzNDEF(f *testing.F) {
 			if len(b) != 57 || int(b[1]) > NDEFLen || made.String() != text || !utf8.ValidString(text) || !bytes.Equal(b[3:3+len(made.data)], made.data) {
 				t.Fatalf("%d bytes; %q came back as %q", len(b), text, made.String())
 			}
+		}
+	})
+}
+
+// FuzzParseNDEF: what is read is what was written, to the byte.
+func FuzzParseNDEF(f *testing.F) {
+	n, err := NDEFURI(DefaultNDEF)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(n.AppendMarshal(nil))
+	f.Add(append([]byte{54, 'T'}, bytes.Repeat([]byte{0xff}, NDEFLen)...))
+	f.Add([]byte{255, 'U'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n, err := ParseNDEF(b); err == nil && !bytes.Equal(n.AppendMarshal(nil), b) {
+			t.Errorf("%x is read as %q", b, n)
 		}
 	})
 }

@@ -21,9 +21,14 @@ const strongDigits = 8
 // movingFactor is that of an HOTP code; other modes do not look at it. False for what cannot be predicted: Yubico OTPs and
 // challenge-response. A scan map other than the default changes what is typed. The caller destroys the result.
 func (c Config) Press(movingFactor int64) (secret.Bytes, bool) {
+	return c.PressBy(ScanMap{}, movingFactor)
+}
+
+// PressBy is as Press for a key with a scan map, read by ScanMap.Input: its scan-code passwords do not go by the map, but are read by it.
+func (c Config) PressBy(m ScanMap, movingFactor int64) (secret.Bytes, bool) {
 	switch c.Mode() {
 	case ModeScanCodes:
-		return c.frame(nil, c.typedStrokes()), true
+		return c.frame(nil, c.typedStrokes(m)), true
 	case ModeStatic:
 		fixed, body, ok := c.ticketText()
 		return c.frame(fixed, body), ok
@@ -82,11 +87,14 @@ func (c Config) frame(fixed, body []byte) secret.Bytes {
 	return secret.New(out)
 }
 
-// typedStrokes is a scan-code password by the US layout; 0 types nothing.
-func (c Config) typedStrokes() []byte {
+// typedStrokes is a scan-code password by the US layout, read by a scan map; 0 types nothing.
+func (c Config) typedStrokes(m ScanMap) []byte {
 	us, _ := keyboard.Lookup("us")
 	strokes := c.strokes()
 	defer strokes.Destroy()
+	for i, s := range strokes.Reveal() {
+		strokes.Reveal()[i] = m.usual(s)
+	}
 	return us.Decode(strokes).Reveal()
 }
 

@@ -33,11 +33,12 @@ var ErrPressTooLong = errors.New("too much was typed without Enter")
 // Bits and usages of a boot keyboard report. Source: reference yubikey-otp.md §1.2, §3.7 (US table); USB HID usage tables,
 // page 7, for the keypad.
 const (
-	modShift    = 0x22 // left or right
-	offUsages   = 2
-	usageEnter  = 0x28
-	usageErrors = 0x04 // below: no key, roll-over and other errors
-	usageKeypad = 0x58 // keypad Enter; 1 to 9 and 0 follow
+	modShift     = 0x22 // left or right
+	modLeftShift = 0x02
+	offUsages    = 2
+	usageEnter   = 0x28
+	usageErrors  = 0x04 // below: no key, roll-over and other errors
+	usageKeypad  = 0x58 // keypad Enter; 1 to 9 and 0 follow
 )
 
 // usRows are the characters of consecutive usages on a US keyboard, without and with Shift.

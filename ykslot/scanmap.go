@@ -1,6 +1,7 @@
 package ykslot
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -8,8 +9,11 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 )
 
-// ScanMapLen is the number of strokes in a scan map. Source: reference yubikey-otp.md §3.7.
-const ScanMapLen = 45
+// Source: reference yubikey-otp.md §3.7.
+const (
+	ScanMapLen  = 45   // strokes in a scan map
+	strokeShift = 0x80 // in a stroke: with Shift
+)
 
 // scanMapChars are the characters that a scan map gives strokes for, in its order. Source: reference yubikey-otp.md §3.7.
 const scanMapChars = "cbdefghijklnrtuvCBDEFGHIJKLNRTUV0123456789!\t\r"
@@ -45,7 +49,7 @@ func (m ScanMap) Check() error {
 	}
 	seen := map[byte]int{}
 	for i, s := range m {
-		if s&^0x80 < usageErrors {
+		if s&^strokeShift < usageErrors {
 			return &InvalidError{fmt.Sprintf("the scan map has no key for %q", scanMapChars[i])}
 		}
 		if j, twice := seen[s]; twice {
@@ -54,6 +58,47 @@ func (m ScanMap) Check() error {
 		seen[s] = i
 	}
 	return nil
+}
+
+// usual is the stroke that types on a new key what a stroke types by this map; other strokes, such as of a scan-code password, stay.
+func (m ScanMap) usual(stroke byte) byte {
+	if i := bytes.IndexByte(m[:], stroke); i >= 0 && m != (ScanMap{}) {
+		return DefaultScanMap()[i]
+	}
+	return stroke
+}
+
+// Input reads presses of a key with this map as a host does whose layout the map was made for, so that ReadPress gives ModHex, digits,
+// tabs and Enter.
+func (m ScanMap) Input(in InputReader) InputReader {
+	if m == (ScanMap{}) || m == DefaultScanMap() {
+		return in
+	}
+	return mappedInput{in, m}
+}
+
+type mappedInput struct {
+	InputReader
+	m ScanMap
+}
+
+// ReadInput implements InputReader. A key types one stroke a report.
+func (i mappedInput) ReadInput(ctx context.Context) (Report, error) {
+	r, err := i.InputReader.ReadInput(ctx)
+	if err != nil || r[offUsages] < usageErrors {
+		return r, err
+	}
+	stroke := r[offUsages]
+	if r[0]&modShift != 0 {
+		stroke |= strokeShift
+	}
+	stroke = i.m.usual(stroke)
+	r[0] &^= modShift
+	if stroke&strokeShift != 0 {
+		r[0] |= modLeftShift
+	}
+	r[offUsages] = stroke &^ strokeShift
+	return r, nil
 }
 
 // String is the map in hexadecimal.

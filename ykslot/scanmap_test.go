@@ -1,7 +1,10 @@
 package ykslot
 
 import (
+	"context"
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,4 +85,37 @@ func FuzzScanMap(f *testing.F) {
 			t.Fatalf("prints %v", m)
 		}
 	})
+}
+
+// typedStrokes are reports of what a key types, a press and a release each.
+type typedStrokes []byte
+
+func (s *typedStrokes) ReadInput(context.Context) (Report, error) {
+	if len(*s) == 0 {
+		return Report{}, io.EOF
+	}
+	c := (*s)[0]
+	*s = (*s)[1:]
+	r := Report{2: c &^ 0x80}
+	if c&0x80 != 0 {
+		r[0] = 0x20
+	}
+	return r, nil
+}
+
+// TestScanMapInput: what is typed by a map is read by it, and another stroke, as of a scan-code password, stays.
+func TestScanMapInput(t *testing.T) {
+	t.Parallel()
+	m := DefaultScanMap()
+	slices.Reverse(m[:])
+	m[3] = 0xe5 // a key without a character
+	var typed typedStrokes
+	for _, c := range m {
+		typed = append(typed, c, 0)
+	}
+	typed = slices.Insert(typed, len(typed)-2, 0x04, 0, 0x84, 0) // before Enter
+	const want = "cbdefghijklnrtuvCBDEFGHIJKLNRTUV0123456789!\taA"
+	if got, err := ReadPress(t.Context(), m.Input(&typed)); got != want || err != nil {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
 }

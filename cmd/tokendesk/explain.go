@@ -33,7 +33,7 @@ func explain(err error) explained {
 		return explained{p.line, p.hints, p.code}
 	}
 	x := explained{line: oneLine(err), code: exitError}
-	for _, row := range []func(error, *explained) bool{explainUncertain, explainOATH, explainSlot, explainRefused, explainGenuine, explainPIV, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
+	for _, row := range []func(error, *explained) bool{explainUncertain, explainOATH, explainSlot, explainSetting, explainRefused, explainGenuine, explainPIV, explainDevice, explainFile, explainDesk, explainTarget, explainManifest, explainJournal, explainKinds} {
 		if row(err, &x) {
 			break
 		}

@@ -32,7 +32,8 @@ func explainCard(err error, x *explained) bool {
 	case errors.Is(err, ykslot.ErrStale):
 		x.hints = []string{"unplug the key and plug it in again"}
 	case errors.Is(err, provision.ErrUnknownSlots):
-		x.hints = []string{"let the key itself tell, not who types: --transport libusb or hidraw"}
+		x.hints = []string{"touch it shortly for slot 1, and hold it for three seconds for slot 2: they must not type the same",
+			"let the key itself tell, not who types: --transport libusb or hidraw"}
 	case errors.Is(err, ykslot.ErrNeedsHID):
 		x.hints = []string{"use it: --transport libusb or hidraw"}
 	default:

@@ -21,8 +21,9 @@ type key struct {
 	session  *ykslot.Session
 	presses  *typedPresses // of a smart card
 	serial   token.Serial  // 0: hidden, or firmware before 2.2
-	managed  bool          // only its Management application was opened: what its slots hold is not to be seen
-	denied   error         // why the keyboard interface was not taken, when auto turned to the smart card
+	scanMap  ykslot.ScanMap
+	managed  bool  // only its Management application was opened: what its slots hold is not to be seen
+	denied   error // why the keyboard interface was not taken, when auto turned to the smart card
 }
 
 // openKey opens a key by a transport. With auto that is its keyboard interface, if it has one that this user may open, and otherwise
@@ -149,5 +150,5 @@ func (k *key) device() provision.SlotDevice {
 	if k.dev == nil {
 		return typedKey{k.session, k.presses}
 	}
-	return provision.Key{Session: k.session, Input: k.dev}
+	return provision.Key{Session: k.session, Input: k.dev, Map: k.scanMap}
 }

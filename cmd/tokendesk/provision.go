@@ -231,6 +231,9 @@ func (a *app) writeSlotOf(ctx context.Context, st *sqlstore.Store, want provisio
 	if err := refuseUnsettled(ctx, st, k, want.Slot); err != nil {
 		return k.serial, err
 	}
+	if err := learnMap(ctx, st, k); err != nil {
+		return k.serial, err
+	}
 	have, err := lookUp(ctx, st, k)
 	if err != nil {
 		return k.serial, err

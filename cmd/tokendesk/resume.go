@@ -29,8 +29,8 @@ func newProvisionResumeCmd(a *app) *cobra.Command {
 		Use: "resume", Short: "Settle what an interruption left", Args: args(0, 0, ""),
 		Long: `Settle every write that was interrupted. Where nothing was sent to the key, the reservation is given up. Otherwise the
 key is needed: a touch, or a challenge, tells what its slot holds, and if that is neither the new nor the former key, the secret that was
-already sealed is written again. A second secret is never drawn. New flags, a new access code and an erasure are written again; after a
-swap the slots are asked what they hold. With --offline the writes are those of this station's journal.`,
+already sealed is written again. A second secret is never drawn. New flags, a new access code, an erasure, NDEF and a scan map are written again;
+after a swap both slots are asked what they hold. What is left of PIV is only named: its own command finishes it. With --offline the writes are those of this station's journal.`,
 		Example: "  tokendesk provision resume --dry-run\n  tokendesk provision resume --serial 12345678\n  tokendesk provision resume --offline",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := dirAlone(cmd, o.offline); err != nil {
@@ -75,7 +75,14 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 			return err
 		}
 		defer destroyChanges(changes)
-		return listUnsettled(a, entries, changes)
+		settings, err := run.openSettings(ctx)
+		if err != nil {
+			return err
+		}
+		return listUnsettled(a, entries, changes, settings)
+	}
+	if err := run.settings(ctx); err != nil { // the scan map first: what a touch types is read by it
+		return err
 	}
 	for _, e := range entries {
 		if o.serial != 0 && e.Serial != token.Serial(o.serial) {
@@ -86,6 +93,9 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		}
 	}
 	if err := run.changes(ctx); err != nil {
+		return err
+	}
+	if err := run.escrows(ctx); err != nil {
 		return err
 	}
 	return run.end()
@@ -210,6 +220,11 @@ func (a *app) settle(ctx context.Context, st openLedger, c choice, e token.Entry
 		return provision.Result{}, err
 	}
 	defer k.close()
+	if st, ok := st.(*sqlstore.Store); ok {
+		if err := learnMap(ctx, st, k); err != nil {
+			return provision.Result{}, &provision.UncertainError{Entry: e, Err: err}
+		}
+	}
 	a.say("%s, slot %d: interrupted at phase %q", k.name(), e.Slot, e.Phase)
 	defer a.quiet(k)()
 	return r.Resume(ctx, k.device(), e)
@@ -259,13 +274,16 @@ func askedBy(e token.Entry) string {
 	return "a touch"
 }
 
-func listUnsettled(a *app, entries []token.Entry, changes []token.SlotChange) error {
+func listUnsettled(a *app, entries []token.Entry, changes []token.SlotChange, settings []token.KeySetting) error {
 	var rows []unsettled
 	for _, e := range entries {
 		rows = append(rows, unsettledOf(e))
 	}
 	for _, c := range changes {
 		rows = append(rows, unsettledChange(c))
+	}
+	for _, s := range settings {
+		rows = append(rows, unsettledSetting(s))
 	}
 	return list(a, "unsettled", rows, []column[unsettled]{
 		{"Serial", func(u unsettled) string { return u.Serial.String() }},
@@ -289,8 +307,12 @@ func examineLedger(ctx context.Context, st *sqlstore.Store) finding {
 		return fail("Ledger", err)
 	}
 	defer destroyChanges(changes)
+	settings, err := openSettings(ctx, st, 0)
+	if err != nil {
+		return fail("Ledger", err)
+	}
 	row := finding{"Ledger", healthOK, "every write is settled", nil, exitDone}
-	if n := len(entries) + len(changes); n > 0 {
+	if n := len(entries) + len(changes) + len(settings); n > 0 {
 		row.State, row.Detail = healthWarn, count(n, "interrupted write")+" not settled"
 		row.Next = []string{"see: tokendesk provision resume --dry-run", "settle them: tokendesk provision resume"}
 	}

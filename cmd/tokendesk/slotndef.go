@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -47,10 +48,8 @@ func (a *app) ndef(ctx context.Context, o ndefOptions) error {
 		if err := h.showsNDEF(ctx, o.slot); err != nil {
 			return err
 		}
-		if err := h.st.NoteSlot(ctx, h.k.serial, "ndef", token.Slot(o.slot), n.String()); err != nil {
-			return err
-		}
-		if err := h.k.session.WriteNDEF(ctx, ykslot.Slot(o.slot), n, secret.Bytes{}); err != nil {
+		s := token.KeySetting{Serial: h.k.serial, What: token.NDEF, Slot: token.Slot(o.slot), Value: hex.EncodeToString(n.AppendMarshal(nil)), Text: n.String()}
+		if err := tell(ctx, h.st, h.k, s, secret.Bytes{}); err != nil {
 			return err
 		}
 		a.say("%s shows %s before the one-time password of slot %d", h.k.name(), printable(n.String()), o.slot)
@@ -120,7 +119,7 @@ func newSlotScanMapCmd(a *app) *cobra.Command {
 		Long: `Choose the keys by which a YubiKey types one-time passwords, for computers whose layout does not have them where most have. The map is of
 the whole key. It has 45 usages in hexadecimal, for cbdefghijklnrtuv, the same in upper case, 0123456789, !, Tab and Enter; Shift is bit 80.
 
-With another map than the default one, a slot cannot be proven by a touch.`,
+The store remembers the map, and reads touches of the key by it. One that another program set is not known here: touches prove nothing then.`,
 		Example: "  tokendesk slot scanmap --set 06050708…\n  tokendesk slot scanmap --reset",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.scanMap(cmd.Context(), o) },
 	}
@@ -153,25 +152,21 @@ func (a *app) scanMap(ctx context.Context, o scanMapOptions) error {
 		if err := ykslot.FeatureScanMap.Supported(h.k.version()); err != nil {
 			return &provision.RefusedError{Serial: h.k.serial, Err: err}
 		}
-		for _, slot := range []int{1, 2} {
-			if c := h.in(slot); c != nil && code.Len() == 0 {
-				code = c.Secrets.AccessCode
-			}
+		s := token.KeySetting{Serial: h.k.serial, What: token.ScanMap, Value: m.String(), Text: "the default one"}
+		codes := []secret.Bytes{code}
+		if code.Len() == 0 {
+			codes = guards(h.have, s)
 		}
-		what := "the default one"
 		if o.set != "" {
-			what = m.String()
+			s.Text = m.String()
 			if err := a.confirm(ctx, o.yes, fmt.Sprintf("change how %s types everything", h.k.name())); err != nil {
 				return err
 			}
 		}
-		if err := h.st.NoteSlot(ctx, h.k.serial, "scanmap", 0, what); err != nil {
+		if err := tell(ctx, h.st, h.k, s, codes...); err != nil {
 			return err
 		}
-		if err := h.k.session.WriteScanMap(ctx, m, code); err != nil {
-			return err
-		}
-		a.say("the scan map of %s is %s", h.k.name(), what)
+		a.say("the scan map of %s is %s", h.k.name(), s.Text)
 		return nil
 	})
 }

@@ -45,7 +45,10 @@ func (r *resumption) changes(ctx context.Context) error {
 			if r.left == 0 {
 				r.last = err
 			}
-		case !done && provision.CodeLost(c):
+		case !done && provision.Unknowable(c) && c.Work == token.Swap:
+			w.Outcome = provision.Unknown
+			r.a.say("key %s: nothing of this store is in either slot: which way they are now is for their owner to say", c.Serial)
+		case !done && provision.Unknowable(c):
 			w.Outcome, w.AccessCode = provision.Unknown, "kept by nobody here"
 			r.a.say("key %s, slot %d is not ours, so its access code is kept nowhere: its flags and its code are as before or the new ones", c.Serial, c.Slot)
 		case done:
@@ -79,6 +82,9 @@ func (r *resumption) change(ctx context.Context, c token.SlotChange) (done bool,
 		return false, err
 	}
 	defer k.close()
+	if err := learnMap(ctx, r.st, k); err != nil {
+		return false, err
+	}
 	r.a.say("%s: the %s was interrupted", k.name(), c.Work)
 	defer r.a.quiet(k)()
 	slot := c.Slot
@@ -88,10 +94,16 @@ func (r *resumption) change(ctx context.Context, c token.SlotChange) (done bool,
 	run := r.a.runner(r.st, slot, kindIn(c))
 	asked := run.Progress
 	run.Progress = func(s provision.Step) {
-		if s == provision.StepTouch {
+		switch s {
+		case provision.StepTouch:
 			asked(s)
+		case provision.StepTouch1:
+			r.a.say("what does slot 1 type? %s", touches[1])
+		case provision.StepTouch2:
+			r.a.say("and slot 2? %s", touches[2])
 		}
 	}
+	run.Mispress = func(why provision.Mispress) { r.a.say("%s", why) }
 	return run.ResumeChange(ctx, r.st, k.device(), c)
 }
 
@@ -117,13 +129,16 @@ func unsettledChange(c token.SlotChange) unsettled {
 	switch c.Work {
 	case token.Update:
 		u.Holds, u.Next = "the flags and the access code of before, or the new ones", "writes the new ones again"
-		if provision.CodeLost(c) {
+		if provision.Unknowable(c) {
 			u.Next = "gives it up: the slot is not ours, and its code is kept nowhere"
 		}
 	case token.Erase:
 		u.Holds, u.Next = "nothing, or what it held before", "erases it"
 	default:
 		u.Holds, u.Next = "what it held before, or what the other slot held", "asks the slots what they hold"
+		if provision.Unknowable(c) {
+			u.Next = "gives it up: neither slot is ours, so nobody here can say"
+		}
 	}
 	return u
 }

@@ -31,6 +31,9 @@ type slotRow struct {
 	AccessCode   bool         `json:"access_code"`
 	ProvenAt     *time.Time   `json:"proven_at,omitempty"`
 	Created      time.Time    `json:"created"`
+	NDEF         string       `json:"ndef,omitempty"`      // as the key was told last
+	ScanMap      string       `json:"scan_map,omitempty"`  // of the whole key, if it was ever set here
+	Unsettled    []string     `json:"unsettled,omitempty"` // which of these
 }
 
 func slotOf(t token.Token, c token.Credential) slotRow {
@@ -72,14 +75,57 @@ func newSlotListCmd(a *app) *cobra.Command {
 		Use: "list [QUERY]", Short: "List what the store knows of slots", Args: args(0, 1, "QUERY"), ValidArgsFunction: a.tokenWords,
 		Long: "List the live credentials in slots: of every key, or of the one that QUERY finds. A key tells only whether a slot is in use.",
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
-				rows, err := slotRows(cmd.Context(), d, given)
-				if err != nil {
-					return err
-				}
-				return list(a, "slots", rows, slotColumns())
-			})
+			return a.withSlots(cmd.Context(), given, func(rows []slotRow) error { return list(a, "slots", rows, slotColumns()) })
 		},
+	}
+}
+
+// withSlots reads what is known of slots, and says what is not settled.
+func (a *app) withSlots(ctx context.Context, query []string, act func([]slotRow) error) error {
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	rows, err := slotRows(ctx, a.desk(st), query)
+	if err != nil {
+		return err
+	}
+	var serial token.Serial
+	if len(query) == 1 {
+		if serial, err = a.serialOf(ctx, st, query[0]); err != nil { // found, but no YubiKey
+			return act(rows)
+		}
+	}
+	settings, err := st.KeySettings(ctx, serial)
+	if err != nil {
+		return err
+	}
+	for _, s := range settings {
+		if s.Open {
+			a.say("key %s: %s", s.Serial, unsettledText(s))
+		}
+		for i := range rows {
+			rows[i].take(s)
+		}
+	}
+	return act(rows)
+}
+
+// take has a row tell a setting of its key or slot.
+func (r *slotRow) take(s token.KeySetting) {
+	if r.Serial != s.Serial || s.Slot != 0 && s.Slot != r.Slot {
+		return
+	}
+	text := printable(s.Text)
+	if s.Open {
+		r.Unsettled = append(r.Unsettled, string(s.What))
+		text += ", not settled"
+	}
+	if s.What == token.ScanMap {
+		r.ScanMap = text
+	} else {
+		r.NDEF = text
 	}
 }
 
@@ -121,11 +167,7 @@ func newSlotShowCmd(a *app) *cobra.Command {
 			if err := (oneSlot{slot: slot}).check(); err != nil {
 				return err
 			}
-			return a.withDesk(cmd.Context(), func(d *desk.Desk) error {
-				rows, err := slotRows(cmd.Context(), d, given)
-				if err != nil {
-					return err
-				}
+			return a.withSlots(cmd.Context(), given, func(rows []slotRow) error {
 				for _, r := range rows {
 					if r.Slot == token.Slot(slot) {
 						return a.showSlot(r)
@@ -159,6 +201,11 @@ func (a *app) showSlot(r slotRow) error {
 		}},
 		{"Since", func(r slotRow) string { return a.when(r.Created) }},
 	}...)
+	for _, more := range []struct{ title, text string }{{"NDEF", r.NDEF}, {"Scan map", r.ScanMap}} {
+		if more.text != "" {
+			columns = append(columns, column[slotRow]{more.title, func(slotRow) string { return more.text }})
+		}
+	}
 	return show(a, "slot", r, columns)
 }
 

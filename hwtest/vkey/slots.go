@@ -20,6 +20,13 @@ type SlotState struct {
 	NDEF []byte
 }
 
+// ScanMap is the scan map of the key: reference yubikey-otp.md §3.7.
+func (k *Key) ScanMap() [45]byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.scanMap
+}
+
 // Slot returns the state of slot 1 or 2; of another number an empty one.
 func (k *Key) Slot(n int) SlotState {
 	k.mu.Lock()

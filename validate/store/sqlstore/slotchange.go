@@ -108,6 +108,7 @@ type changeDetail struct {
 	NewOATH    string             `json:"new_oath_account,omitempty"`
 	Flags      string             `json:"flags,omitempty"` // ext/ticket/config after an update
 	AccessCode *bool              `json:"access_code,omitempty"`
+	Value      string             `json:"value,omitempty"` // of a key's setting
 	Reason     string             `json:"reason,omitempty"`
 }
 

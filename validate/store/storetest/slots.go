@@ -17,6 +17,9 @@ type SlotStore interface {
 	EndChange(ctx context.Context, id token.ChangeID) error
 	DropChange(ctx context.Context, id token.ChangeID, reason string) error
 	OpenChanges(ctx context.Context) ([]token.SlotChange, error)
+	BeginSetting(ctx context.Context, k token.KeySetting) error
+	EndSetting(ctx context.Context, k token.KeySetting, undone string) error
+	KeySettings(ctx context.Context, serial token.Serial) ([]token.KeySetting, error)
 }
 
 // RunSlots runs the suite of slots of every kind and of what is done to them; open gives an empty store each time.
@@ -33,6 +36,7 @@ func RunSlots(t *testing.T, open func(t *testing.T) SlotStore) {
 		{"erase", testSlotErase},
 		{"refusals", testSlotRefusals},
 		{"token given up", testSlotGivenUp},
+		{"settings of keys", testKeySettings},
 		{"accounts", testAccounts},
 		{"account, blocked", testAccountBlocked},
 		{"account, elsewhere", testAccountElsewhere},
