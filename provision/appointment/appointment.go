@@ -55,6 +55,7 @@ type Station struct {
 	Video    bool // keys are sent by post: the identity is checked in a call
 	Offline  bool // without the store: what is issued is pending until the journal is imported
 	Paper    bool // receipts are printed
+	Cards    bool // a key gets more than its slot: accounts, certificates
 }
 
 // Use is what a key is to a person who holds one already.
@@ -135,6 +136,7 @@ type Key struct {
 	Have    provision.Have // without secrets
 	Open    *Open          // of the slot that is to be written
 	Class   provision.Class
+	Lacks   bool // somebody holds it, and not all is on it that this desk puts beside a slot
 }
 
 // Done is a key that was issued.
@@ -159,7 +161,8 @@ type Done struct {
 	Receipt   string
 	At        time.Time
 	Machine   time.Duration // how long person and operator waited for the machine
-	Papers    []string      // where the receipt went
+	Cards     Cards
+	Papers    []string // where the receipt went
 	Steps     []Passing
 }
 
@@ -207,21 +210,24 @@ type State struct {
 	Missed   string // what was wrong with the last touch
 	Left     *Open  // what an interruption of this appointment left
 
-	Done    *Done // H-6 to H-8
-	Notice  string
-	Down    *Down
-	Recent  []Done // newest first
-	Count   int
-	Began   time.Time     // of the session
-	Machine time.Duration // of this appointment
-	Leaving bool
-	Over    bool
-	Steps   []Passing // that were done
+	Done     *Done  // H-6 to H-8
+	Card     string // what is done on its smart card
+	Blinking bool   // which waits for a touch
+	Notice   string
+	Down     *Down
+	Recent   []Done // newest first
+	Count    int
+	Began    time.Time     // of the session
+	Machine  time.Duration // of this appointment
+	Leaving  bool
+	Over     bool
+	Steps    []Passing // that were done
 
 	last      Job           // the last number
 	job       Job           // of Work
 	resumed   token.EntryID // by Resume
 	loading   Job
+	equipping Job
 	printing  Job
 	waiting   Job // for a pause to end
 	searching bool
@@ -262,6 +268,8 @@ func New(s Station, next []Planned, now time.Time) State {
 // Step is where the appointment is.
 func (s State) Step() Step {
 	switch {
+	case s.Done != nil && s.equipping != 0:
+		return Binding
 	case s.Done != nil && s.printing != 0:
 		return Receipt
 	case s.Done != nil:
@@ -303,7 +311,7 @@ func (s State) Wants() Wants {
 	switch {
 	case s.Over || s.Leaving:
 		return Nothing
-	case s.Done != nil && s.printing != 0:
+	case s.Done != nil && (s.printing != 0 || s.equipping != 0):
 		return Nothing
 	case s.Done != nil:
 		return WantPull

@@ -46,7 +46,14 @@ type (
 		Serial token.Serial
 		Note   string
 	}
-	// Halt stops Write, Resume or Bind between two steps: it answers soon.
+	// Equip puts accounts and certificates on the key that was issued. Held: it is the one that is held, which is given back for it, and
+	// taken again where all was done; otherwise only what finishes it is said. Carded tells of it, Equipped answers.
+	Equip struct {
+		Job  Job
+		Done Done
+		Held bool
+	}
+	// Halt stops Write, Resume, Bind or Equip between two steps: it answers soon.
 	Halt struct{ Job Job }
 	// Free gives back the key that is held, if it is that port's.
 	Free struct{ Port string }
@@ -71,6 +78,7 @@ func (Resume) effect()  {}
 func (Bind) effect()    {}
 func (Redeem) effect()  {}
 func (GiveUp) effect()  {}
+func (Equip) effect()   {}
 func (Halt) effect()    {}
 func (Free) effect()    {}
 func (Print) effect()   {}

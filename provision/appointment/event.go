@@ -34,6 +34,8 @@ type (
 	}
 	// Agreed answers yes to what is asked: a grave warning, a key that is theirs already.
 	Agreed struct{}
+	// Finished says that a key that is theirs already gets what it lacks, and its slot stays as it is.
+	Finished struct{}
 	// Touched is a one-time password that came in by the terminal, from a key that is not held.
 	Touched struct{ OTP string }
 	// GaveUp says that the half-written key of this appointment will not come back.
@@ -97,6 +99,17 @@ type (
 		Trouble Trouble
 		Why     string // for people, without secrets
 		Left    *Open  // what it left unfinished
+	}
+	// Carded is a point that Equip has passed. Card is "oath" or "piv"; Blinks: the key waits for a touch.
+	Carded struct {
+		Job        Job
+		Card, Text string
+		Blinks     bool
+	}
+	// Equipped answers Equip.
+	Equipped struct {
+		Job   Job
+		Cards Cards
 	}
 	// Printed answers Print.
 	Printed struct {

@@ -31,7 +31,7 @@ func (e Removed) apply(t *turn) {
 	if t.tries > 0 && t.job == 0 {
 		t.waiting, t.tries = 0, 0
 	}
-	if spent && t.Done != nil && t.printing == 0 && t.Done.Call == "" { // a number is shown once: Enter says that it was read
+	if spent && t.Done != nil && t.printing == 0 && t.equipping == 0 && t.Done.Call == "" && t.Done.Cards.Why == "" { // what is shown once is read: Enter says so
 		t.turnOver()
 	}
 }
@@ -58,7 +58,7 @@ func (e Inspected) apply(t *turn) {
 	t.rest()
 	t.up()
 	t.tries = 0
-	if !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Path == e.Key.Port }) { // pulled out meanwhile
+	if !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Path == e.Key.Port && p.OTP }) { // pulled out meanwhile, or another one is there
 		t.do(Free{e.Key.Port})
 		return
 	}
@@ -172,6 +172,8 @@ func (e Touched) apply(t *turn) {
 	case t.Done != nil || t.Work == Giving || t.suspect != nil:
 	case t.Work != NoWork && t.Work != Inspecting:
 		t.Notice = "a touch came in as typing: it is of a key that this program does not hold"
+	case t.Station.Cards: // which need the key itself
+		t.Notice = "this desk puts more on a key than its slot: plug it in"
 	case t.Station.Video: // bound by that touch, it would be active in the post
 		t.Notice = "this desk sends keys by post: plug the key in"
 	case !t.Ready() || t.Left != nil:

@@ -34,7 +34,7 @@ func Next(s State, now time.Time, e Event) (State, []Effect) {
 
 // busy: person and operator wait for the machine.
 func (s State) busy() bool {
-	return s.Person != nil && s.Down == nil && (s.job != 0 && !s.Touching || s.waiting != 0 || s.printing != 0)
+	return s.Person != nil && s.Down == nil && (s.job != 0 && !s.Touching || s.waiting != 0 || s.printing != 0 || s.equipping != 0 && !s.Blinking)
 }
 
 func (t *turn) do(e Effect) { t.out = append(t.out, e) }
@@ -78,7 +78,7 @@ func (t *turn) goOn() {
 		t.Rewrite = false
 	}
 	if t.Leaving {
-		if t.printing == 0 {
+		if t.printing == 0 && t.equipping == 0 {
 			t.end()
 		}
 		return

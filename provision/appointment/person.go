@@ -134,7 +134,7 @@ func (e Submit) apply(t *turn) {
 	text := strings.TrimSpace(e.Text)
 	switch {
 	case t.Done != nil:
-		if text == "" && t.printing == 0 {
+		if text == "" && t.printing == 0 && t.equipping == 0 {
 			t.turnOver()
 		}
 	case t.Person != nil || t.loading != 0:
@@ -294,7 +294,9 @@ func (e Agreed) apply(t *turn) {
 
 func (e Escaped) apply(t *turn) {
 	switch {
-	case t.Done != nil || t.Work == Giving:
+	case t.Done != nil:
+		t.haltCards()
+	case t.Work == Giving:
 	case t.Work == Programing || t.Work == Resuming || t.Work == Taking:
 		t.halt()
 	case t.Person != nil || t.loading != 0:
@@ -315,8 +317,17 @@ func (t *turn) halt() {
 	}
 }
 
+// haltCards stops what comes after the slot; the slot is issued.
+func (t *turn) haltCards() {
+	if t.equipping != 0 && !t.halting {
+		t.halting = true
+		t.do(Halt{t.equipping})
+	}
+}
+
 func (e Quit) apply(t *turn) {
 	t.Leaving = true
+	t.haltCards()
 	if t.Work == Programing || t.Work == Resuming || t.Work == Taking {
 		t.halt()
 	}

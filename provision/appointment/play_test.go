@@ -79,6 +79,8 @@ func (p *player) name(x Effect) (string, Job) {
 		return "Redeem " + x.OTP + " " + order(x.Order), x.Job
 	case GiveUp:
 		return fmt.Sprint("GiveUp ", x.Serial), x.Job
+	case Equip:
+		return fmt.Sprintf("Equip %s %t", x.Done.Account, x.Held), x.Job
 	case Halt:
 		return "Halt", 0
 	case Free:

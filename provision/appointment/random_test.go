@@ -24,6 +24,9 @@ func TestRandomWalk(t *testing.T) {
 		w.settle()
 		issued += len(w.issue)
 		recovered += w.s.Count
+		if want := map[bool]int{true: w.s.Count}[w.s.Station.Cards]; w.cards != want {
+			w.fail("seed %d: of %d keys %d got what comes after the slot", seed, want, w.cards)
+		}
 		if len(w.open) != 0 {
 			w.fail("seed %d: %d writes were left open", seed, len(w.open))
 		}
@@ -57,7 +60,7 @@ func (w *world) anything() {
 	case 8:
 		w.give(Chosen{Use: []Use{Second, Replacement}[w.r.IntN(2)]})
 	case 9:
-		w.give(Agreed{})
+		w.give([]Event{Agreed{}, Agreed{}, Finished{}}[w.r.IntN(3)])
 	case 10:
 		w.give(Touched{[]string{"fresh", "replayed"}[w.r.IntN(2)]})
 	case 11:

@@ -33,6 +33,10 @@ type Record struct {
 	Pending     bool         `json:"pending,omitempty"` // until the journal is imported
 	Shipped     bool         `json:"shipped,omitempty"`
 	Recovered   bool         `json:"recovered,omitempty"`
+	Card        string       `json:"card,omitempty"`     // oath or piv
+	Accounts    []string     `json:"accounts,omitempty"` // that are on the key
+	PIV         bool         `json:"piv,omitempty"`      // it was set up
+	Finish      []string     `json:"finish,omitempty"`   // the commands that do the rest
 }
 
 // done are the steps that are done by what happened.
@@ -61,6 +65,9 @@ const (
 	DidMiss     Happening = "wrong-touch"
 	DidProve    Happening = "proven"
 	DidIssue    Happening = "issued"
+	DidCard     Happening = "card"
+	DidEquip    Happening = "equipped"
+	DidNotEquip Happening = "not-equipped"
 	DidInterr   Happening = "interrupted"
 	DidResume   Happening = "resume"
 	DidUndo     Happening = "undone"

@@ -28,6 +28,7 @@ type world struct {
 	next  token.ID
 	open  []*entry
 	issue []issued
+	cards int   // how often what comes after the slot was begun
 	log   []any // events and effects
 }
 
@@ -80,7 +81,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		}
 		w.keys = append(w.keys, k)
 	}
-	w.s = New(Station{Spec: provision.Spec{Slot: 2, PublicID: provision.FromSerial, AccessCode: provision.RandomCode, Verify: token.ByTouch}, Paper: seed%2 == 0}, nil, w.now)
+	w.s = New(Station{Spec: provision.Spec{Slot: 2, PublicID: provision.FromSerial, AccessCode: provision.RandomCode, Verify: token.ByTouch}, Paper: seed%2 == 0, Cards: seed%4 > 1}, nil, w.now)
 	return w
 }
 
@@ -151,8 +152,12 @@ func (w *world) begin(e Effect) {
 		run.job, work = e.Job, true
 	case GiveUp:
 		run.job, work = e.Job, true
+	case Equip:
+		run.job = e.Job
+		w.mayEquip(e)
 	case Print:
 		run.job = e.Job
+		w.mayPrint(e)
 	case Wait:
 		run.job = e.Job
 	}
@@ -216,6 +221,8 @@ func (w *world) step(i int) {
 			return
 		}
 		end(Printed{Job: e.Job, Number: "R-1"})
+	case Equip:
+		w.equip(j, e, end)
 	case Search:
 		if w.away {
 			end(Found{Query: e.Query, Down: "away"})
@@ -299,6 +306,7 @@ func (w *world) inspect(j *running, e Inspect, end func(Event), away func(*entry
 			key.Have.InUse = [2]bool{true, true}
 			key.Class = provision.Foreign
 		}
+		key.Lacks = w.r.IntN(2) == 0
 		if k.cred != 0 {
 			key.Class = provision.Ours
 			key.Have.Live = []token.Credential{{ID: k.cred, Slot: 2, State: token.Active, Kind: token.YubicoOTP}}

@@ -2,6 +2,7 @@ package appointment
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -37,6 +38,10 @@ func (s State) prompt() (string, Tone) {
 	switch {
 	case s.Over || s.Leaving:
 		return "closing", Busy
+	case s.Done != nil && s.equipping != 0:
+		return s.carding()
+	case s.Done != nil && s.Done.Cards.Why != "":
+		return s.unfinished(), Bad
 	case s.Done != nil:
 		return s.pull(), Good
 	case s.Down != nil:
@@ -58,6 +63,9 @@ func (s State) prompt() (string, Tone) {
 	case WantWitness:
 		return "known personally: type the name of a second operator who knows this person too", Act
 	case WantAnew:
+		if s.lacks() {
+			return "this key is theirs already: F puts on it what it lacks, Y writes it anew, or take another one", Act
+		}
 		return "this key is theirs already: Y writes it anew, or take another one", Act
 	}
 	return s.insert()
@@ -92,6 +100,9 @@ func (s State) insert() (string, Tone) {
 		return fmt.Sprintf("plug in key %s again: it was left half-written and is finished by itself; if it is gone for good: G", s.Left.Serial), Bad
 	case aside != "":
 		return "take another key: " + aside, Bad
+	}
+	if s.Station.Cards {
+		return "plug in a key", Act
 	}
 	return "plug in a key, or touch one from stock", Act
 }
@@ -135,6 +146,29 @@ func missed(why provision.Mispress, slot token.Slot) string {
 		return "that was the short touch: hold for three seconds"
 	}
 	return "that was the long touch: touch shortly"
+}
+
+// carding says what goes on after the slot.
+func (s State) carding() (string, Tone) {
+	switch {
+	case s.halting:
+		return "stopping", Busy
+	case s.Blinking:
+		return "the person touches the key: it blinks", Act
+	}
+	return "issued; accounts and certificates are put on it: leave the key in", Busy
+}
+
+// unfinished says that there is more to be done than to pull the key out.
+func (s State) unfinished() string {
+	if s.printing != 0 {
+		return "issued, and not all is on the key; the receipt is printed"
+	}
+	text := "issued to " + s.Done.Account + ", and not all is on the key: note the command below, give the key out, and press Enter"
+	if len(s.Done.Cards.Finish) == 0 {
+		text = strings.Replace(text, "the command below", "the reason", 1)
+	}
+	return text
 }
 
 func (s State) pull() string {

@@ -91,20 +91,34 @@ func (t *turn) issued(d Done) {
 			t.Ports[i].Spent = true
 		}
 	}
-	if t.Station.Paper {
-		t.printing = t.number()
-	}
 	t.Done = &d
 	t.Count++
 	t.tell(DidIssue, d.record)
 	d.Steps = t.Steps
 	t.Done = &d
 	t.Recent = slices.Insert(slices.Clone(t.Recent), 0, d)[:min(len(t.Recent)+1, recent)]
+	if t.Station.Cards && !d.Shipped {
+		t.equip()
+		return
+	}
+	t.receipt()
+}
+
+// receipt prints it, where one is.
+func (t *turn) receipt() {
 	if t.Station.Paper {
-		t.do(Print{t.printing, d})
+		t.printing = t.number()
+		t.do(Print{t.printing, *t.Done})
 		return
 	}
 	t.onward()
+}
+
+// remember replaces what is known of the key that was just issued.
+func (t *turn) remember(d Done) {
+	t.Done = &d
+	t.Recent = slices.Clone(t.Recent)
+	t.Recent[0] = d
 }
 
 func (d Done) record(r *Record) {
@@ -113,9 +127,9 @@ func (d Done) record(r *Record) {
 	r.Machine, r.Pending, r.Shipped, r.Number, r.Recovered, r.Papers = d.Machine.Milliseconds(), d.Pending, d.Shipped, d.Call, d.Recovered, d.Papers
 }
 
-// onward begins the next appointment where no key waits to be pulled out.
+// onward begins the next appointment where no key waits to be pulled out, and nothing to be read.
 func (t *turn) onward() {
-	if t.Key == nil {
+	if t.Key == nil && t.Done.Cards.Why == "" {
 		t.turnOver()
 	}
 }
@@ -137,15 +151,13 @@ func (t *turn) printed(number string, papers []string) {
 	}
 	d.Papers = papers
 	d.Machine = t.Machine
-	t.Done = &d
-	t.Recent = slices.Clone(t.Recent)
-	t.Recent[0] = d
+	t.remember(d)
 	t.printing = 0
 }
 
 // arrivedAtEnd goes on, also if the key was pulled out while its receipt was printed.
 func (t *turn) arrivedAtEnd() {
-	if t.Done.Call == "" && !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Spent && t.Key != nil && p.Path == t.Key.Port }) {
+	if t.Done.Call == "" && t.Done.Cards.Why == "" && !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Spent && t.Key != nil && p.Path == t.Key.Port }) {
 		t.turnOver()
 	}
 }
@@ -162,6 +174,8 @@ func (e Failed) apply(t *turn) {
 		t.tell(DidNotPrint, because(e.Why))
 		t.arrivedAtEnd()
 		t.Notice = notice // also where the next appointment has begun by that
+	case t.equipping:
+		Equipped{e.Job, Cards{Why: e.Why}}.apply(t)
 	case t.job:
 		work := t.Work
 		t.rest()
