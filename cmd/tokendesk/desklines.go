@@ -85,7 +85,12 @@ func recordLine(r appointment.Record) string {
 	add("%s", string(r.Use))
 	add("number %s", r.Number)
 	add("receipt %s", r.Receipt)
+	add("%s", strings.Join(r.Accounts, ", "))
+	if r.PIV {
+		add("%s", "PIV")
+	}
 	add("(%s)", r.Why)
+	add("finish: %s", strings.Join(r.Finish, "; then: "))
 	if r.Pending {
 		parts = append(parts, "activation pending synchronisation")
 	}
@@ -150,7 +155,12 @@ func lineMeans(s appointment.State, line string) (e appointment.Event, taken boo
 		return appointment.Witnessed{Name: line}, true
 	case appointment.WantUse:
 		return useOf(s, verb, rest), true
-	case appointment.WantGrave, appointment.WantAnew:
+	case appointment.WantAnew:
+		if verb == "finish" || verb == "f" {
+			return appointment.Finished{}, true
+		}
+		return agreedOf(verb), true
+	case appointment.WantGrave:
 		return agreedOf(verb), true
 	case appointment.WantKey:
 		if verb == "give-up" {

@@ -83,6 +83,7 @@ func (s *station) receiptOf(ctx context.Context, d appointment.Done) paper.Recei
 	case d.Stocked:
 		r.Way = paper.Stocked
 	}
+	r.Accounts = d.Cards.Accounts
 	for _, x := range d.Steps {
 		r.Steps = append(r.Steps, paper.Step{ID: string(x.Step), At: x.At.Local()})
 	}

@@ -202,7 +202,9 @@ func (m deskScreen) command(key string) {
 	case appointment.WantUse:
 		e = m.use(strings.ToLower(key))
 	case appointment.WantGrave, appointment.WantAnew:
-		e = agreedOf(key)
+		if e = agreedOf(key); strings.EqualFold(key, "f") {
+			e = appointment.Finished{} // which counts where something is lacking
+		}
 	case appointment.WantKey:
 		if strings.EqualFold(key, "g") {
 			e = appointment.GaveUp{}

@@ -26,7 +26,8 @@ type station struct {
 	transport transport
 	intake    *intake // set before anything is performed
 	print     printer
-	post      func(any) // events, from any goroutine
+	cards     *deskCards // nil: the slot is all
+	post      func(any)  // events, from any goroutine
 
 	ctx    context.Context // of everything that is under way
 	cancel context.CancelFunc
@@ -109,6 +110,8 @@ func (s *station) perform(e appointment.Effect) {
 		s.begin(e.Job, func(ctx context.Context) any { return s.redeem(ctx, e) })
 	case appointment.GiveUp:
 		s.begin(e.Job, func(ctx context.Context) any { return s.giveUp(ctx, e) })
+	case appointment.Equip:
+		s.begin(e.Job, func(ctx context.Context) any { return s.equip(ctx, e) })
 	case appointment.Print:
 		s.begin(e.Job, func(ctx context.Context) any { return s.receipt(ctx, e) })
 	case appointment.Wait:
@@ -220,6 +223,9 @@ func (s *station) inspect(ctx context.Context, e appointment.Inspect) any {
 	if !in {
 		return appointment.Failed{Job: e.Job, Trouble: appointment.KeyGone, Why: "the key was pulled out"}
 	}
+	if err := s.cards.takes(at); err != nil {
+		return s.failed(e.Job, err)
+	}
 	k, err := s.intake.open(ctx, s.a, at, s.transport)
 	if err != nil {
 		return s.failed(e.Job, err)
@@ -253,6 +259,9 @@ func (s *station) know(ctx context.Context, k *key) (appointment.Key, error) {
 	out.Have, out.Class = have, classOf(s.options.Spec, have)
 	entries, err := s.store.Open(ctx)
 	defer destroyEntries(entries)
+	if err == nil {
+		out.Lacks, err = s.cards.lacks(ctx, have, entries)
+	}
 	for _, x := range entries {
 		if x.Serial == k.serial && k.serial != 0 && x.Slot != 0 && (out.Open == nil || x.Slot == s.options.Spec.Slot) {
 			o := openOf(x)

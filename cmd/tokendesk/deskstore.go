@@ -32,6 +32,8 @@ type enroller interface {
 	Retire(ctx context.Context, query, note string) (token.Token, error)
 	// Profile is one that is offered; token.ErrNotFound.
 	Profile(ctx context.Context, name string) (profile.Profile, error)
+	// beside is the store that keeps what a key gets beside its slot; nil: none is at hand.
+	beside() *sqlstore.Store
 }
 
 // online is the store.
@@ -90,6 +92,12 @@ func (o online) Profile(ctx context.Context, name string) (profile.Profile, erro
 	}
 	return profile.Profile{}, err
 }
+
+// beside implements enroller.
+func (o online) beside() *sqlstore.Store { return o.Store }
+
+// beside implements enroller.
+func (offline) beside() *sqlstore.Store { return nil }
 
 // storePatience bounds each call of a store that does not answer.
 const storePatience = 15 * time.Second

@@ -130,7 +130,7 @@ func (l deskLook) body(m deskScreen, w, room int) []string {
 	}
 	switch {
 	case s.Done != nil:
-		out = append(out, l.done(s, room)...)
+		out = append(out, l.done(s, w, room)...)
 	case s.Person == nil:
 		out = append(out, l.search(m, room)...)
 	}
@@ -272,12 +272,16 @@ const tick = `
      ██`
 
 // done is the big tick, and what was issued.
-func (l deskLook) done(s appointment.State, room int) []string {
+func (l deskLook) done(s appointment.State, w, room int) []string {
 	d := s.Done
-	facts := []string{
+	facts := append(l.unfinished(d.Cards, w),
 		l.row("Issued", l.bold.Render(printable(d.Name)+" ("+printable(d.Account)+")")),
 		l.row("Key", receiptKey(*d)),
+	)
+	if s.Card != "" {
+		facts = append(facts, l.row("On it", printable(s.Card)))
 	}
+	facts = append(facts, l.beside(d.Cards)...)
 	if d.Proof != nil {
 		facts = append(facts, l.row("Works", fmt.Sprintf("✓ proven by touch, counters %d/%d", d.Proof.Use, d.Proof.Session)))
 	}
@@ -305,6 +309,35 @@ func (l deskLook) done(s appointment.State, room int) []string {
 	return append(append(out, ""), facts...)
 }
 
+// unfinished is what a key lacks, and the commands that finish it, whole.
+func (l deskLook) unfinished(c appointment.Cards, w int) (out []string) {
+	if c.Why == "" {
+		return nil
+	}
+	add := func(name, text string) {
+		for line := range strings.SplitSeq(ansi.Wrap(printable(text), max(w-13, 10), ""), "\n") {
+			out = append(out, l.row(name, l.tones[appointment.Bad].Render(line)))
+			name = ""
+		}
+	}
+	add("Missing", c.Why)
+	for _, command := range c.Finish {
+		add("Finish", command)
+	}
+	return out
+}
+
+// beside is what is on a key beside its slot.
+func (l deskLook) beside(c appointment.Cards) (out []string) {
+	if len(c.Accounts) > 0 {
+		out = append(out, l.row("Accounts", "✓ "+printable(strings.Join(c.Accounts, ", "))))
+	}
+	if c.PIV {
+		out = append(out, l.row("PIV", "✓ set up; the letter with the PIN: "+printable(c.Letter)))
+	}
+	return out
+}
+
 func receiptKey(d appointment.Done) string {
 	name := d.Serial.String()
 	if name == "" {
@@ -322,7 +355,7 @@ func receiptLine(d appointment.Done) string {
 	for _, x := range []struct {
 		is   bool
 		word string
-	}{{d.Pending, "pending"}, {d.Shipped, "shipped"}, {d.Recovered, "finished after an interruption"}, {d.Replaced != "", "replaces " + printable(d.Replaced)}} {
+	}{{d.Pending, "pending"}, {d.Shipped, "shipped"}, {d.Recovered, "finished after an interruption"}, {d.Cards.Why != "", "not all on it"}, {d.Replaced != "", "replaces " + printable(d.Replaced)}} {
 		if x.is {
 			line += " · " + x.word
 		}
@@ -342,7 +375,12 @@ func (l deskLook) keys(s appointment.State) string {
 		text = "Enter takes the name  Esc cancel"
 	case appointment.WantUse:
 		text = "S second key  R or its number replace  Esc cancel"
-	case appointment.WantGrave, appointment.WantAnew:
+	case appointment.WantAnew:
+		text = "Y yes  Esc cancel"
+		if s.Key.Lacks {
+			text = "F finish it  Y write it anew  Esc cancel"
+		}
+	case appointment.WantGrave:
 		text = "Y yes  Esc cancel"
 	case appointment.WantPull:
 		text = "removal or Enter: next person  Ctrl-C end"

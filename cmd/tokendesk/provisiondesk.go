@@ -31,6 +31,7 @@ type deskOptions struct {
 	date         string
 	offline      bool
 	dir          string // of the station
+	letters      string // directory for letters with PINs
 	video        bool
 	noColour     bool
 }
@@ -44,11 +45,14 @@ func newProvisionDeskCmd(a *app) *cobra.Command {
 H-1 person: type letters, or scan the card. H-2 identity: press 1 to 5; no number is asked. H-3 insert a key. H-4 it is written.
 H-5 the person touches it. H-6 it is bound. H-7 the receipt is printed. H-8 pull the key out: the next person.
 
+A profile may put accounts and PIV on the key, too (oath, piv): they come after H-6, on the key that stays in, and what fails there takes
+nothing back: the key works, and the command that finishes it is shown.
+
 A key that was written before (from stock) is not written again: one touch binds it, also one that types into this terminal.
 A key that was pulled out too early is finished when it comes back, with the secret that was sealed for it.
 
 Without a terminal, with TERM=dumb or with -o json, events are lines of standard output and acts lines of standard input: an
-account, then an identity check (after "known" the name of a second operator), "second" or "replace SERIAL", "yes" or "no", "next", "cancel", "give-up", "quit", or a
+account, then an identity check (after "known" the name of a second operator), "second" or "replace SERIAL", "yes" or "no" ("finish" for a key of theirs that lacks something), "next", "cancel", "give-up", "quit", or a
 one-time password of a key from stock.`,
 		Example: `  tokendesk provision desk --slot 2 --place 'room 12' --print receipts
   tokendesk provision desk --profile staff --appointments today.csv
@@ -67,6 +71,7 @@ one-time password of a key from stock.`,
 	f.StringVar(&o.kind, "kind", "key", "key; for apps see: tokendesk app enroll")
 	f.StringVar(&o.print, "print", "none", "directory for receipts, as text and PDF, or none")
 	f.StringVar(&o.printCommand, "print-command", "", "program that prints receipts: it is given the PDF on its standard input")
+	f.StringVar(&o.letters, "pin-letters", "", "directory for the letters with the PINs of a profile with piv, as text: print, hand over and delete them")
 	f.StringVar(&o.templates, "templates", "", "directory with this site's templates of receipts")
 	f.StringVar(&o.appointments, "appointments", "", "CSV file with the columns account and time, in the order of the day")
 	f.StringVar(&o.date, "date", "", "take only the appointments of this day, such as 2026-11-23")
@@ -129,6 +134,10 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 	if err != nil {
 		return err
 	}
+	cards, err := a.newDeskCards(o, p, store)
+	if err != nil {
+		return err
+	}
 	print, err := a.newPrinter(o, p)
 	if err != nil {
 		return err
@@ -141,10 +150,10 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 	if o.place != "" {
 		title = o.place + " · " + title
 	}
-	station := appointment.Station{Spec: want, Operator: a.user, Place: o.place, Video: o.video, Offline: o.offline, Paper: print.on()}
+	station := appointment.Station{Spec: want, Operator: a.user, Place: o.place, Video: o.video, Offline: o.offline, Paper: print.on(), Cards: cards != nil}
 	l := &deskLoop{state: appointment.New(station, next, a.now()), events: make(chan any, mostEvents)}
 	l.station = a.newStation(ctx, store, station, transport(o.transport), print, l.post)
-	l.station.intake = wanted
+	l.station.intake, l.station.cards = wanted, cards
 	if a.deskDrawn() {
 		colour := !o.noColour && a.getenv("NO_COLOR") == ""
 		err = a.runScreen(ctx, l, newDeskLook(a.stdout, colour, a.mark(title), a.now), open)
@@ -152,6 +161,7 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 		err = a.runLines(ctx, l, open)
 	}
 	a.say("%s issued", count(l.state.Count, "key"))
+	cards.sayLeft(a)
 	return errors.Join(err, a.sayLeft(context.WithoutCancel(ctx), store, o.offline), unserved(l))
 }
 
@@ -207,7 +217,9 @@ func (a *app) settleIdle(ctx context.Context, store enroller) (open int, err err
 	r := provision.Runner{Ledger: store, Rand: a.rand, Now: a.now}
 	for _, e := range entries {
 		if provision.NeedsDevice(e) {
-			open++
+			if e.Slot != 0 { // of an account it is said at the end
+				open++
+			}
 			continue
 		}
 		if _, err := r.Settle(ctx, e); err != nil && !errors.Is(err, token.ErrConflict) {
@@ -229,6 +241,10 @@ func (a *app) sayLeft(ctx context.Context, store enroller, offline bool) error {
 		who := "nobody"
 		if e.Holder != nil {
 			who = e.Holder.Account
+		}
+		if e.Slot == 0 {
+			a.say("key %s, %s: not settled; finish it with the key attached: tokendesk provision resume --serial %s", e.Serial, e.Place(), e.Serial)
+			continue
 		}
 		a.say("key %s is half-written for %s; plug it in at the next session, or: %s %s", e.Serial, printable(who), resume, e.Serial)
 	}

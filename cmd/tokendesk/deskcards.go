@@ -1,0 +1,337 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tokendesk/tokendesk/keyfile/codecs"
+	"github.com/tokendesk/tokendesk/provision"
+	"github.com/tokendesk/tokendesk/provision/appointment"
+	"github.com/tokendesk/tokendesk/provision/profile"
+	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/usbhid"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+)
+
+// deskCards is what a desk's profile has put on each key beside its slot.
+type deskCards struct {
+	want     profile.Profile
+	st       *sqlstore.Store
+	letters  string   // directory for letters with PINs
+	language string   // of these
+	left     []string // what the operator is told at the end; written by one goroutine at a time
+}
+
+// newDeskCards is what the profile wants; nil: nothing.
+func (a *app) newDeskCards(o deskOptions, p profile.Profile, store enroller) (*deskCards, error) {
+	switch {
+	case !p.PIV && o.letters != "":
+		return nil, usagef("--pin-letters is for a profile with piv = yes")
+	case !p.Cards.Any():
+		return nil, nil
+	case o.offline:
+		return nil, usagef("profile %s puts accounts or PIV on a key, which needs the store: take one without oath and piv", p.Name).
+			hint("add them where the store is: tokendesk provision --oath ISSUER:NAME --piv --to PERSON")
+	case o.video:
+		return nil, usagef("profile %s puts accounts or PIV on a key, which nobody holds before it arrives: take one without oath and piv", p.Name).
+			hint("add them when its holder brings it: tokendesk provision --oath ISSUER:NAME --piv --to PERSON")
+	case p.PIV && o.letters == "":
+		return nil, usagef("profile %s sets PIV up: its PIN is handed over by a letter: --pin-letters DIR", p.Name)
+	}
+	c := &deskCards{want: p, st: store.beside(), letters: o.letters, language: p.Language}
+	if c.language == "" {
+		c.language = "en"
+	}
+	if c.letters == "" {
+		return c, nil
+	}
+	if err := os.MkdirAll(c.letters, 0o700); err != nil {
+		return nil, problemf(exitError, "the directory for letters cannot be made: %s", oneLine(err))
+	}
+	return c, nil
+}
+
+// sayLeft says at the end which keys lack something, and how to finish them.
+func (c *deskCards) sayLeft(a *app) {
+	if c == nil {
+		return
+	}
+	for _, line := range c.left {
+		a.say("%s", line)
+	}
+}
+
+// errNoCard is a key whose slot could be written, and nothing else.
+var errNoCard = errors.New("its smart-card interface is off, or it has none: this desk puts more on a key than its slot")
+
+// takes refuses a key before its slot is written that could not get the rest.
+func (c *deskCards) takes(at usbhid.Attached) error {
+	if c == nil || at.Model.Interfaces.Has(usbhid.CCID) {
+		return nil
+	}
+	return errNoCard
+}
+
+// lacks reports whether a key that somebody holds has not all that it would get here.
+func (c *deskCards) lacks(ctx context.Context, have provision.Have, open []token.Entry) (bool, error) {
+	if c == nil || have.Token.Holder == nil {
+		return false, nil
+	}
+	if slices.ContainsFunc(open, func(e token.Entry) bool { return e.Serial == have.Serial && e.Slot == 0 }) {
+		return true, nil
+	}
+	for _, a := range c.want.AccountsOf(have.Token.Holder.Account) {
+		if !hasAccount(have.Live, a) {
+			return true, nil
+		}
+	}
+	if !c.want.PIV {
+		return false, nil
+	}
+	pins, err := c.st.Escrows(ctx, have.Serial, token.PIVPIN)
+	defer destroyEscrows(pins)
+	return !slices.ContainsFunc(pins, func(e token.Escrow) bool { return e.Held }), err
+}
+
+func hasAccount(live []token.Credential, id string) bool {
+	return slices.ContainsFunc(live, func(c token.Credential) bool { return c.Settings.Account == id && c.State != token.Pending })
+}
+
+// options are the flags of provision that say the same for somebody's key.
+func (c *deskCards) options(d appointment.Done, letter string) (provisionOptions, error) {
+	o := plainCards()
+	o.to, o.overwrite, o.reason = d.Account, c.want.Overwrite, c.want.Reason
+	o.piv.letter.file, o.piv.letter.language = letter, c.language
+	err := o.byCards(c.want.Cards, d.Account, func(string) bool { return false })
+	return o, err
+}
+
+// equipment is one run on one key.
+type equipment struct {
+	s      *station
+	job    appointment.Job
+	done   appointment.Done
+	card   string // "oath" or "piv"
+	text   string // what was said last
+	o      provisionOptions
+	letter string
+	on     appointment.Cards
+}
+
+// equip puts on a key that was issued what the profile wants beside its slot. What fails takes nothing back: it is said how to finish it.
+func (s *station) equip(ctx context.Context, e appointment.Equip) any {
+	x := &equipment{s: s, job: e.Job, done: e.Done}
+	if s.cards.want.PIV {
+		x.letter = filepath.Join(s.cards.letters, fmt.Sprintf("pin-%s-%s.txt", e.Done.Serial, s.a.now().Format("20060102-150405")))
+	}
+	var err error
+	held := s.holding()
+	x.o, err = s.cards.options(e.Done, x.letter)
+	switch {
+	case err != nil:
+	case !e.Held || held == nil || held.serial != e.Done.Serial:
+		err = errNotHeld
+	default:
+		at := held.attached
+		s.free("") // its card is reached in another way
+		if err = x.run(ctx); err == nil {
+			s.holdAgain(ctx, at)
+		}
+	}
+	if err != nil {
+		x.on.Why, x.on.Finish = x.why(ctx, err), x.finish(ctx, err)
+		key := "key " + e.Done.Serial.String()
+		s.cards.left = append(s.cards.left, fmt.Sprintf("%s of %s: %s; to finish it: %s",
+			key, printable(e.Done.Account), strings.TrimPrefix(strings.TrimPrefix(x.on.Why, key+", "), key+": "), strings.Join(x.on.Finish, "; then: ")))
+	}
+	return appointment.Equipped{Job: e.Job, Cards: x.on}
+}
+
+// holdAgain takes the keyboard of a key that is still there, so that its touches type nowhere until it is pulled out.
+func (s *station) holdAgain(ctx context.Context, at usbhid.Attached) {
+	s.mu.Lock()
+	now, in := s.ports[at.Path]
+	s.mu.Unlock()
+	if !in || now.Address != at.Address {
+		return
+	}
+	k, err := openKey(ctx, s.a, at, s.transport)
+	if err != nil {
+		return // it is issued, and what it types now is ignored
+	}
+	if k.dev == nil {
+		k.close()
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = k
+}
+
+// run takes the steps of the command, one after the other.
+func (x *equipment) run(ctx context.Context) error {
+	p, _, err := x.s.store.PersonHolds(ctx, x.done.Account)
+	if err != nil {
+		return err
+	}
+	w := cardWork{
+		app: x.app(), st: x.s.cards.st, ledger: x.s.store, choice: choice{serial: uint32(x.done.Serial), transport: string(auto)}, holder: &p,
+		foreign: x.o.overwrite == string(provision.Foreign), reason: x.o.reason, yes: true,
+		did: func(account string) { x.on.Accounts = append(x.on.Accounts, account) },
+	}
+	x.card = "oath"
+	if x.done.Recovered {
+		if err := x.settle(ctx, w); err != nil {
+			return err
+		}
+	}
+	accounts, err := x.o.oathSteps()
+	if err != nil {
+		return err
+	}
+	x.o.piv.key.reason = x.o.reason
+	last, err := x.o.piv.steps(x.done.Account)
+	if err != nil {
+		return err
+	}
+	for _, step := range accounts {
+		if err := step(ctx, w); err != nil {
+			return err
+		}
+	}
+	x.card = "piv"
+	if err := x.o.piv.ready(ctx, w); err != nil {
+		return err
+	}
+	for _, step := range last {
+		if err := step(ctx, w); err != nil {
+			return err
+		}
+		x.on.PIV, x.on.Letter = true, x.letter
+	}
+	return nil
+}
+
+// settle ends what an interruption left of accounts on this key. What is on it then is not put there again.
+func (x *equipment) settle(ctx context.Context, w cardWork) error {
+	entries, err := x.s.store.Open(ctx)
+	defer destroyEntries(entries)
+	if err != nil {
+		return err
+	}
+	r := resumption{a: w.app, st: w.st, choice: w.choice}
+	for _, e := range entries {
+		if e.Serial != x.done.Serial || e.Slot != 0 {
+			continue
+		}
+		if _, err := r.settleAccount(ctx, e); err != nil {
+			return err
+		}
+	}
+	_, live, err := x.s.store.Slots(ctx, x.done.Serial)
+	defer destroyLive(provision.Have{Live: live})
+	if err != nil {
+		return err
+	}
+	x.o.oath = slices.DeleteFunc(x.o.oath, func(a string) bool {
+		on := hasAccount(live, a)
+		if on {
+			x.on.Accounts = append(x.on.Accounts, a)
+		}
+		return on
+	})
+	x.o.oathTouch = x.o.oathTouch && len(x.o.oath) > 0
+	return nil
+}
+
+// app is the program for these steps: what it says is told as events, and nobody is asked.
+func (x *equipment) app() *app {
+	e := *x.s.a.env
+	e.stdin, e.stdout, e.stderr = strings.NewReader(""), io.Discard, x
+	e.stdinTTY, e.stdoutTTY, e.stderrTTY = false, false, false
+	e.blinks = func() { x.tell(true) }
+	return &app{env: &e, format: "table", store: x.s.a.store, key: x.s.a.key}
+}
+
+// Write implements io.Writer for what the steps say.
+func (x *equipment) Write(b []byte) (int, error) {
+	for line := range bytes.Lines(b) {
+		if x.text = string(bytes.TrimSpace(line)); x.text != "" {
+			x.tell(false)
+		}
+	}
+	return len(b), nil
+}
+
+func (x *equipment) tell(blinks bool) {
+	x.s.post(appointment.Carded{Job: x.job, Card: x.card, Text: printable(x.text), Blinks: blinks})
+}
+
+func (x *equipment) why(ctx context.Context, err error) string {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return "it was stopped"
+	}
+	return explain(err).line
+}
+
+// finish are the commands that do what is left: first an account of which is not known whether the key has it.
+func (x *equipment) finish(ctx context.Context, err error) (out []string) {
+	done := slices.Clone(x.on.Accounts)
+	var u *provision.UncertainError
+	open := errors.Is(err, token.ErrUnsettled)
+	if errors.As(err, &u) && u.Entry.Slot == 0 {
+		open, done = true, append(done, u.Entry.Credential.Settings.Account)
+	}
+	entries, _ := x.s.store.Open(context.WithoutCancel(ctx)) // if it does not answer, resume says so
+	for _, e := range entries {
+		open = open || e.Serial == x.done.Serial && e.Slot == 0
+	}
+	destroyEntries(entries)
+	if open {
+		out = append(out, "tokendesk provision resume --serial "+x.done.Serial.String())
+	}
+	words := []string{"tokendesk", "provision"}
+	for _, a := range x.o.oath {
+		if !slices.Contains(done, a) {
+			words = append(words, "--oath", a)
+		}
+	}
+	if len(words) > 2 && x.o.oathTouch {
+		words = append(words, "--oath-touch")
+	}
+	if x.o.piv.on && !x.on.PIV {
+		words = append(append(words, "--piv"), x.pivWords()...)
+	}
+	if len(words) == 2 {
+		return out
+	}
+	if x.o.overwrite == string(provision.Foreign) {
+		words = append(words, "--overwrite", x.o.overwrite, "--reason", x.o.reason)
+	}
+	words = append(words, "--to", x.done.Account, "--serial", x.done.Serial.String())
+	for i, w := range words {
+		words[i] = codecs.Quoted(w)
+	}
+	return append(out, strings.Join(words, " "))
+}
+
+// pivWords are the flags of what is generated, and of its letter.
+func (x *equipment) pivWords() (words []string) {
+	c := x.s.cards.want.Cards
+	for _, f := range [][2]string{{"slot", c.PIVSlot}, {"algorithm", c.PIVAlgorithm}, {"pin-policy", c.PIVPIN}, {"touch-policy", c.PIVTouch}} {
+		if f[1] != "" {
+			words = append(words, "--piv-"+f[0], f[1])
+		}
+	}
+	if c.PIVSelfSigned {
+		words = append(words, "--piv-self-signed")
+	}
+	return append(words, "--piv-letter", x.letter, "--piv-letter-language", x.s.cards.language)
+}

@@ -1,0 +1,72 @@
+//go:build cgo && !nopcsc
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/provision/token"
+)
+
+// TestDeskPIV has a desk put an account and PIV on a key, over Debian's pcscd. It is killed in the middle of PIV, and the next desk goes on, with
+// the secrets that the store has, and hands a letter over with the PIN that the key has.
+func TestDeskPIV(t *testing.T) {
+	t.Parallel()
+	k := newPIVKey(t, vkey.YubiKey543)
+	k.r.must("person", "add", "ada")
+	k.r.must("provision", "profile", "add", "staff", "--oath", "Example:{account}", "--piv", "yes", "--piv-slot", "9a", "--piv-self-signed", "yes", "--language", "de")
+	keys, letters := serveKey(t, k.r), filepath.Join(t.TempDir(), "letters")
+	desk := func(lines ...string) *exec.Cmd {
+		cmd := k.command("provision", "desk", "--profile", "staff", "--pin-letters", letters, "-o", "json")
+		cmd.Env = append(cmd.Env, "KEYS="+keys, "TICK=10ms", "TOUCH=2 2 2")
+		cmd.Stdin = strings.NewReader(strings.Join(append(lines, "next", ""), "\n"))
+		return cmd
+	}
+	cmd := desk("ada", "staff-card")
+	cmd.Env = append(cmd.Env, fmt.Sprint("STOP_PIV=", 4))
+	if !k.r.stopped(cmd, 4) {
+		t.Fatal("it was not killed")
+	}
+	k.known()
+	if files, err := os.ReadDir(letters); err != nil || len(files) != 0 {
+		t.Fatalf("%d letters before the PIN, %v", len(files), err)
+	}
+	cmd = desk("ada", "second", "staff-card", "finish")
+	said, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	for _, want := range []string{`"event":"issued".*"account":"ada".*"recovered":true`, `"event":"card".*"card":"piv"`, `"event":"equipped".*"accounts":\["Example:ada"\],"piv":true`} {
+		if !regexp.MustCompile(want).Match(said) {
+			t.Errorf("no %s in\n%s", want, said)
+		}
+	}
+	files, err := os.ReadDir(letters)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%d letters, %v", len(files), err)
+	}
+	text, err := os.ReadFile(filepath.Join(letters, files[0].Name()))
+	pin, _ := k.kept(token.PIVPIN)
+	if err != nil || len(pin) != 1 || !strings.Contains(string(text), "PIN         "+pin[0]+"\n") || !k.app.HoldsPIN(pin[0]) {
+		t.Errorf("the letter is not of the key's PIN, %v:\n%s", err, text)
+	}
+	if strings.Contains(string(said), pin[0]) {
+		t.Error("the desk says the PIN")
+	}
+	if info, err := os.Stat(filepath.Join(letters, files[0].Name())); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	k.known()
+	k.settled()
+	if told := k.told(); len(told.Slots) != 1 || told.Slots[0].Certificate.Subject != "CN=ada" {
+		t.Errorf("%+v", told.Slots)
+	}
+	k.r.must("audit", "verify")
+}
