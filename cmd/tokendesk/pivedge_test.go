@@ -1,11 +1,19 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
@@ -134,6 +142,38 @@ func TestUnlockImpossible(t *testing.T) {
 		r.ends(exitUsage, "this was not tried", "person", "list")
 		if one.verified > 0 || one.left != 3 {
 			t.Errorf("%d PINs were tried", one.verified)
+		}
+	}
+}
+
+// TestCertificateOfAnybody: what a key's holder writes into a certificate is kept, and so does not end what a helpdesk does with the key.
+func TestCertificateOfAnybody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.must("init")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &pivSession{st: r.open(), facts: piv.Facts{Serial: rigSerial}}
+	for name, want := range map[string]string{"ada\x00\x1b[2J": "CN=ada[2J", strings.Repeat(",", 2600): "CN=\\,", strings.Repeat("ä", 2600): "CN=ä"} {
+		template := &x509.Certificate{
+			SerialNumber: new(big.Int).Lsh(big.NewInt(1), 20000), Subject: pkix.Name{CommonName: name}, NotAfter: time.Date(2050, time.January, 1, 0, 0, 0, 0, time.UTC),
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.noteCertificate(t.Context(), piv.Authentication, c); err != nil {
+			t.Errorf("%.20q: %v", name, err)
+		}
+		list, err := s.st.Certificates(t.Context(), rigSerial)
+		if err != nil || len(list) == 0 || !strings.HasPrefix(list[0].Subject, want) || !utf8.ValidString(list[0].Subject) || list[0].Issuer != list[0].Subject {
+			t.Errorf("%.20q: kept %.60v, %v", name, list, err)
 		}
 	}
 }
