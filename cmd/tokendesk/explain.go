@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -128,6 +129,9 @@ func explainDevice(err error, x *explained) bool {
 		}
 		for _, c := range rejected.Causes {
 			x.hints = append(x.hints, "possible: "+c.String())
+		}
+		if slices.Contains(rejected.Causes, ykslot.CauseNoAccessCode) {
+			x.hints = append(x.hints, fmt.Sprintf("with the code of a slot that is not ours: tokendesk slot program, settings or erase --slot %d --%s FILE", rejected.Slot, currentCodeFlag))
 		}
 	case errors.As(err, &old):
 	case errors.Is(err, usbhid.ErrBusy):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -78,6 +79,10 @@ func (a *app) erase(cmd *cobra.Command, o eraseOptions) error {
 	defer current.Destroy()
 	return a.hold(ctx, &o.choice, func(h held) error {
 		c, err := provision.BuildErase(provision.EraseSpec{Slot: token.Slot(o.slot), Overwrite: provision.Class(o.overwrite), Reason: o.reason}, h.have)
+		if errors.Is(err, provision.ErrOccupied) { // the other slot is no way out
+			x := explain(err)
+			return &problem{line: x.line, hints: x.hints[:1], code: x.code, cause: err}
+		}
 		if err != nil {
 			return err
 		}

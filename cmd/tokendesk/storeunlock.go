@@ -150,8 +150,10 @@ func (u unlockRing) add(ctx context.Context, a *app, o newUnlock) error {
 	if err := u.set(ctx, a, "add", token.Serial(fresh.Serial), append(slices.Clone(u.now), fresh)); err != nil {
 		return err
 	}
-	a.say("key %d opens the sealing key; %s do now", fresh.Serial, count(len(u.now)+1, "key"))
-	if len(u.now) == 0 {
+	if len(u.now) > 0 {
+		a.say("key %d opens the sealing key; %s do now", fresh.Serial, count(len(u.now)+1, "key"))
+	} else {
+		a.say("key %d opens the sealing key, and no other does", fresh.Serial)
 		a.say("the file was plain, and its former text may still be on this disk and in backups: change the key now: tokendesk store rekey")
 		a.say("let a second key open it: tokendesk store unlock add; or keep a recovery copy: tokendesk store unlock copy")
 	}
