@@ -175,12 +175,15 @@ func TestManagementOnCard(t *testing.T) {
 	t.Parallel()
 	c := newFake(v571)
 	r, _ := newRunner(c)
-	c.management, c.onCard = "012345678901234567890123", true
+	c.management, c.objects[AdminData] = "012345678901234567890123", []byte("a mark")
 	if _, err := r.Plan(t.Context(), c, Want{}); !errors.Is(err, ErrForeign) || !errors.Is(err, ErrManagementUnknown) || !strings.Contains(err.Error(), "another program keeps it") {
 		t.Errorf("plan: %v", err)
 	}
 	if _, err := r.Generate(t.Context(), c, GenerateSpec{Slot: Authentication}); !errors.Is(err, ErrManagementUnknown) || !strings.Contains(err.Error(), "another program keeps it") {
 		t.Errorf("generate: %v", err)
+	}
+	if err := setUp(t, r, c, Want{Given: Given{Management: pinText("012345678901234567890123")}}); err != nil || len(c.objects[AdminData]) > 0 {
+		t.Errorf("the card still says that another program keeps its management key: %v", err)
 	}
 }
 

@@ -83,7 +83,6 @@ type fakeCard struct {
 	pin, puk   fakeRef
 	management string
 	touch      bool // the management key wants one
-	onCard     bool // another program keeps it
 	verified   bool
 	keys       map[Slot]fakeKey
 	objects    map[Object][]byte
@@ -109,7 +108,7 @@ func (c *fakeCard) Facts(context.Context) (Facts, error) {
 		return Facts{}, errKilled
 	}
 	c.verified = false
-	f := Facts{Serial: c.serial, Version: c.version, Maker: c.maker, CHUID: c.objects[CHUID] != nil, CCC: c.objects[CCC] != nil, OnCard: c.onCard}
+	f := Facts{Serial: c.serial, Version: c.version, Maker: c.maker, CHUID: c.objects[CHUID] != nil, CCC: c.objects[CCC] != nil, OnCard: len(c.objects[AdminData]) > 0}
 	f.PIN, f.PUK = Reference{Left: c.pin.left}, Reference{Left: -1}
 	f.Management = Management{Algorithm: AES192, Default: is(c.management == defaultManagement), Touch: c.touch}
 	if f.Metadata() {

@@ -92,7 +92,7 @@ func buildPlan(f Facts, secrets Secrets, current secret.Bytes, w Want) (p Plan, 
 	if w.Reset {
 		p.Steps = append(p.Steps, Step{Do: ResetCard})
 		f = asNew(f)
-		p.Facts.CHUID, p.Facts.CCC = false, false
+		p.Facts.CHUID, p.Facts.CCC, p.Facts.OnCard = false, false, false
 		p.secrets = Secrets{}
 		secrets.Destroy()
 		p.current.Destroy()

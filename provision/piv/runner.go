@@ -151,6 +151,9 @@ func (r *Runner) setManagement(ctx context.Context, card Card, p Plan, step Step
 	}
 	if err == nil {
 		err = r.settle(ctx, p.Facts.Serial, token.PIVManagementKey, now.ID)
+		if err == nil && p.Facts.OnCard { // which is not true any more: other programs would take the former key
+			err = card.PutObject(ctx, now.Secret, AdminData, nil)
+		}
 	} else {
 		err = r.drop(ctx, p.Facts.Serial, now, p.secrets.Management, nil, err)
 	}
