@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/oathaccount"
@@ -28,6 +29,9 @@ func (o *provisionOptions) oathSteps() ([]cardStep, error) {
 		a, err := totpAccount(text)
 		if err != nil {
 			return nil, usagef("--oath: %s", err)
+		}
+		if slices.ContainsFunc(specs, func(s oathaccount.Spec) bool { return s.Account.ID() == a.ID() }) {
+			return nil, usagef("--oath: %q is given twice", a.ID())
 		}
 		a.Touch = o.oathTouch
 		specs = append(specs, oathaccount.Spec{Account: a, Verify: token.ByHost})
@@ -131,6 +135,12 @@ func (w cardWork) putAccount(ctx context.Context, k *oathKey, s oathaccount.Spec
 		}
 	}
 	res, err := w.accountRunner(plan.Fresh()).Run(ctx, k.session, plan)
+	if errors.Is(err, token.ErrDuplicate) {
+		p := problemf(exitRefused, "%s: the secret of account %q is or was here already, and codes of it may have been used", k.name(), s.Account.ID()).
+			hint("take a fresh one: tokendesk oath add ISSUER:NAME")
+		p.cause = err
+		return row, p
+	}
 	if err != nil {
 		return row, err
 	}

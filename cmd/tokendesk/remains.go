@@ -26,7 +26,7 @@ func shownRemains(r desk.Remains) desk.Remains {
 // sayRemains says what ended with a token, what no server of ours can kill, and what is to be wiped.
 func (a *app) sayRemains(t token.Token, r desk.Remains) {
 	for _, account := range r.Revoked {
-		a.say("account %q of it is revoked: its former holder may know the secret", account)
+		a.say("account %q of it is revoked: its former holder may know the secret, or codes of times to come", account)
 	}
 	for _, c := range r.Certificates {
 		kind := "certificate"

@@ -15,8 +15,8 @@ func newTokenReturnCmd(a *app) *cobra.Command {
 An app token is revoked, as it cannot be handed to anybody else. A blocked token on which nothing is live is pending, to be
 written again, and is not asked for a proof; nor is one that never had more than its PIV application. One that was replaced is only noted as back. One that cannot prove itself any more: tokendesk token retire.
 
-An account of its OATH application is revoked if its holder may know the secret: one that was brought from outside, exported or pushed to
-a target. Certificates that are still valid are named. What is on the key stays there until oath reset and piv reset.`,
+An account of its OATH application is revoked if its holder may know the secret, as it was brought from outside, exported or pushed to a
+target, or may have codes of times to come: TOTP. Certificates that are still valid are named. What is on the key stays there until oath reset and piv reset.`,
 		Example: "  tokendesk token return 12345678 --note 'left the institute'", ValidArgsFunction: a.tokenWords,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return a.withSwept(cmd.Context(), func(d *desk.Desk) error {
