@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tokendesk/tokendesk/keyfile/codecs"
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/appointment"
 	"github.com/tokendesk/tokendesk/provision/profile"
@@ -297,41 +296,26 @@ func (x *equipment) finish(ctx context.Context, err error) (out []string) {
 	if open {
 		out = append(out, "tokendesk provision resume --serial "+x.done.Serial.String())
 	}
-	words := []string{"tokendesk", "provision"}
+	rest := commandLine{"tokendesk", "provision"}
 	for _, a := range x.o.oath {
 		if !slices.Contains(done, a) {
-			words = append(words, "--oath", a)
+			rest.add("--oath", a, "")
 		}
 	}
-	if len(words) > 2 && x.o.oathTouch {
-		words = append(words, "--oath-touch")
-	}
+	rest.on("--oath-touch", len(rest) > 2 && x.o.oathTouch)
 	if x.o.piv.on && !x.on.PIV {
-		words = append(append(words, "--piv"), x.pivWords()...)
+		rest.on("--piv", true)
+		x.o.piv.key.words(&rest)
+		x.o.piv.letter.words(&rest)
 	}
-	if len(words) == 2 {
+	if len(rest) == 2 {
 		return out
 	}
 	if x.o.overwrite == string(provision.Foreign) {
-		words = append(words, "--overwrite", x.o.overwrite, "--reason", x.o.reason)
+		rest.add("--overwrite", x.o.overwrite, "")
+		rest.add("--reason", x.o.reason, "")
 	}
-	words = append(words, "--to", x.done.Account, "--serial", x.done.Serial.String())
-	for i, w := range words {
-		words[i] = codecs.Quoted(w)
-	}
-	return append(out, strings.Join(words, " "))
-}
-
-// pivWords are the flags of what is generated, and of its letter.
-func (x *equipment) pivWords() (words []string) {
-	c := x.s.cards.want.Cards
-	for _, f := range [][2]string{{"slot", c.PIVSlot}, {"algorithm", c.PIVAlgorithm}, {"pin-policy", c.PIVPIN}, {"touch-policy", c.PIVTouch}} {
-		if f[1] != "" {
-			words = append(words, "--piv-"+f[0], f[1])
-		}
-	}
-	if c.PIVSelfSigned {
-		words = append(words, "--piv-self-signed")
-	}
-	return append(words, "--piv-letter", x.letter, "--piv-letter-language", x.s.cards.language)
+	rest.add("--to", x.done.Account, "")
+	rest.add("--serial", x.done.Serial.String(), "")
+	return append(out, rest.String())
 }
