@@ -107,11 +107,6 @@ func (c *cardCarrier) open(ctx context.Context) error {
 		}
 		return nil
 	}
-	if managed.Major == neoMajor {
-		if err := c.unselect(ctx); err != nil {
-			return err
-		}
-	}
 	if _, err := c.refresh(ctx); err != nil {
 		return err
 	}

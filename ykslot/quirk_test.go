@@ -108,6 +108,16 @@ func TestQuirkHiddenOnNEO(t *testing.T) {
 	}
 }
 
+// TestQuirkHiddenOnOne: a key of firmware 2 has one interface, which nothing reclaims: it is not waited for.
+func TestQuirkHiddenOnOne(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKey24, vkey.Options{Serial: serial, HideSerial: true})
+	start := r.now
+	if _, err := r.Serial(t.Context()); !errors.Is(err, ykslot.ErrSerialHidden) || r.now.Sub(start) > time.Second {
+		t.Errorf("%v after %v", err, r.now.Sub(start))
+	}
+}
+
 // TestQuirkReclaimedAndHidden: a NEO that hides its serial and ignores frames too does what it was told once it is back.
 func TestQuirkReclaimedAndHidden(t *testing.T) {
 	t.Parallel()

@@ -255,3 +255,53 @@ func TestWriteDeviceConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdateMasks: an update that would choose a mode, or a slot that nothing could wake, is refused before anything is sent; a slot that sleeps
+// and may be updated wakes again.
+func TestUpdateMasks(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKey543, vkey.Options{})
+	c := r.program(t, ykslot.Slot1, ykslot.HOTP{Seed: bytesOf(20, 1), Flags: ykslot.TypingFlags(r.Status().Version)})
+	r.key.ResetTransfers()
+	for name, f := range map[string]ykslot.Flags{
+		"a mode by its ticket flag":        {Ext: ykslot.AllowUpdate, Ticket: ykslot.OathHOTP},
+		"a mode by its configuration flag": {Ext: ykslot.AllowUpdate, Config: ykslot.StaticTicket},
+		"digits":                           {Ext: ykslot.AllowUpdate, Config: ykslot.HOTP8},
+		"dormant for ever":                 {Ext: ykslot.Dormant},
+	} {
+		var invalid *ykslot.InvalidError
+		if err := r.Update(t.Context(), ykslot.Slot1, f, none, none); !errors.As(err, &invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, sets := r.key.Transfers(); sets != 0 {
+		t.Errorf("%d reports", sets)
+	}
+	f := ykslot.UpdateFlags(c.Flags)
+	f.Ext |= ykslot.Dormant
+	want(t, "asleep", r.Update(t.Context(), ykslot.Slot1, f, none, none), false, 0)
+	if r.key.Touch(1) {
+		t.Error("a dormant slot types")
+	}
+	want(t, "awake", r.Update(t.Context(), ykslot.Slot1, ykslot.UpdateFlags(c.Flags), none, none), false, 0)
+	if !r.key.Touch(1) {
+		t.Error("it does not wake")
+	}
+}
+
+// TestUpdateFlags: pacing goes with an update of what types; in challenge-response its bits are length and touch, and stay. Source: reference
+// yubikey-otp.md §3.2.
+func TestUpdateFlags(t *testing.T) {
+	t.Parallel()
+	const paced = ykslot.Pacing10ms | ykslot.Pacing20ms
+	for mode, m := range modeFlags {
+		f := ykslot.Flags{Ext: 0xff, Ticket: m.Ticket | ykslot.ProtectCfg2 | 0x3f, Config: m.Config | paced}
+		want := ykslot.Flags{Ext: 0xff, Ticket: 0x3f, Config: paced}
+		if mode == 'y' || mode == 'm' {
+			want.Config = 0
+		}
+		if got := ykslot.UpdateFlags(f); got != want {
+			t.Errorf("mode %c: %v, want %v", mode, got, want)
+		}
+	}
+}
