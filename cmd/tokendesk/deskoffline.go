@@ -84,14 +84,18 @@ func (a *app) openStation(dir string) (*journal.Station, error) {
 	return s, err
 }
 
-// openEnroller opens the store, or with --offline the journal, which does not know what the site wants of keys that come in.
+// openEnroller opens the store, or with --offline the journal, and what the site wants of keys that come in.
 func (a *app) openEnroller(ctx context.Context, o deskOptions) (enroller, *intake, func(), error) {
 	if o.offline {
 		s, err := a.openStation(o.dir)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		return a.plugStore(offline{s}), nil, func() { _ = s.Close() }, nil // what counts is durable already
+		wanted, err := a.stationIntake(s)
+		if err != nil {
+			return nil, nil, nil, errors.Join(err, s.Close())
+		}
+		return a.plugStore(offline{s}), wanted, func() { _ = s.Close() }, nil // what counts is durable already
 	}
 	st, err := a.openStore(ctx)
 	if err != nil {

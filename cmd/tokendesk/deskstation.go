@@ -365,7 +365,7 @@ func troubleOf(err error) appointment.Trouble {
 		return appointment.KeyGone
 	case is(usbhid.ErrPermission, usbhid.ErrBusy, token.ErrUnsettled, token.ErrConflict, usbhid.ErrTimeout):
 		return appointment.KeyClosed
-	case errors.As(err, &rejected), errors.As(err, &plan), errors.As(err, &unwanted), errors.As(err, &state), is(desk.ErrHeld, token.ErrDuplicate, journal.ErrNeedsServer, journal.ErrHeld):
+	case errors.As(err, &rejected), errors.As(err, &plan), errors.As(err, &unwanted), errors.As(err, &state), is(desk.ErrHeld, token.ErrDuplicate, journal.ErrNeedsServer, journal.ErrHeld, journal.ErrNotProven):
 		return appointment.KeyRefused
 	}
 	return appointment.Fault

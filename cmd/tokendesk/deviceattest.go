@@ -189,18 +189,11 @@ func provenKeyOf(got attestOutcome, told keyTold, err error) provenKey {
 	p := provenKey{Serial: told.serial, Genuine: err == nil, Refused: notGenuine(err), Left: got.left}
 	if err == nil {
 		root := got.Chain[len(got.Chain)-1]
-		p.Serial, p.Firmware, p.FormFactor, p.FIPS, p.Slot = got.Serial, got.Version.String(), formText(got.Attested), got.FIPS, got.Slot.String()
-		p.Root, p.RootSHA256 = printable(root.Subject.String()), sumOf(root.Raw)
+		kept := got.Kept()
+		p.Serial, p.Firmware, p.FormFactor, p.FIPS, p.Slot = kept.Serial, kept.Firmware, kept.FormFactor, got.FIPS, got.Slot.String()
+		p.Root, p.RootSHA256 = printable(root.Subject.String()), kept.Root
 	}
 	return p
-}
-
-// formText is the form factor; firmware before 5 does not certify one.
-func formText(a piv.Attested) string {
-	if a.FormFactor == 0 {
-		return ""
-	}
-	return a.FormFactor.String()
 }
 
 // attestationOf is what the store keeps.
@@ -208,12 +201,7 @@ func attestationOf(got attestOutcome, told keyTold, err error) token.Attestation
 	if err != nil {
 		return token.Attestation{Serial: told.serial, Refused: notGenuine(err)}
 	}
-	out := token.Attestation{Serial: got.Serial, Firmware: got.Version.String(), FormFactor: formText(got.Attested)}
-	for _, c := range got.Chain[:len(got.Chain)-1] {
-		out.Chain = append(out.Chain, c.Raw)
-	}
-	out.Root = sumOf(got.Chain[len(got.Chain)-1].Raw)
-	return out
+	return got.Kept()
 }
 
 func (a *app) showProven(p provenKey) error {

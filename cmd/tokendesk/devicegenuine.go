@@ -16,7 +16,8 @@ func newDeviceGenuineCmd(a *app) *cobra.Command {
 	cmd := group("genuine", "Say whether keys must be proven genuine before they are written", newGenuineRequireCmd(a), newGenuineLiftCmd(a), newGenuineShowCmd(a))
 	cmd.Long = `Say whether keys must be proven genuine before provision, provision batch and provision desk write them. Each key that the store does
 not know as genuine is attested then, as "device attest" does it. One that is not proven is refused; a batch and a desk put
-it aside. The rule is in the store: every station that uses it follows it. A desk without the store cannot.`
+it aside. The rule is in the store: every command that uses it follows it. A station without a network follows the one of its snapshot: make new
+ones ("journal station"); journal import takes no key that is not proven.`
 	return cmd
 }
 

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision/batch"
+	"github.com/tokendesk/tokendesk/provision/journal"
 	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
@@ -17,12 +17,24 @@ import (
 // intake is what the site wants of keys that come in to be written. nil wants nothing. It may be used by several goroutines.
 type intake struct {
 	a        *app
-	st       *sqlstore.Store
-	openers  []seal.Recipient // of this store; nobody means them who did not name them
-	required bool             // keys must be proven genuine
+	proofs   proofs
+	escrow   piv.Escrow
+	openers  []token.Serial // keys that open this store; nobody means them who did not name them
+	required bool           // keys must be proven genuine
 	roots    piv.Roots
-	prints   []string // of their certificates
 }
+
+// proofs is where it is kept which keys are genuine: the store, or the journal of a station.
+type proofs interface {
+	// Proven reports whether a key was proven genuine before, by a root that is trusted now.
+	Proven(ctx context.Context, serial token.Serial) (bool, error)
+	KeepAttestation(ctx context.Context, at token.Attestation) error
+}
+
+var (
+	_ proofs = (*sqlstore.Store)(nil)
+	_ proofs = (*journal.Station)(nil)
+)
 
 // newIntake reads the site's rule.
 func (a *app) newIntake(ctx context.Context, st *sqlstore.Store) (*intake, error) {
@@ -30,24 +42,49 @@ func (a *app) newIntake(ctx context.Context, st *sqlstore.Store) (*intake, error
 	if err != nil {
 		return nil, err
 	}
+	i := &intake{a: a, proofs: st, escrow: st, required: rule.Required}
+	if i.openers, err = a.openers(ctx); err != nil {
+		return nil, err
+	}
+	return i, i.trust(rule.Roots)
+}
+
+// stationIntake is the site's rule as a station was told it.
+func (a *app) stationIntake(s *journal.Station) (*intake, error) {
+	told := s.Snapshot()
+	i := &intake{a: a, proofs: s, escrow: noEscrow{}, openers: told.Openers, required: told.Genuine != nil}
+	if !i.required {
+		return i, nil
+	}
+	return i, i.trust([]byte(told.Genuine.Roots))
+}
+
+// trust reads the roots, if they are needed.
+func (i *intake) trust(roots []byte) error {
+	if !i.required {
+		return nil
+	}
+	if err := i.roots.Add(roots); err != nil {
+		return fmt.Errorf("the site's root certificates: %w", err)
+	}
+	return nil
+}
+
+// openers are the keys that open the sealing key of the store.
+func (a *app) openers(ctx context.Context) ([]token.Serial, error) {
 	p, err := a.paths()
 	if err != nil {
 		return nil, err
 	}
-	i := &intake{a: a, st: st, required: rule.Required}
-	if i.openers, err = a.keyFile(ctx, p).Recipients(); err != nil {
+	list, err := a.keyFile(ctx, p).Recipients()
+	if err != nil {
 		return nil, keyProblem(err, p.sealing)
 	}
-	if !i.required {
-		return i, nil
+	serials := make([]token.Serial, len(list))
+	for i, r := range list {
+		serials[i] = token.Serial(r.Serial)
 	}
-	if err := i.roots.Add(rule.Roots); err != nil {
-		return nil, fmt.Errorf("the site's root certificates: %w", err)
-	}
-	for _, c := range certificatesOf(rule.Roots) {
-		i.prints = append(i.prints, sumOf(c.Raw))
-	}
-	return i, nil
+	return serials, nil
 }
 
 // open is openKey, for keys that the site wants, and that were plugged in to be written.
@@ -56,7 +93,7 @@ func (i *intake) open(ctx context.Context, a *app, at usbhid.Attached, t transpo
 	if err != nil {
 		return nil, err
 	}
-	if i != nil && slices.ContainsFunc(i.openers, func(r seal.Recipient) bool { return token.Serial(r.Serial) == k.serial }) {
+	if i != nil && slices.Contains(i.openers, k.serial) {
 		k.close()
 		return nil, &batch.UnwantedError{Serial: k.serial, Reason: token.AsideOpensStore, Err: errors.New("it opens the sealing key of this store")}
 	}
@@ -69,7 +106,7 @@ func (i *intake) admit(ctx context.Context, k *key, t transport) (*key, error) {
 	if i == nil || !i.required || k.serial == 0 {
 		return k, nil
 	}
-	known, err := i.knows(ctx, k.serial)
+	known, err := i.proofs.Proven(ctx, k.serial)
 	if known {
 		return k, nil
 	}
@@ -106,25 +143,16 @@ func (i *intake) admitCard(ctx context.Context, c choice) error {
 	if err != nil || told.serial == 0 {
 		return err
 	}
-	if known, err := i.knows(ctx, told.serial); known || err != nil {
+	if known, err := i.proofs.Proven(ctx, told.serial); known || err != nil {
 		return err
 	}
 	return i.attest(ctx, k.attached, told)
 }
 
-// knows reports whether a key was proven genuine before, by a root that is trusted now.
-func (i *intake) knows(ctx context.Context, serial token.Serial) (bool, error) {
-	known, err := i.st.Attestation(ctx, serial)
-	if errors.Is(err, token.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && known.Genuine() && slices.Contains(i.prints, known.Root), err
-}
-
 func (i *intake) attest(ctx context.Context, at usbhid.Attached, told keyTold) error {
-	got, err := i.a.attestKey(ctx, at, attestation{roots: i.roots, told: told, escrow: i.st})
+	got, err := i.a.attestKey(ctx, at, attestation{roots: i.roots, told: told, escrow: i.escrow})
 	if err == nil || errors.Is(err, piv.ErrNotGenuine) {
-		if kept := i.st.KeepAttestation(ctx, attestationOf(got, told, err)); kept != nil {
+		if kept := i.proofs.KeepAttestation(ctx, attestationOf(got, told, err)); kept != nil {
 			return kept
 		}
 	}

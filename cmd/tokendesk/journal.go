@@ -99,6 +99,9 @@ this station.`,
 				return err
 			}
 			a.say("%s may write %s until %s, for %s; signed by the store %s", s.Station, count(s.Most, "key"), s.Until.Local().Format(time.DateTime), count(len(s.Persons), "person"), s.Signer)
+			if s.Genuine != nil {
+				a.say("keys must be proven genuine")
+			}
 			return nil
 		},
 	}
@@ -117,8 +120,8 @@ func newJournalStationCmd(a *app) *cobra.Command {
 	var o grantOptions
 	cmd := &cobra.Command{
 		Use: "station NAME --out FILE", Short: "Register a station and write its snapshot", Args: args(1, 1, "NAME"),
-		Long: `Register a station, or know it again, and write what it may know and do: persons, profiles, the keys that are known, how many keys it may
-write, and until when. There is no secret in the file, but the names of staff; it is signed. With --group only persons of that group are in it, and may
+		Long: `Register a station, or know it again, and write what it may know and do: persons, profiles, the keys that are known, whether keys must be
+proven genuine, how many keys it may write, and until when. There is no secret in the file, but the names of staff; it is signed. With --group only persons of that group are in it, and may
 get keys. Limit, end and groups hold at the station, and again when its journal is imported.`,
 		Example: "  tokendesk journal station DESK1 --public-key desk1.public --limit 40 --until 2026-06-01 --out desk1.snapshot",
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -181,6 +184,9 @@ func (a *app) grantStation(ctx context.Context, name string, o grantOptions) err
 	signing, err := seal.LoadSigningFile(p.signing)
 	if err != nil {
 		return keyProblem(err, p.signing)
+	}
+	if g.Openers, err = a.openers(ctx); err != nil {
+		return err
 	}
 	s, err := st.Grant(ctx, g)
 	if errors.Is(err, token.ErrConflict) {

@@ -80,6 +80,9 @@ checked by journal import.`,
 			for i, e := range all {
 				rows[i] = journalRowOf(f.Header.Station, e)
 			}
+			for _, c := range f.Claims() {
+				a.say("%s", claimText(f.Header.Station, c))
+			}
 			err = list(a, "journal", rows, a.journalColumns(column[journalRow]{"Phase", func(r journalRow) string { return string(r.Phase) }}))
 			if err == nil && f.Cause != nil {
 				err = restProblem(given[0], f.Rest, f.Cause)
@@ -87,6 +90,14 @@ checked by journal import.`,
 			return err
 		},
 	}
+}
+
+// claimText is one line about what a station says of a key.
+func claimText(station string, c journal.Claim) string {
+	if c.Refused == "" {
+		return fmt.Sprintf("key %s is genuine, says %s", c.Serial, station)
+	}
+	return fmt.Sprintf("key %s is not proven genuine, says %s: %s", c.Serial, station, printable(c.Refused))
 }
 
 func restProblem(name string, rest int64, cause error) *problem {
@@ -100,7 +111,8 @@ func newJournalImportCmd(a *app) *cobra.Command {
 		Use: "import FILE…", Short: "Take in what stations wrote", Args: args(1, -1, "FILE"),
 		Long: `Take in the journals of stations. Each write counts once, whatever number of copies comes: the same again changes nothing, and what was
 interrupted goes on. A key whose token was blocked meanwhile comes in blocked. What contradicts the store is a conflict and is left out, with the
-reason; when that is solved, import again. Exit code 8: not all was taken.
+reason; when that is solved, import again. So is a key that is not proven genuine, where the site requires that: what the station proved is proven
+again here, by its certificates. Exit code 8: not all was taken.
 
 A write that the station did not finish waits for the station. If the station is gone, --take-open takes it into the store: then
 tokendesk provision resume finishes it here, with the key.`,
@@ -158,8 +170,9 @@ type journalImport struct {
 	done   int
 	before int
 	left   int
-	rest   *problem // the last file that did not verify to its end, or was refused
-	failed int      // files
+	rest   *problem          // the last file that did not verify to its end, or was refused
+	failed int               // files
+	claims []journal.Claimed // that do not hold here
 }
 
 // file takes one journal. The error ends the run; a journal that is refused does not.
@@ -183,7 +196,16 @@ func (i *journalImport) file(ctx context.Context, name string) error {
 		i.rows.add(row)
 		i.all = append(i.all, row)
 	})
-	for _, refused := range []error{journal.ErrDamaged, journal.ErrOther, journal.ErrFork, journal.ErrEnded, token.ErrNotFound} {
+	for _, c := range report.Claims {
+		switch c.Outcome {
+		case journal.Done:
+			i.a.say("%s", claimText(report.Header.Station, c.Claim))
+		case journal.Conflict:
+			i.a.say("key %s is not taken as genuine: %s", c.Serial, printable(c.Why))
+			i.claims = append(i.claims, c)
+		}
+	}
+	for _, refused := range []error{journal.ErrDamaged, journal.ErrVersion, journal.ErrOther, journal.ErrFork, journal.ErrEnded, token.ErrNotFound} {
 		if errors.Is(err, refused) {
 			x := explain(err)
 			i.failed++
@@ -211,6 +233,12 @@ func (i *journalImport) problem() error {
 			}
 		}
 		return p
+	case len(i.claims) > 0:
+		p := problemf(exitPartly, "%s not taken as genuine", count(len(i.claims), "key"))
+		for _, c := range i.claims {
+			p = p.hint("key %s: %s", c.Serial, printable(c.Why))
+		}
+		return p
 	case i.rest != nil:
 		i.rest.code = exitPartly
 		return i.rest
@@ -234,6 +262,8 @@ func journalKinds() []struct {
 		{journal.ErrNeedsServer, exitRefused, "use an empty slot, or another key"},
 		{journal.ErrHeld, exitRefused, "use another key"},
 		{journal.ErrBusy, exitBusy, "end the other program, or wait for it"},
+		{journal.ErrNotProven, exitRefused, "use another key; what is proven where the store is, is in the next snapshot: tokendesk device attest"},
+		{journal.ErrVersion, exitRefused, "use the same version of tokendesk at the server and at its stations, and a snapshot that it made"},
 		{journal.ErrOlder, exitRefused, "nothing was changed"},
 		{journal.ErrFork, exitIntegrity, "a copy of the station, or an older state of it, wrote keys too: find out who has it, and end the station: tokendesk journal end NAME"},
 		{journal.ErrEnded, exitRefused, "see: tokendesk journal stations"},

@@ -26,7 +26,7 @@ const (
 	signDomain  = "tokendesk journal record 1"
 	maxPayload  = 1 << 16
 	frameBytes  = 4 + ed25519.SignatureSize // beside the payload
-	schema      = 1
+	schema      = 2                         // since genuine keys; what 1 wrote is read, but no key is written by such a snapshot
 	seriesLen   = 16
 	maxJournal  = 1 << 28 // bytes that Read takes: 80,000 keys
 )
@@ -65,7 +65,7 @@ type File struct {
 }
 
 // Parse reads a journal as far as it verifies: by public, or, if that is nil, by the key in its header, which proves only that one
-// station wrote all of it. The error wraps ErrDamaged or ErrOther: nothing is there. What follows the last good record is in Cause.
+// station wrote all of it. The error wraps ErrDamaged, ErrVersion or ErrOther: nothing is there. What follows the last good record is in Cause.
 func Parse(text []byte, public ed25519.PublicKey) (File, error) {
 	rest, ok := bytes.CutPrefix(text, []byte(magic))
 	if !ok {
@@ -110,12 +110,15 @@ func next(rest []byte) (payload, signature []byte, n int, err error) {
 }
 
 func (f *File) header(payload, signature []byte, public ed25519.PublicKey) error {
+	if err := version(payload); err != nil {
+		return fmt.Errorf("the journal: %w", err)
+	}
 	if err := strict(payload, &f.Header); err != nil {
 		return fmt.Errorf("%w: its first record is no header", ErrDamaged)
 	}
 	own, err := hex.DecodeString(f.Header.Public)
 	series, err2 := hex.DecodeString(f.Header.Series)
-	if err != nil || err2 != nil || len(own) != ed25519.PublicKeySize || len(series) != seriesLen || f.Header.Schema != schema || CheckName(f.Header.Station) != nil {
+	if err != nil || err2 != nil || len(own) != ed25519.PublicKeySize || len(series) != seriesLen || f.Header.Schema == 0 || CheckName(f.Header.Station) != nil {
 		return fmt.Errorf("%w: its first record is no header", ErrDamaged)
 	}
 	if public != nil && !bytes.Equal(own, public) {
@@ -140,6 +143,17 @@ func (f *File) record(payload, signature []byte) error {
 	}
 	r.Hash, f.Hash = hash, hash
 	f.Records = append(f.Records, r)
+	return nil
+}
+
+// version is ErrVersion for what is of a schema that is not known here. It says nothing of what has none, or is malformed.
+func version(text []byte) error {
+	var v struct {
+		Schema *int `json:"schema"`
+	}
+	if err := json.Unmarshal(text, &v); err == nil && v.Schema != nil && (*v.Schema < 0 || *v.Schema > schema) {
+		return fmt.Errorf("%w: its schema is %d, %d is known here", ErrVersion, *v.Schema, schema)
+	}
 	return nil
 }
 

@@ -2,7 +2,7 @@
 // the server's public key, which the station cannot read back.
 //
 //	on the server   Snapshot.Sign: the persons, profiles and known keys of a station, a limit and an end; no secrets
-//	on the station  Install, Open; then Reserve, Seal, Mark, Commit, Abort as with the store
+//	on the station  Install, Open; then KeepAttestation, Reserve, Seal, Mark, Commit, Abort as with the store
 //	on the server   Read, Import: each write counts once, whatever number of copies comes
 //
 // A record is durable, signed by the station and chained to the one before it, before the method that made it returns: a torn end is
@@ -36,6 +36,8 @@ var (
 	ErrSignature   = errors.New("the signature does not fit")
 	ErrOther       = errors.New("it belongs to another store or station")
 	ErrOlder       = errors.New("a newer snapshot is installed")
+	ErrVersion     = errors.New("another version of tokendesk made it")
+	ErrNotProven   = errors.New("the site wants keys that are proven genuine, and this one is not")
 )
 
 // Event is what a record says of a write.
@@ -50,6 +52,9 @@ const (
 	Commit  Event = "commit"
 	Abort   Event = "abort"
 )
+
+// Attest says whether a key is genuine. It belongs to no write.
+const Attest Event = "attest"
 
 // Header is the first record of a journal.
 type Header struct {
@@ -68,12 +73,13 @@ type Record struct {
 	Event    Event     `json:"event"`
 	Entry    int64     `json:"entry"` // from 1, in the order of the reservations
 
-	Plan    *Plan    `json:"plan,omitempty"`    // of Reserve
-	Sealed  []byte   `json:"sealed,omitempty"`  // of Seal: for the server
-	Proof   *Proof   `json:"proof,omitempty"`   // of Commit; none: the first good OTP is it
-	Receipt int64    `json:"receipt,omitempty"` // of Commit
-	Reason  string   `json:"reason,omitempty"`  // of Abort
-	Hash    [32]byte `json:"-"`                 // the chain's value after it
+	Plan     *Plan     `json:"plan,omitempty"`     // of Reserve
+	Sealed   []byte    `json:"sealed,omitempty"`   // of Seal: for the server
+	Proof    *Proof    `json:"proof,omitempty"`    // of Commit; none: the first good OTP is it
+	Receipt  int64     `json:"receipt,omitempty"`  // of Commit
+	Reason   string    `json:"reason,omitempty"`   // of Abort
+	Attested *Attested `json:"attested,omitempty"` // of Attest
+	Hash     [32]byte  `json:"-"`                  // the chain's value after it
 }
 
 // Plan is a reservation as it is written down.
@@ -131,6 +137,7 @@ type Entry struct {
 type entries struct {
 	list     []*Entry
 	receipts int64
+	answers  map[token.Serial]Attested // the last of each key
 }
 
 func (e *entries) one(id int64) *Entry {
@@ -144,6 +151,16 @@ func (e *entries) one(id int64) *Entry {
 func (e *entries) add(r Record) error {
 	bad := func(why string) error {
 		return fmt.Errorf("%w: record %d (%q): %s", ErrDamaged, r.Seq, r.Event, why)
+	}
+	if r.Event == Attest {
+		if r.Attested == nil || r.Entry != 0 || !r.Attested.valid() {
+			return bad("no answer")
+		}
+		if e.answers == nil {
+			e.answers = map[token.Serial]Attested{}
+		}
+		e.answers[r.Attested.Serial] = *r.Attested
+		return nil
 	}
 	if r.Event == Reserve {
 		if r.Plan == nil || r.Entry != int64(len(e.list))+1 {

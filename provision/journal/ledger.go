@@ -30,7 +30,7 @@ func (s *Station) used() int {
 	return n
 }
 
-// Reserve implements provision.Ledger. Beside the ledger's own reasons: ErrOver, ErrMost, ErrNeedsServer, ErrHeld, and
+// Reserve implements provision.Ledger. Beside the ledger's own reasons: ErrVersion, ErrOver, ErrMost, ErrNotProven, ErrNeedsServer, ErrHeld, and
 // token.ErrNotFound for a holder that is not in the snapshot.
 func (s *Station) Reserve(_ context.Context, r token.Reservation) (token.Entry, error) {
 	s.mu.Lock()
@@ -56,10 +56,14 @@ func (s *Station) plan(r token.Reservation) (Plan, error) {
 		return p, errors.New("a reservation names serial, slot 1 or 2, kind and proof")
 	case !s.sameKey():
 		return p, ErrOther
+	case s.snapshot.Schema != schema:
+		return p, fmt.Errorf("the station's snapshot: %w", ErrVersion)
 	case !s.o.Now().Before(s.snapshot.Until):
 		return p, ErrOver
 	case s.used() >= s.snapshot.Most:
 		return p, ErrMost
+	case s.snapshot.Genuine != nil && !s.proven(r.Serial):
+		return p, ErrNotProven
 	}
 	if r.Holder != 0 {
 		person, ok := s.snapshot.person(r.Holder)

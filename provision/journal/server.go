@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
@@ -46,6 +47,7 @@ type Grant struct {
 	Groups   []string
 	Most     int
 	Until    time.Time
+	Openers  []token.Serial // see Snapshot
 }
 
 // Store is the part of a store that takes journals.
@@ -55,6 +57,9 @@ type Store interface {
 	// Take puts one settled write into the store, or with open one that is not, in one transaction with its audit events. What was
 	// taken once is Already, and changes nothing.
 	Take(ctx context.Context, w Write) (Taken, error)
+	// TakeClaim puts what a station says of a key into the store, as said by it, in one transaction with its audit event. What is not newer than
+	// what the store knows is Already, and so is a doubt about a key that is known as genuine. A proof that does not verify by the site's roots is a Conflict.
+	TakeClaim(ctx context.Context, station string, c Claim) (Taken, error)
 	// Seen notes how far a journal was seen. It only moves forward.
 	Seen(ctx context.Context, station string, series [seriesLen]byte, seq int64, hash [32]byte) error
 }
@@ -98,6 +103,7 @@ type Imported struct {
 // Report is what an import did.
 type Report struct {
 	Header Header
+	Claims []Claimed
 	Lines  []Imported
 	Rest   int64 // bytes at the end that do not verify
 	Cause  error
@@ -109,6 +115,9 @@ func (r Report) Whole() bool {
 		if l.Outcome == Conflict || l.Outcome == Unready {
 			return false
 		}
+	}
+	if slices.ContainsFunc(r.Claims, func(c Claimed) bool { return c.Outcome == Conflict }) {
+		return false
 	}
 	return r.Cause == nil
 }
@@ -136,9 +145,9 @@ func readAll(r io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// Import takes a journal into a store, write by write: what an interruption left undone is done by the next call, and the same file again
+// Import takes a journal into a store, what it says of keys first, then write by write: what an interruption left undone is done by the next call, and the same file again
 // changes nothing. withOpen also takes writes that the station did not settle, into the store's ledger: for a station that is gone. report is called for each
-// write. The errors are ErrDamaged, ErrOther, ErrFork, ErrEnded, token.ErrNotFound for a station that is not registered, and the store's.
+// write. The errors are ErrDamaged, ErrVersion, ErrOther, ErrFork, ErrEnded, token.ErrNotFound for a station that is not registered, and the store's.
 func Import(ctx context.Context, st Store, k seal.TransferKey, file io.Reader, withOpen bool, report func(Imported)) (Report, error) {
 	text, err := readAll(file)
 	if err != nil {
@@ -167,6 +176,13 @@ func Import(ctx context.Context, st Store, k seal.TransferKey, file io.Reader, w
 		return Report{}, err
 	}
 	out := Report{Header: f.Header, Rest: f.Rest, Cause: f.Cause}
+	for _, c := range f.Claims() { // first: writes may need them
+		taken, err := st.TakeClaim(ctx, known.Name, c)
+		if err != nil {
+			return out, err
+		}
+		out.Claims = append(out.Claims, Claimed{c, taken})
+	}
 	for _, e := range all {
 		taken, err := f.take(ctx, st, k, e, withOpen)
 		if err != nil {

@@ -29,6 +29,10 @@ type Snapshot struct {
 	Persons    []Person  `json:"persons"`
 	Tokens     []Known   `json:"tokens"`
 	Profiles   []Profile `json:"profiles"`
+	// Genuine: keys must be proven genuine; nil: they need not.
+	Genuine *Genuine `json:"genuine,omitempty"`
+	// Openers are keys that open the sealing key of the store: they are not for persons.
+	Openers []token.Serial `json:"openers,omitempty"`
 }
 
 // Person is somebody who may be given a key.
@@ -99,7 +103,10 @@ func ParseSnapshot(text []byte, signer ed25519.PublicKey) (Snapshot, error) {
 	if err != nil {
 		return s, fmt.Errorf("snapshot: %w", ErrSignature)
 	}
-	if err := strict(body, &s); err != nil || s.Schema != schema || CheckName(s.Station) != nil {
+	if err := version(body); err != nil {
+		return s, fmt.Errorf("snapshot: %w", err)
+	}
+	if err := strict(body, &s); err != nil || s.Schema == 0 || CheckName(s.Station) != nil {
 		return Snapshot{}, fmt.Errorf("snapshot: %w", ErrDamaged)
 	}
 	own, err := hex.DecodeString(s.Signer)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -55,6 +56,7 @@ type Station struct {
 	header   Header
 	snapshot Snapshot
 	to       seal.TransferPublic
+	roots    piv.Roots // of the snapshot
 	signing  seal.SigningKey
 	escrow   escrow
 	journal  *os.File
@@ -172,6 +174,11 @@ func install(dir string, text []byte) (Snapshot, error) {
 		return s, ErrOther
 	case s.Grant < former.Grant:
 		return s, ErrOlder
+	case s.Schema != schema:
+		return s, fmt.Errorf("%w: its schema is %d, %d is needed", ErrVersion, s.Schema, schema)
+	}
+	if _, err := s.rule(); err != nil {
+		return s, err
 	}
 	if _, err := seal.ParseTransferPublic(s.Transfer); err != nil {
 		return s, fmt.Errorf("%w: the server's key", ErrDamaged)
@@ -215,6 +222,9 @@ func (s *Station) open() (err error) {
 		return err
 	}
 	if s.to, err = seal.ParseTransferPublic(s.snapshot.Transfer); err != nil {
+		return err
+	}
+	if s.roots, err = s.snapshot.rule(); err != nil {
 		return err
 	}
 	text, err := io.ReadAll(io.LimitReader(s.journal, maxJournal+1))

@@ -165,6 +165,9 @@ func FuzzParse(f *testing.F) {
 	r := newRig(f)
 	s := r.open()
 	issue(f, s, 1, wish(501, 1), "")
+	if err := s.KeepAttestation(f.Context(), answer(502)); err != nil {
+		f.Fatal(err)
+	}
 	issue(f, s, 2, wish(502, 2), token.Writing)
 	if err := s.Close(); err != nil {
 		f.Fatal(err)

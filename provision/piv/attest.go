@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -205,6 +206,46 @@ func VerifyAttestation(roots Roots, maker, cert *x509.Certificate, s Slot, at ti
 		return fail("it is of slot %v, not %v", a.Slot, s)
 	}
 	return a, nil
+}
+
+// VerifyChain proves again what was proven once, by what was kept of it: chain begins as Attested.Chain, in DER. That the card answered is not in
+// it, only that it could: a key that signs without PIN and touch was attested. Errors wrap ErrNotGenuine. It is pure.
+func VerifyChain(roots Roots, chain [][]byte, at time.Time) (Attested, error) {
+	if len(chain) < 2 {
+		return Attested{}, fmt.Errorf("%w: certificates are missing", ErrNotGenuine)
+	}
+	cert, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return Attested{}, fmt.Errorf("%w: %w", ErrNotGenuine, err)
+	}
+	maker, err := x509.ParseCertificate(chain[1])
+	if err != nil {
+		return Attested{}, fmt.Errorf("%w: %w", ErrNotGenuine, err)
+	}
+	said, err := readAttestation(cert)
+	if err != nil {
+		return Attested{}, fmt.Errorf("%w: %w", ErrNotGenuine, err)
+	}
+	a, err := VerifyAttestation(roots, maker, cert, said.Slot, at)
+	if err == nil && (a.PIN != PINNever || a.Touch != TouchNever) {
+		return Attested{}, fmt.Errorf("%w: it is of a key that wants a PIN or a touch, so that it was never asked", ErrNotGenuine)
+	}
+	return a, err
+}
+
+// Kept is what a store keeps of a proof.
+func (a Attested) Kept() token.Attestation {
+	out := token.Attestation{Serial: a.Serial, Firmware: a.Version.String()}
+	if a.FormFactor != 0 { // firmware before 5 certifies none
+		out.FormFactor = a.FormFactor.String()
+	}
+	root := len(a.Chain) - 1
+	for _, c := range a.Chain[:root] {
+		out.Chain = append(out.Chain, c.Raw)
+	}
+	sum := sha256.Sum256(a.Chain[root].Raw)
+	out.Root = hex.EncodeToString(sum[:])
+	return out
 }
 
 // readAttestation reads what a certificate says, without a proof that it is true.

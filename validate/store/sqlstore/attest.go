@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"database/sql"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/provision/token"
 )
@@ -29,27 +29,34 @@ type attestDetail struct {
 
 // KeepAttestation keeps an answer in place of an older one of the same serial number. At and Operator are this store's.
 func (s *Store) KeepAttestation(ctx context.Context, a token.Attestation) error {
-	var chain []byte
-	for _, c := range a.Chain {
-		chain = append(chain, c...)
-	}
 	err := s.change(ctx, func(tx *tx) error {
-		if a.Serial == 0 || (a.Refused == "") != (a.Root != "") || a.Genuine() == (len(chain) == 0) || len(chain) > maxChain || len(a.Refused) > maxRefused {
-			return errors.New("an attestation is of one serial number, and has a root and certificates, or a reason")
-		}
-		_, err := tx.Exec(`INSERT INTO attestation (serial, refused, firmware, form_factor, root, chain, operator, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (serial) DO UPDATE SET refused = excluded.refused, firmware = excluded.firmware, form_factor = excluded.form_factor,
-			root = excluded.root, chain = excluded.chain, operator = excluded.operator, at = excluded.at`,
-			a.Serial, a.Refused, a.Firmware, a.FormFactor, a.Root, chainBytes(chain), tx.actor, micros(tx.now))
-		if err != nil {
+		a.Operator, a.At = tx.actor, tx.now
+		if err := tx.putAttestation(a); err != nil {
 			return err
 		}
-		return tx.desk("device.attest", serialObject(a.Serial), attestDetail{a.Genuine(), a.Refused, a.Firmware, a.Root})
+		return tx.desk("device.attest", serialObject(a.Serial), answerDetail(a))
 	})
 	if err != nil {
 		return fmt.Errorf("keep the attestation of %d: %w", a.Serial, translate(err))
 	}
 	return nil
+}
+
+func answerDetail(a token.Attestation) attestDetail {
+	return attestDetail{a.Genuine(), a.Refused, a.Firmware, a.Root}
+}
+
+// putAttestation puts an answer in place of an older one.
+func (t *tx) putAttestation(a token.Attestation) error {
+	chain := slices.Concat(a.Chain...)
+	if a.Serial == 0 || (a.Refused == "") != (a.Root != "") || a.Genuine() == (len(chain) == 0) || len(chain) > maxChain || len(a.Refused) > maxRefused {
+		return errors.New("an attestation is of one serial number, and has a root and certificates, or a reason")
+	}
+	_, err := t.Exec(`INSERT INTO attestation (serial, refused, firmware, form_factor, root, chain, operator, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (serial) DO UPDATE SET refused = excluded.refused, firmware = excluded.firmware, form_factor = excluded.form_factor,
+		root = excluded.root, chain = excluded.chain, operator = excluded.operator, at = excluded.at`,
+		a.Serial, a.Refused, a.Firmware, a.FormFactor, a.Root, chainBytes(chain), a.Operator, micros(a.At))
+	return err
 }
 
 // chainBytes is never NULL.
@@ -62,10 +69,18 @@ func chainBytes(b []byte) []byte {
 
 // Attestation is the last answer for a key; token.ErrNotFound: it was never asked.
 func (s *Store) Attestation(ctx context.Context, serial token.Serial) (token.Attestation, error) {
+	a, err := attestationOf(ctx, s.read, serial)
+	if err != nil {
+		return token.Attestation{}, fmt.Errorf("attestation of %d: %w", serial, translate(err))
+	}
+	return a, nil
+}
+
+func attestationOf(ctx context.Context, q querier, serial token.Serial) (token.Attestation, error) {
 	a := token.Attestation{Serial: serial}
 	var chain []byte
 	var at int64
-	err := s.read.QueryRowContext(ctx, `SELECT refused, firmware, form_factor, root, chain, operator, at FROM attestation WHERE serial = ?`, serial).
+	err := q.QueryRowContext(ctx, `SELECT refused, firmware, form_factor, root, chain, operator, at FROM attestation WHERE serial = ?`, serial).
 		Scan(&a.Refused, &a.Firmware, &a.FormFactor, &a.Root, &chain, &a.Operator, &at)
 	if err == nil {
 		a.At = fromMicros(at)
@@ -77,10 +92,32 @@ func (s *Store) Attestation(ctx context.Context, serial token.Serial) (token.Att
 			a.Chain = append(a.Chain, c.Raw)
 		}
 	}
+	return a, err
+}
+
+// Proven reports whether a key is known as genuine, by a root that is trusted now.
+func (s *Store) Proven(ctx context.Context, serial token.Serial) (bool, error) {
+	rule, err := s.AttestationRule(ctx)
 	if err != nil {
-		return token.Attestation{}, fmt.Errorf("attestation of %d: %w", serial, translate(err))
+		return false, err
 	}
-	return a, nil
+	proven, err := provenBy(ctx, s.read, rule, serial)
+	if err != nil {
+		err = fmt.Errorf("attestation of %d: %w", serial, translate(err))
+	}
+	return proven, err
+}
+
+func provenBy(ctx context.Context, q querier, rule token.AttestationRule, serial token.Serial) (bool, error) {
+	known, err := attestationOf(ctx, q, serial)
+	if isNotFound(err) || err == nil && !known.Genuine() {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	prints, err := rootPrints(rule.Roots)
+	return slices.Contains(prints, known.Root), err
 }
 
 type ruleDetail struct {
@@ -135,15 +172,20 @@ func rootPrints(text []byte) (prints []string, err error) {
 
 // AttestationRule is what the site wants; the zero rule wants nothing.
 func (s *Store) AttestationRule(ctx context.Context) (token.AttestationRule, error) {
-	var r token.AttestationRule
-	var at int64
-	err := s.read.QueryRowContext(ctx, `SELECT required, roots, operator, at FROM attestation_rule WHERE id = 1`).Scan(&r.Required, &r.Roots, &r.By, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return token.AttestationRule{}, nil
-	}
+	r, err := ruleOf(ctx, s.read)
 	if err != nil {
 		return token.AttestationRule{}, fmt.Errorf("rule of attestations: %w", translate(err))
 	}
-	r.Set = fromMicros(at)
 	return r, nil
+}
+
+func ruleOf(ctx context.Context, q querier) (token.AttestationRule, error) {
+	var r token.AttestationRule
+	var at int64
+	err := q.QueryRowContext(ctx, `SELECT required, roots, operator, at FROM attestation_rule WHERE id = 1`).Scan(&r.Required, &r.Roots, &r.By, &at)
+	if isNotFound(err) {
+		return token.AttestationRule{}, nil
+	}
+	r.Set = fromMicros(at)
+	return r, err
 }

@@ -66,6 +66,9 @@ func (t *tx) take(ctx context.Context, w journal.Write) (journal.Taken, error) {
 	if err := t.granted(ctx, st.id, w); err != nil {
 		return journal.Taken{}, err
 	}
+	if err := t.genuine(ctx, st.id, w); err != nil {
+		return journal.Taken{}, err
+	}
 	if !sound(w) {
 		return journal.Taken{}, conflictf("it says what no key can do")
 	}

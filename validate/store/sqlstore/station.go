@@ -88,7 +88,7 @@ func (s *Store) Grant(ctx context.Context, g journal.Grant) (journal.Snapshot, e
 func (t *tx) grant(ctx context.Context, g journal.Grant) (journal.Snapshot, error) {
 	out := journal.Snapshot{
 		Store: hex.EncodeToString(t.s.id[:]), Transfer: g.Transfer.String(), Station: g.Name, Public: hex.EncodeToString(g.Public), Most: g.Most,
-		Until: g.Until.UTC(), Issued: t.now.UTC(),
+		Until: g.Until.UTC(), Issued: t.now.UTC(), Openers: g.Openers,
 	}
 	known, err := scanStation(t.QueryRowContext(ctx, stationText+`WHERE s.name = ?`, g.Name))
 	switch {
@@ -106,15 +106,18 @@ func (t *tx) grant(ctx context.Context, g journal.Grant) (journal.Snapshot, erro
 	if err != nil {
 		return out, err
 	}
-	if _, err := t.Exec(`INSERT INTO station_grant (station, number, most, until, groups_only, created) VALUES (?, ?, ?, ?, ?, ?)`,
-		known.id, out.Grant, g.Most, micros(g.Until), string(groups), micros(t.now)); err != nil {
+	if out.Genuine, err = t.tellGenuine(ctx); err != nil {
+		return out, err
+	}
+	if _, err := t.Exec(`INSERT INTO station_grant (station, number, most, until, groups_only, created, genuine) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		known.id, out.Grant, g.Most, micros(g.Until), string(groups), micros(t.now), out.Genuine != nil); err != nil {
 		return out, err
 	}
 	if err := t.tellStation(ctx, &out, g.Groups); err != nil {
 		return out, err
 	}
 	err = t.desk("station.grant", stationObject(g.Name), map[string]any{"grant": out.Grant, "most": g.Most, "until": g.Until.UTC().Format(time.RFC3339),
-		"persons": len(out.Persons), "groups": g.Groups, "public": out.Public})
+		"persons": len(out.Persons), "groups": g.Groups, "public": out.Public, "genuine": out.Genuine != nil})
 	if err != nil {
 		return out, err
 	}

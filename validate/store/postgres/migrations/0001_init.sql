@@ -398,6 +398,7 @@ CREATE TABLE station_grant (
   until   BIGINT NOT NULL,
   groups_only TEXT COLLATE "C" NOT NULL,    -- JSON: keys only for persons of one of these; []: for all
   created BIGINT NOT NULL,
+  genuine BIGINT NOT NULL DEFAULT 0 CHECK (genuine IN (0, 1)), -- it was told that keys must be proven genuine
   PRIMARY KEY (station, number)
 );
 

@@ -410,7 +410,7 @@ CREATE TABLE station_grant (
   most    INTEGER NOT NULL CHECK (most > 0), -- keys that may be issued by it
   until   INTEGER NOT NULL,
   groups_only TEXT NOT NULL,               -- JSON: keys only for persons of one of these; []: for all
-  created INTEGER NOT NULL,
+  created INTEGER NOT NULL, genuine INTEGER NOT NULL DEFAULT 0 CHECK (genuine IN (0, 1)),
   PRIMARY KEY (station, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE target (
