@@ -142,6 +142,9 @@ func nothingUsable(all []usbhid.Attached, t transport) error {
 	if t == viaCCID {
 		return problemf(exitDevice, "the attached key is no smart card (%s: %s)", all[0].Path, has).hint("take another way: --transport auto")
 	}
+	if all[0].Reader != "" && t != auto {
+		return problemf(exitDevice, "the attached key is seen as a smart card alone (%s)", all[0].Path).hint("take that way: --transport ccid")
+	}
 	p := problemf(exitDevice, "the OTP interface of the attached key is off (%s: %s)", all[0].Path, has)
 	if all[0].Model.Family == usbhid.FamilySecurityKey {
 		p.line = fmt.Sprintf("the attached key has no OTP interface (%s: %s)", all[0].Path, all[0].Model.Family)

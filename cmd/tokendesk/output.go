@@ -94,14 +94,14 @@ func indented(value any, prefix string) ([]byte, error) {
 	return bytes.TrimRight(text.Bytes(), "\n"), err
 }
 
-// writeCSV writes names in lower case and guards cells that a spreadsheet would take for a formula (reference
+// writeCSV writes names in lower case, without spaces and commas, and guards cells that a spreadsheet would take for a formula (reference
 // key-files.md §10).
 func writeCSV(w io.Writer, head []string, rows [][]string) error {
 	out := csv.NewWriter(w)
 	if head != nil {
 		lower := make([]string, len(head))
 		for i, h := range head {
-			lower[i] = strings.ReplaceAll(strings.ToLower(h), " ", "_")
+			lower[i] = strings.NewReplacer(" ", "_", ",", "").Replace(strings.ToLower(h))
 		}
 		if err := out.Write(lower); err != nil {
 			return err

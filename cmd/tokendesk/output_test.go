@@ -19,6 +19,15 @@ func TestCSVFormula(t *testing.T) {
 	}
 }
 
+// TestCSVNames: a program reads the names of columns without quotes.
+func TestCSVNames(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := writeCSV(&b, []string{"On, USB", "Slots in use"}, nil); err != nil || b.String() != "on_usb,slots_in_use\n" {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}
+
 // TestPrintable: a name from a key or a picture steers no terminal, and turns round no row.
 func TestPrintable(t *testing.T) {
 	t.Parallel()

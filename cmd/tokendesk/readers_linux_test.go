@@ -43,6 +43,9 @@ func TestReaders(t *testing.T) {
 	if said, code := p.run("device", "info"); code != exitAmbiguous || !strings.Contains(said, "--serial 1234567") || strings.Contains(said, "no card") {
 		t.Errorf("two keys: exit code %d\n%s", code, said)
 	}
+	if said, code := p.run("slot", "swap", "--transport", "hidraw"); code != exitDevice || !strings.Contains(said, "--transport ccid") || strings.Contains(said, "is off") {
+		t.Errorf("by hidraw: exit code %d\n%s", code, said)
+	}
 	if said, code := p.run("doctor"); !strings.Contains(said, "Reader "+d.Readers[0]) {
 		t.Errorf("doctor: exit code %d\n%s", code, said)
 	}
