@@ -135,6 +135,9 @@ func runDeviceConfig(ctx context.Context, a *app, o configOptions) error {
 		a.say("%s has these settings already; nothing was changed", k.name())
 		return showSettings(a, k, p, have.Info)
 	}
+	if err := a.guardSettings(ctx, k, p); err != nil {
+		return err
+	}
 	a.saySettings(k, p)
 	if o.dryRun {
 		a.say("dry run: nothing was changed")

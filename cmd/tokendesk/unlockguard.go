@@ -5,26 +5,46 @@ import (
 	"slices"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
+	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/ykslot"
 )
 
 // guardStore refuses what would take the store away from its own operators: a key that opens it loses its slot, or gets a PIN that only
 // the store has.
 func (s *pivSession) guardStore(ctx context.Context, what string) error {
-	p, err := s.a.paths()
+	return s.a.guardOpener(ctx, s.facts.Serial, what)
+}
+
+func (a *app) guardOpener(ctx context.Context, serial token.Serial, what string) error {
+	p, err := a.paths()
 	if err != nil {
 		return err
 	}
-	to, err := s.a.keyFile(ctx, p).Recipients()
+	to, err := a.keyFile(ctx, p).Recipients()
 	if err != nil {
 		return keyProblem(err, p.sealing)
 	}
-	if !slices.ContainsFunc(to, func(r seal.Recipient) bool { return token.Serial(r.Serial) == s.facts.Serial }) {
+	if !slices.ContainsFunc(to, func(r seal.Recipient) bool { return token.Serial(r.Serial) == serial }) {
 		return nil
 	}
-	return problemf(exitRefused, "%s opens the sealing key of this store, and %s", s.name(), what).
-		hint("take it out first: tokendesk store unlock remove %s", s.facts.Serial)
+	return problemf(exitRefused, "key %s opens the sealing key of this store, and %s", serial, what).
+		hint("take it out first: tokendesk store unlock remove %s", serial)
+}
+
+// guardSettings is guardOpener for a key's settings: the store that switches PIV off could not be opened to switch it on again, nor for the lock
+// code that it takes.
+func (a *app) guardSettings(ctx context.Context, k *key, p provision.SettingsPlan) error {
+	const need = ykslot.CapPIV | ykslot.CapCCID
+	off := p.USB &^ p.USBAfter
+	if k.attached.Model.ProductID == 0 { // by a reader of others
+		off |= p.NFC &^ p.NFCAfter
+	}
+	if off&need == 0 {
+		return nil
+	}
+	return a.guardOpener(ctx, p.Serial, "without PIV it does not")
 }
 
 // guardPlan is guardStore for a set-up.
