@@ -30,9 +30,9 @@ func Toggles() []Toggle {
 	return []Toggle{
 		{"append-cr", "--[no-]enter", "Enter at the end", ticket(ykslot.AppendCR), typing, true},
 		{"tab-first", "", "Tab before everything", ticket(ykslot.TabFirst), typing, true},
-		{"append-tab1", "", "Tab between the fixed part and the rest", ticket(ykslot.AppendTab1), typing, true},
+		{"append-tab1", "", "Tab between the public ID and the rest", ticket(ykslot.AppendTab1), typing, true},
 		{"append-tab2", "", "Tab at the end", ticket(ykslot.AppendTab2), typing, true},
-		{"append-delay1", "", "half a second after the fixed part", ticket(ykslot.AppendDelay1), typing, true},
+		{"append-delay1", "", "half a second after the public ID", ticket(ykslot.AppendDelay1), typing, true},
 		{"append-delay2", "", "half a second at the end", ticket(ykslot.AppendDelay2), typing, true},
 		{"pacing-10ms", "--pacing 20", "20 ms between characters; both: 60", config(ykslot.Pacing10ms), typing, true},
 		{"pacing-20ms", "--pacing 40", "40 ms between characters", config(ykslot.Pacing20ms), typing, true},

@@ -165,11 +165,13 @@ func (o challengeOptions) explain(k *key, err error) error {
 	var rejected *ykslot.RejectedError
 	switch {
 	case errors.Is(err, ykslot.ErrTouchTimeout):
-		return &problem{line: "nobody touched " + k.name() + " in time", code: exitVerify, cause: err}
+		p := &problem{line: "nobody touched " + k.name() + " in time", code: exitVerify, cause: err}
+		return p.hint("repeat the command, and touch the key while it blinks")
 	case errors.As(err, &rejected) && !k.inUse()[o.slot-1]:
 		return &provision.RefusedError{Serial: k.serial, Slot: token.Slot(o.slot), Err: provision.ErrSlotEmpty}
 	case errors.As(err, &rejected):
-		return &problem{line: fmt.Sprintf("%s, slot %d: it gives no answer: it is not for %s challenges", k.name(), o.slot, o.mode), code: exitDevice, cause: err}
+		p := &problem{line: fmt.Sprintf("%s, slot %d: it gives no answer: it is not for %s challenges", k.name(), o.slot, o.mode), code: exitDevice, cause: err}
+		return p.hint("see what it holds: tokendesk slot list; the other kind of challenges: --mode")
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func (a *app) ndef(ctx context.Context, o ndefOptions) error {
 		if err := tell(ctx, h.st, h.k, s, secret.Bytes{}); err != nil {
 			return err
 		}
-		a.say("%s shows %s before the one-time password of slot %d", h.k.name(), printable(n.String()), o.slot)
+		a.say("%s shows %s before what slot %d types", h.k.name(), printable(n.String()), o.slot)
 		return nil
 	})
 }

@@ -190,7 +190,7 @@ type planned struct {
 	Slot         token.Slot               `json:"slot"`
 	Kind         token.Kind               `json:"kind"`
 	Class        provision.Class          `json:"class"`
-	Fixed        string                   `json:"fixed"` // as it is typed
+	Fixed        string                   `json:"public_id"` // as it is typed
 	Mode         string                   `json:"mode"`
 	Flags        string                   `json:"flags"` // ext/ticket/config in hexadecimal
 	Names        string                   `json:"flag_names"`
@@ -217,7 +217,7 @@ func (a *app) showPlan(p provision.Plan) error {
 		{"Slot", func(p planned) string { return fmt.Sprint(p.Slot) }},
 		{"Kind", func(p planned) string { return string(p.Kind) }},
 		{"Mode", func(p planned) string { return p.Mode }},
-		{"Fixed part", func(p planned) string { return p.Fixed }},
+		{"Public ID", func(p planned) string { return p.Fixed }},
 		{"Flags", func(p planned) string { return p.Flags }},
 		{"On", func(p planned) string { return p.Names }},
 		{"Digits", func(p planned) string { return orEmpty(p.Digits) }},

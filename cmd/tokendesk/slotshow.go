@@ -21,7 +21,7 @@ type slotRow struct {
 	Slot         token.Slot   `json:"slot"`
 	Kind         token.Kind   `json:"kind"`
 	Mode         string       `json:"mode"`
-	Fixed        string       `json:"fixed,omitempty"` // as it is typed: public ID or token identifier
+	Fixed        string       `json:"public_id,omitempty"` // as it is typed: public ID or token identifier
 	State        token.State  `json:"state"`
 	Holder       string       `json:"holder,omitempty"`
 	Flags        string       `json:"flags,omitempty"`
@@ -62,7 +62,7 @@ func slotColumns() []column[slotRow] {
 		{"Serial", func(r slotRow) string { return r.Serial.String() }},
 		{"Slot", func(r slotRow) string { return fmt.Sprint(r.Slot) }},
 		{"Kind", func(r slotRow) string { return string(r.Kind) }},
-		{"Fixed part", func(r slotRow) string { return r.Fixed }},
+		{"Public ID", func(r slotRow) string { return r.Fixed }},
 		{"State", func(r slotRow) string { return string(r.State) }},
 		{"Access code", func(r slotRow) string { return yesNo(r.AccessCode) }},
 		{"Flags", func(r slotRow) string { return r.Flags }},
