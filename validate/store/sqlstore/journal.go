@@ -153,6 +153,9 @@ func (t *tx) settleHeld(ctx context.Context, st stationRow, w journal.Write, for
 		}
 		e.Phase = token.Written
 	}
+	if err := t.genuine(ctx, st.id, w); err != nil {
+		return journal.Taken{}, err
+	}
 	return t.takeCommit(ctx, st.id, w, e, t.endTaken)
 }
 

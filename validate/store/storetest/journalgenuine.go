@@ -266,9 +266,15 @@ func testJournalUnproven(t *testing.T, s *lifeSuite) {
 	if early.snapshot.Genuine != nil {
 		t.Error("nothing is required")
 	}
-	early.write(t, 11, "anna", token.Committed)
+	held := early.write(t, 11, "anna", token.Written)
+	same(t, "unfinished", early.imported(t, here, early.text(t), true), "held")
+	early.write(t, 12, "anna", token.Committed)
+	st, err := journal.Open(early.dir, early.options())
+	s.a.must(t, err)
+	s.a.must(t, st.Commit(t.Context(), held, counters(1, 3)))
+	s.a.must(t, st.Close())
 	rule(true)
-	same(t, "the site wants it", early.imported(t, here, early.text(t), false), "conflict")
+	same(t, "the site wants it", early.imported(t, here, early.text(t), false), "conflict", "conflict")
 	rule(false)
-	same(t, "it does not", early.imported(t, here, early.text(t), false), "done")
+	same(t, "it does not", early.imported(t, here, early.text(t), false), "done", "done")
 }
