@@ -18,7 +18,7 @@ func TestKillStation(t *testing.T) {
 	t.Parallel()
 	const acts = "ada\nstaff-card\n"
 	const next = "next\n" // the key may be finished before anything is read, and nobody pulls it out; otherwise it is nobody's account
-	again := [][]string{ // in turns
+	again := [][]string{  // in turns
 		{"provision", "desk", "--offline", "--slot", "2", "-o", "json"},
 		{"provision", "resume", "--offline"},
 	}
