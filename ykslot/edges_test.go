@@ -1,0 +1,63 @@
+package ykslot_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/tokendesk/tokendesk/hwtest/vkey"
+	"github.com/tokendesk/tokendesk/keyfile/secret"
+	"github.com/tokendesk/tokendesk/ykslot"
+)
+
+// TestTOTPCode: 6 to 8 digits of an answer of 20 bytes, which here is that of RFC 4226 for the counter 0; nothing of another one.
+func TestTOTPCode(t *testing.T) {
+	t.Parallel()
+	answer := fromHex(t, "cc93cf18508d94934c64b65d8ba7667fb7cde4b0")
+	for digits, want := range map[int]string{5: "", 6: "755224", 7: "4755224", 8: "84755224", 9: "", 0: ""} {
+		if got := ykslot.TOTPCode(secret.Copy(answer), digits); got != want {
+			t.Errorf("%d digits: %q, want %q", digits, got, want)
+		}
+	}
+	for _, n := range []int{0, 16, 19} {
+		if got := ykslot.TOTPCode(secret.Copy(answer[:n]), 6); got != "" {
+			t.Errorf("of %d bytes: %q", n, got)
+		}
+	}
+	if got := ykslot.TOTPCode(secret.New(append(answer, 0)), 6); got != "" {
+		t.Errorf("of 21 bytes: %q", got)
+	}
+}
+
+// TestNoSuchSlot: a third slot is not asked instead of the first.
+func TestNoSuchSlot(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKey543, vkey.Options{})
+	r.program(t, ykslot.Slot1, ykslot.ChallengeHMAC{Key: bytesOf(20, 1), Flags: ykslot.ChallengeFlags(r.Status().Version)})
+	r.key.ResetTransfers()
+	for name, call := range map[string]func() error{
+		"challenge":        func() error { _, err := r.ChallengeHMAC(t.Context(), 3, []byte("x"), 0, nil); return err },
+		"Yubico challenge": func() error { _, err := r.ChallengeYubico(t.Context(), 0, [6]byte{}, nil); return err },
+		"write": func() error {
+			return r.Write(t.Context(), 3, otpConfig(t, r.Status().Version, 1, none), none)
+		},
+		"delete": func() error { return r.Delete(t.Context(), 0, none) },
+	} {
+		var invalid *ykslot.InvalidError
+		if err := call(); !errors.As(err, &invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, sets := r.key.Transfers(); sets != 0 {
+		t.Errorf("%d reports", sets)
+	}
+}
+
+// TestLastMovingFactor: 1048560 is the last that a slot can start from, and the key does.
+func TestLastMovingFactor(t *testing.T) {
+	t.Parallel()
+	r := openRig(t, vkey.YubiKey543, vkey.Options{})
+	c := r.program(t, ykslot.Slot1, ykslot.HOTP{Seed: bytesOf(20, 1), MovingFactor: ykslot.MaxMovingFactor, Flags: ykslot.TypingFlags(r.Status().Version)})
+	if at := r.key.Slot(1).MovingFactor; at != 1048560 || c.MovingFactor() != 1048560 {
+		t.Errorf("the key starts at %d, the configuration at %d", at, c.MovingFactor())
+	}
+}
