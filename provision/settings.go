@@ -212,7 +212,11 @@ func (p *SettingsPlan) note() {
 		p.Notes = append(p.Notes, "OTP goes: on USB it types no one-time passwords any more, and its slots cannot be written until it is switched on again")
 	}
 	if p.Unreachable && p.Changes {
-		p.Notes = append(p.Notes, "neither OTP nor a smart card is left: only a tool that speaks FIDO brings them back (ykman config usb --enable OTP)")
+		tool := "ykman config usb --enable OTP"
+		if p.Mode != nil {
+			tool = "ykman config mode OTP+FIDO+CCID"
+		}
+		p.Notes = append(p.Notes, fmt.Sprintf("neither OTP nor a smart card is left: only a tool that speaks FIDO brings them back (%s)", tool))
 	}
 	if p.Restarts() && p.Model.ProductID != p.ModelAfter.ProductID {
 		p.Notes = append(p.Notes, fmt.Sprintf("the key restarts, and its product ID changes from %04x to %04x", p.Model.ProductID, p.ModelAfter.ProductID))
