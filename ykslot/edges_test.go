@@ -1,12 +1,14 @@
 package ykslot_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/ykslot"
+	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
 // TestTOTPCode: 6 to 8 digits of an answer of 20 bytes, which here is that of RFC 4226 for the counter 0; nothing of another one.
@@ -59,5 +61,46 @@ func TestLastMovingFactor(t *testing.T) {
 	c := r.program(t, ykslot.Slot1, ykslot.HOTP{Seed: bytesOf(20, 1), MovingFactor: ykslot.MaxMovingFactor, Flags: ykslot.TypingFlags(r.Status().Version)})
 	if at := r.key.Slot(1).MovingFactor; at != 1048560 || c.MovingFactor() != 1048560 {
 		t.Errorf("the key starts at %d, the configuration at %d", at, c.MovingFactor())
+	}
+}
+
+// TestConfigDamaged: 52 bytes that are no configuration are not taken for one, with the right CRC neither. A public ID has 16 bytes at most.
+func TestConfigDamaged(t *testing.T) {
+	t.Parallel()
+	otp := ykslot.YubicoOTP{PublicID: make([]byte, 16), PrivateID: bytesOf(6, 1), Key: bytesOf(16, 1)}
+	if _, err := otp.Config(); err != nil {
+		t.Errorf("16 bytes: %v", err)
+	}
+	otp.PublicID = make([]byte, 17)
+	if _, err := otp.Config(); err == nil {
+		t.Error("17 bytes")
+	}
+	otp.PublicID = make([]byte, 6)
+	c, err := otp.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := c.AppendMarshal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := func(at int, b byte) []byte {
+		raw := append([]byte(nil), good...)
+		raw[at] = b
+		binary.LittleEndian.PutUint16(raw[50:], ^yubiotp.CRC16(raw[:50]))
+		return raw
+	}
+	if _, err := ykslot.UnmarshalConfig(sealed(46, 0x20)); err != nil {
+		t.Fatal(err)
+	}
+	wrong := append([]byte(nil), good...)
+	wrong[51] ^= 1
+	for name, raw := range map[string][]byte{
+		"cut off": good[:51], "too long": append(append([]byte(nil), good...), 0), "CRC": wrong, "fixed part of 17": sealed(44, 17),
+		"data behind the fixed part": sealed(6, 1), "reserved": sealed(48, 1), "reserved, second": sealed(49, 1),
+	} {
+		if _, err := ykslot.UnmarshalConfig(raw); !errors.Is(err, ykslot.ErrProtocol) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
