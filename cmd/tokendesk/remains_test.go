@@ -90,7 +90,7 @@ func TestReassignTells(t *testing.T) {
 			r.adasKey()
 			r.err.Reset()
 			r.must("provision", "--slot", "2", "--to", "ada")
-			r.must("oath", "add", "Example:more", "--to", "ada")
+			r.must("oath", "add", "Example:more", "--type", "hotp", "--to", "ada")
 			if said := r.err.String(); strings.Contains(said, "4711ff") || strings.Contains(said, "before\n") {
 				t.Errorf("the same holder:\n%s", said)
 			}
