@@ -104,3 +104,20 @@ func TestConfigDamaged(t *testing.T) {
 		}
 	}
 }
+
+// TestTokenIDCheck: only digits are typed as digits, and no more ModHex than there is.
+func TestTokenIDCheck(t *testing.T) {
+	t.Parallel()
+	for _, id := range []ykslot.TokenID{
+		{Bytes: []byte{0xe1, 0x63, 0xa1}, ModHex: 2}, {Bytes: []byte{0xe1, 0x63, 0x1a}, ModHex: 2}, {Bytes: []byte{1}, ModHex: 2}, {Bytes: []byte{1}, ModHex: -1},
+		{ModHex: 1}, {Bytes: make([]byte, 17)},
+	} {
+		var invalid *ykslot.InvalidError
+		if err := id.Check(); !errors.As(err, &invalid) {
+			t.Errorf("%+v: %v", id, err)
+		}
+	}
+	if err := (ykslot.TokenID{Bytes: make([]byte, 16)}).Check(); err != nil {
+		t.Error(err)
+	}
+}
