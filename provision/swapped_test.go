@@ -118,17 +118,23 @@ func TestTouchedSecondHand(t *testing.T) {
 	c := &token.Credential{ID: 7, Kind: token.Static, Slot: 1, Settings: token.Settings{TicketFlags: uint8(ykslot.AppendCR), ConfigFlags: uint8(ykslot.ShortTicket)},
 		Secrets: token.Secrets{Key: secret.Copy([]byte{4, 5, 6})}}
 	for name, tc := range map[string]struct {
+		both    bool // are ours
 		lines   []string
 		swapped bool
 		err     error
 	}{
-		"nobody's":          {[]string{"x", "y", "x", "y", "x", "y"}, false, ErrUnknownSlots},
-		"ours twice":        {[]string{"abc", "abc", "abc", "abc", "abc", "abc"}, false, ErrUnknownSlots},
-		"ours by the short": {[]string{"abc", "", "y"}, false, nil},
-		"ours by the long":  {[]string{"", "x", "abc"}, true, nil},
-		"the second time":   {[]string{"abc", "abc", "x", "abc"}, true, nil},
+		"nobody's":          {false, []string{"x", "y", "x", "y", "x", "y"}, false, ErrUnknownSlots},
+		"ours twice":        {false, []string{"abc", "abc", "abc", "abc", "abc", "abc"}, false, ErrUnknownSlots},
+		"ours by the short": {false, []string{"abc", "", "y"}, false, nil},
+		"ours by the long":  {false, []string{"", "x", "abc"}, true, nil},
+		"one of nobody":     {true, []string{"x", "abc", "abc", "def"}, false, nil},
+		"the second time":   {false, []string{"abc", "abc", "x", "abc"}, true, nil},
 	} {
-		swapped, err := r.touched(t.Context(), heard{lines: &tc.lines}, c, nil)
+		var other *token.Credential
+		if tc.both {
+			other = &token.Credential{ID: 8, Kind: token.Static, Slot: 2, Settings: c.Settings, Secrets: token.Secrets{Key: secret.Copy([]byte{7, 8, 9})}}
+		}
+		swapped, err := r.touched(t.Context(), heard{lines: &tc.lines}, c, other)
 		if swapped != tc.swapped || !errors.Is(err, tc.err) {
 			t.Errorf("%s: %v, %v", name, swapped, err)
 		}

@@ -13,7 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -55,10 +55,11 @@ func TestPIVAgain(t *testing.T) {
 		if text := again.piv.again(7, again.reassign, again.yes); text != told || again.serial != 7 || again.slot != 0 {
 			t.Errorf("%s: told %s\nread %s", name, told, text)
 		}
-		a, b := first.piv, again.piv
-		if a.key.subject != b.key.subject || !slices.Equal(a.key.mails, b.key.mails) || a.key.valid != b.key.valid || a.key.csr != b.key.csr || a.letter.file != b.letter.file ||
-			a.letter.language != b.letter.language || a.key.overwrite != b.key.overwrite || a.key.pinUse != b.key.pinUse || first.to != again.to || a.key.overwrite && first.reason != again.reason {
-			t.Errorf("%s: %+v\nread again as %+v", name, a, b)
+		if !first.piv.key.overwrite { // nobody asks why
+			first.piv.key.reason, first.yes = "", false
+		}
+		if !reflect.DeepEqual(first.piv, again.piv) || first.to != again.to || first.reassign != again.reassign || first.yes != again.yes {
+			t.Errorf("%s: %+v\nread again as %+v", name, first, again)
 		}
 	}
 }
