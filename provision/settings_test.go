@@ -95,13 +95,19 @@ func TestPlanSettings(t *testing.T) {
 			if only := strings.HasPrefix(test.name, "only FIDO") || strings.HasSuffix(test.name, "only FIDO is left"); err == nil && p.Unreachable != only {
 				t.Errorf("unreachable: %v, notes %q", p.Unreachable, p.Notes)
 			}
-			if p.Unreachable && strings.Contains(strings.Join(p.Notes, ""), "config mode") != (test.have.Version.Major < 5) {
-				t.Errorf("the way back is another firmware's: %q", p.Notes)
-			}
-			if p.Changes && p.ModelAfter.ProductID != p.Model.ProductID && len(p.Notes) < 2 {
-				t.Errorf("too few notes: %q", p.Notes)
-			}
+			checkNotes(t, p, test.have.Version)
 		})
+	}
+}
+
+// checkNotes looks for what the operator should be told.
+func checkNotes(t *testing.T, p provision.SettingsPlan, on ykslot.Version) {
+	t.Helper()
+	if p.Unreachable && strings.Contains(strings.Join(p.Notes, ""), "config mode") != (on.Major < 5) {
+		t.Errorf("the way back is another firmware's: %q", p.Notes)
+	}
+	if p.Changes && p.ModelAfter.ProductID != p.Model.ProductID && len(p.Notes) < 2 {
+		t.Errorf("too few notes: %q", p.Notes)
 	}
 }
 
