@@ -179,11 +179,8 @@ func notGenuine(err error) string {
 		return ""
 	}
 	text := strings.TrimPrefix(oneLine(err), piv.ErrNotGenuine.Error()+": ")
-	return text[:min(len(text), maxRefused)]
+	return upTo(token.MaxRefused, text)
 }
-
-// maxRefused is what a store takes, in bytes.
-const maxRefused = 400
 
 func provenKeyOf(got attestOutcome, told keyTold, err error) provenKey {
 	p := provenKey{Serial: told.serial, Genuine: err == nil, Refused: notGenuine(err), Left: got.left}

@@ -1,15 +1,19 @@
 package main
 
-import "strings"
+import (
+	"strings"
 
-// maxKeptName is the longest name of a certificate that a store takes, in bytes.
-const maxKeptName = 4 << 10
+	"github.com/tokendesk/tokendesk/provision/token"
+)
 
 // keptName is a name of a certificate as the store keeps it: whoever has a key chooses what it says, and how long it is.
-func keptName(name string) string {
-	if name = printable(name); len(name) <= maxKeptName {
-		return name
+func keptName(name string) string { return upTo(token.MaxCertificateName, printable(name)) }
+
+// upTo is text cut to a number of bytes, between two characters: a database takes no half ones.
+func upTo(most int, text string) string {
+	if len(text) <= most {
+		return text
 	}
 	const cut = "…"
-	return strings.ToValidUTF8(name[:maxKeptName-len(cut)], "") + cut
+	return strings.ToValidUTF8(text[:most-len(cut)], "") + cut
 }

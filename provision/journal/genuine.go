@@ -25,18 +25,12 @@ type Attested struct {
 	Chain   [][]byte     `json:"chain,omitempty"`   // otherwise: as token.Attestation has it
 }
 
-// Limits of what a record takes of it, in bytes: those of the store.
-const (
-	maxRefused = 400
-	maxChain   = 16 << 10
-)
-
 func (a Attested) valid() bool {
 	size := 0
 	for _, c := range a.Chain {
 		size += len(c)
 	}
-	return a.Serial != 0 && (a.Refused == "") != (size == 0) && len(a.Refused) <= maxRefused && size <= maxChain
+	return a.Serial != 0 && (a.Refused == "") != (size == 0) && len(a.Refused) <= token.MaxRefused && size <= token.MaxChain
 }
 
 // Claim is what a station says of a key: the server proves it again, as far as that can be done without the key.

@@ -28,7 +28,7 @@ func TestAnswers(t *testing.T) {
 	s := r.open()
 	ctx := t.Context()
 	issue(t, s, 1, wish(501, 1), token.Writing)
-	long := strings.Repeat("x", maxRefused-1) + "\xc3"
+	long := strings.Repeat("x", token.MaxRefused-1) + "\xc3"
 	for _, a := range []token.Attestation{answer(7), {Serial: 8, Refused: long}, {Serial: 7, Refused: "copied"}} {
 		if err := s.KeepAttestation(ctx, a); err != nil {
 			t.Fatal(err)
@@ -36,7 +36,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for name, a := range map[string]token.Attestation{
 		"no serial": {Refused: "copied"}, "nothing": {Serial: 9}, "both": {Serial: 9, Refused: "copied", Chain: [][]byte{{1}}},
-		"long reason": {Serial: 9, Refused: long + "xx"}, "long chain": {Serial: 9, Chain: [][]byte{make([]byte, maxChain+1)}},
+		"long reason": {Serial: 9, Refused: long + "xx"}, "long chain": {Serial: 9, Chain: [][]byte{make([]byte, token.MaxChain+1)}},
 	} {
 		if err := s.KeepAttestation(ctx, a); err == nil {
 			t.Errorf("%s: kept", name)
@@ -49,7 +49,7 @@ func TestAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = r.open()
-	if last := s.entries.answers; len(last) != 2 || last[7].Refused != "copied" || last[8].Refused != long[:maxRefused-1] {
+	if last := s.entries.answers; len(last) != 2 || last[7].Refused != "copied" || last[8].Refused != long[:token.MaxRefused-1] {
 		t.Errorf("%+v", last)
 	}
 	f, err := Parse(r.text(), nil)
@@ -115,7 +115,7 @@ func TestHostileAnswers(t *testing.T) {
 		"no key":       func(r *Record) { r.Attested.Serial = 0 },
 		"says nothing": func(r *Record) { r.Attested.Refused = "" },
 		"says both":    func(r *Record) { r.Attested.Chain = [][]byte{{1}} },
-		"too long":     func(r *Record) { r.Attested.Refused = strings.Repeat("x", maxRefused+1) },
+		"too long":     func(r *Record) { r.Attested.Refused = strings.Repeat("x", token.MaxRefused+1) },
 		"empty chain":  func(r *Record) { *r.Attested = Attested{Serial: 7, Chain: [][]byte{{}, {}}} },
 	} {
 		bad, said := good, *good.Attested

@@ -17,6 +17,12 @@ type Attestation struct {
 	At       time.Time
 }
 
+// Limits of what a store and a journal take of it, in bytes.
+const (
+	MaxChain   = 16 << 10
+	MaxRefused = 400
+)
+
 // Genuine reports whether it proves something.
 func (a Attestation) Genuine() bool { return a.Refused == "" && a.Root != "" }
 

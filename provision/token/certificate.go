@@ -2,6 +2,9 @@ package token
 
 import "time"
 
+// MaxCertificateName is the longest issuer, number or subject of a certificate that a store takes, in bytes.
+const MaxCertificateName = 4 << 10
+
 // Certificate is one of a key's PIV application. It is not this program's to kill: when the key is lost, whoever issued it must revoke it.
 type Certificate struct {
 	Serial     Serial

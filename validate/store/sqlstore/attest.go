@@ -13,12 +13,8 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// Limits of what is kept, in bytes.
-const (
-	maxChain   = 16 << 10
-	maxRoots   = 64 << 10
-	maxRefused = 400
-)
+// maxRoots bounds the root certificates of the rule, in bytes.
+const maxRoots = 64 << 10
 
 type attestDetail struct {
 	Genuine  bool   `json:"genuine"`
@@ -49,7 +45,7 @@ func answerDetail(a token.Attestation) attestDetail {
 // putAttestation puts an answer in place of an older one.
 func (t *tx) putAttestation(a token.Attestation) error {
 	chain := slices.Concat(a.Chain...)
-	if a.Serial == 0 || (a.Refused == "") != (a.Root != "") || a.Genuine() == (len(chain) == 0) || len(chain) > maxChain || len(a.Refused) > maxRefused {
+	if a.Serial == 0 || (a.Refused == "") != (a.Root != "") || a.Genuine() == (len(chain) == 0) || len(chain) > token.MaxChain || len(a.Refused) > token.MaxRefused {
 		return errors.New("an attestation is of one serial number, and has a root and certificates, or a reason")
 	}
 	_, err := t.Exec(`INSERT INTO attestation (serial, refused, firmware, form_factor, root, chain, operator, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -9,9 +9,6 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// maxName is the longest name of a certificate that is kept, in bytes.
-const maxName = 4 << 10
-
 const certificateColumns = `serial, slot, issuer, number, subject, not_after, sha256, public_key, self_signed, seen, gone`
 
 func scanCertificate(row scanner) (c token.Certificate, err error) {
@@ -25,7 +22,7 @@ func scanCertificate(row scanner) (c token.Certificate, err error) {
 // in whoever has it, also when they are not on it any more. One that is known changes nothing. Seen and Gone are this store's.
 func (s *Store) KeepCertificate(ctx context.Context, c token.Certificate) error {
 	err := s.change(ctx, func(tx *tx) error {
-		if c.Serial == 0 || c.Slot == "" || len(c.Issuer) > maxName || len(c.Subject) > maxName || len(c.Number) > maxName {
+		if c.Serial == 0 || c.Slot == "" || max(len(c.Issuer), len(c.Subject), len(c.Number)) > token.MaxCertificateName {
 			return errors.New("a certificate is in a slot of one key, and has names that can be kept")
 		}
 		gone, err := tx.loseCertificates(ctx, c.Serial, c.Slot, c.PublicKey)
