@@ -69,6 +69,14 @@ func takesChallenges(ctx context.Context, dev Device, slot ykslot.Slot) (takes, 
 
 // touched asks for a touch for slot 1 and one for slot 2. How long a touch was does not show, and a long one for a short one would tell the
 // opposite: so each must type what the other did not, one of them something of ours, and both where both are ours.
+//
+//	what slot 1, what slot 2 typed       the slots are
+//	one's, two's or nothing of ours      as before
+//	two's or nothing of ours, one's      swapped
+//	two's, nothing of ours               swapped
+//	nothing of ours, two's               as before
+//	the same for both                    not known: both are asked again
+//	nothing of ours, where both are      likewise
 func (r *Runner) touched(ctx context.Context, dev SlotDevice, one, two *token.Credential) (bool, error) {
 	cs, err := candidates(dev, one, two)
 	if err != nil {

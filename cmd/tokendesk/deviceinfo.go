@@ -267,15 +267,10 @@ func (a *app) known(ctx context.Context, serial token.Serial) (*knownKey, error)
 	if err != nil {
 		return nil, err
 	}
-	for _, kind := range token.EscrowKinds() {
-		switch {
-		case !slices.Contains(kinds, kind):
-		case kind == token.LockCode:
-			out.LockCode = "kept"
-		default:
-			out.Kept = append(out.Kept, escrowName(kind))
-		}
+	if slices.Contains(kinds, token.LockCode) {
+		out.LockCode = "kept"
 	}
+	out.Kept = escrowNames(slices.DeleteFunc(slices.Clone(kinds), func(k token.EscrowKind) bool { return k == token.LockCode }))
 	remains, err := a.desk(st).Remains(ctx, token.Token{Serial: serial}) // a key may have one that nobody was given
 	if err != nil {
 		return nil, err

@@ -190,7 +190,7 @@ type planned struct {
 	Slot         token.Slot               `json:"slot"`
 	Kind         token.Kind               `json:"kind"`
 	Class        provision.Class          `json:"class"`
-	Fixed        string                   `json:"public_id"` // as it is typed
+	PublicID     string                   `json:"public_id"` // as it is typed
 	Mode         string                   `json:"mode"`
 	Flags        string                   `json:"flags"` // ext/ticket/config in hexadecimal
 	Names        string                   `json:"flag_names"`
@@ -203,11 +203,11 @@ type planned struct {
 func (a *app) showPlan(p provision.Plan) error {
 	r, f := p.Reservation, p.Flags()
 	row := planned{
-		Serial: r.Serial, Slot: r.Slot, Kind: r.Kind, Class: p.Class, Fixed: token.Credential{Kind: r.Kind, PublicID: r.PublicID, Settings: r.Settings}.TypedID(),
+		Serial: r.Serial, Slot: r.Slot, Kind: r.Kind, Class: p.Class, PublicID: token.Credential{Kind: r.Kind, PublicID: r.PublicID, Settings: r.Settings}.TypedID(),
 		Mode: f.Mode().String(), Flags: flagBytes(f), Names: flagNames(f, r.Kind), Digits: r.Settings.Digits, AccessCode: p.NewCode, Proof: r.Proof,
 	}
 	if p.RandomID {
-		row.Fixed = "drawn when it is written"
+		row.PublicID = "drawn when it is written"
 	}
 	if r.Kind == token.HOTP {
 		row.MovingFactor = &r.Settings.FirstMoving
@@ -217,7 +217,7 @@ func (a *app) showPlan(p provision.Plan) error {
 		{"Slot", func(p planned) string { return fmt.Sprint(p.Slot) }},
 		{"Kind", func(p planned) string { return string(p.Kind) }},
 		{"Mode", func(p planned) string { return p.Mode }},
-		{"Public ID", func(p planned) string { return p.Fixed }},
+		{"Public ID", func(p planned) string { return p.PublicID }},
 		{"Flags", func(p planned) string { return p.Flags }},
 		{"On", func(p planned) string { return p.Names }},
 		{"Digits", func(p planned) string { return orEmpty(p.Digits) }},

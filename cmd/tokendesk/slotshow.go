@@ -21,7 +21,7 @@ type slotRow struct {
 	Slot         token.Slot   `json:"slot"`
 	Kind         token.Kind   `json:"kind"`
 	Mode         string       `json:"mode"`
-	Fixed        string       `json:"public_id,omitempty"` // as it is typed: public ID or token identifier
+	PublicID     string       `json:"public_id,omitempty"` // as it is typed: public ID or token identifier
 	State        token.State  `json:"state"`
 	Holder       string       `json:"holder,omitempty"`
 	Flags        string       `json:"flags,omitempty"`
@@ -39,7 +39,7 @@ type slotRow struct {
 func slotOf(t token.Token, c token.Credential) slotRow {
 	f := provision.FlagsOf(c.Settings)
 	r := slotRow{
-		Serial: t.Serial, Slot: c.Slot, Kind: c.Kind, Mode: f.Mode().String(), Fixed: c.TypedID(), State: c.State, Digits: c.Settings.Digits,
+		Serial: t.Serial, Slot: c.Slot, Kind: c.Kind, Mode: f.Mode().String(), PublicID: c.TypedID(), State: c.State, Digits: c.Settings.Digits,
 		AccessCode: c.Settings.HasAccessCode, ProvenAt: orNil(c.ProvenAt), Created: c.Created, Flags: flagBytes(f), Names: flagNames(f, c.Kind),
 	}
 	if f == (ykslot.Flags{}) { // it came in a file, which does not tell
@@ -62,7 +62,7 @@ func slotColumns() []column[slotRow] {
 		{"Serial", func(r slotRow) string { return r.Serial.String() }},
 		{"Slot", func(r slotRow) string { return fmt.Sprint(r.Slot) }},
 		{"Kind", func(r slotRow) string { return string(r.Kind) }},
-		{"Public ID", func(r slotRow) string { return r.Fixed }},
+		{"Public ID", func(r slotRow) string { return r.PublicID }},
 		{"State", func(r slotRow) string { return string(r.State) }},
 		{"Access code", func(r slotRow) string { return yesNo(r.AccessCode) }},
 		{"Flags", func(r slotRow) string { return r.Flags }},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/tokendesk/tokendesk/keyfile/seal"
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/piv"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -17,24 +16,18 @@ func (s *pivSession) guardStore(ctx context.Context, what string) error {
 	return s.a.guardOpener(ctx, s.facts.Serial, what)
 }
 
+// guardOpener refuses what is done to a key that opens the store; what says why it would not open it any more.
 func (a *app) guardOpener(ctx context.Context, serial token.Serial, what string) error {
-	p, err := a.paths()
-	if err != nil {
+	openers, err := a.openers(ctx)
+	if err != nil || !slices.Contains(openers, serial) {
 		return err
-	}
-	to, err := a.keyFile(ctx, p).Recipients()
-	if err != nil {
-		return keyProblem(err, p.sealing)
-	}
-	if !slices.ContainsFunc(to, func(r seal.Recipient) bool { return token.Serial(r.Serial) == serial }) {
-		return nil
 	}
 	return problemf(exitRefused, "key %s opens the sealing key of this store, and %s", serial, what).
 		hint("take it out first: tokendesk store unlock remove %s", serial)
 }
 
-// guardSettings is guardOpener for a key's settings: the store that switches PIV off could not be opened to switch it on again, nor for the lock
-// code that it takes.
+// guardSettings is guardOpener for a key's settings: without PIV it would not open the store, which may have the lock code that switches PIV on
+// again.
 func (a *app) guardSettings(ctx context.Context, k *key, p provision.SettingsPlan) error {
 	const need = ykslot.CapPIV | ykslot.CapCCID
 	off := p.USB &^ p.USBAfter

@@ -5,9 +5,10 @@
 // Next takes a State, the time and an Event, and returns the next State and the Effects to perform; it reads no clock, no device and no
 // store. Whoever performs an effect answers with events that carry its Job; an answer to a job that is over changes nothing, so nothing is
 // done twice. Steps may come in another order than their numbers: a key may be in before the person is known. Writing begins by itself
-// when person, identity check and exactly one usable key are there.
+// when person, identity check and exactly one usable key are there. What a key gets beside its slot comes between H-6 and H-7, on the key that is
+// issued already: cards.go.
 //
-// Reading order: appointment.go (the state), event.go, effect.go, next.go (what happens by itself), person.go, keys.go, work.go (how each
+// Reading order: appointment.go (the state), event.go, effect.go, next.go (what happens by itself), person.go, keys.go, work.go, cards.go (how each
 // event changes the state), words.go (what the operator reads). Source of steps and failures: PRODUCT.md §3.a.
 package appointment
 

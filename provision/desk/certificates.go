@@ -28,7 +28,7 @@ type LiveCertificate struct {
 	NotAfter   time.Time `json:"not_after"`
 	SelfSigned bool      `json:"self_signed"`
 	SHA256     string    `json:"sha256"`
-	Do         string    `json:"when_lost"`
+	Do         string    `json:"when_lost"` // what makes it worthless, in words
 }
 
 // The applications of a key that Remains may want wiped.

@@ -1,7 +1,7 @@
 // Package journal is the write-ahead record of a station that writes keys without a network: provision.Ledger in a file, sealed to
 // the server's public key, which the station cannot read back.
 //
-//	on the server   Snapshot.Sign: the persons, profiles and known keys of a station, a limit and an end; no secrets
+//	on the server   Snapshot.Sign: the persons, profiles and known keys of a station, the rule of genuine keys, a limit and an end; no secrets
 //	on the station  Install, Open; then KeepAttestation, Reserve, Seal, Mark, Commit, Abort as with the store
 //	on the server   Read, Import: each write counts once, whatever number of copies comes
 //
@@ -40,7 +40,7 @@ var (
 	ErrNotProven   = errors.New("the site wants keys that are proven genuine, and this one is not")
 )
 
-// Event is what a record says of a write.
+// Event is what a record says of a write, or of a key.
 type Event string
 
 // The events, in the order of a write's life.
@@ -71,7 +71,7 @@ type Record struct {
 	At       time.Time `json:"at"`
 	Operator string    `json:"operator"`
 	Event    Event     `json:"event"`
-	Entry    int64     `json:"entry"` // from 1, in the order of the reservations
+	Entry    int64     `json:"entry"` // from 1, in the order of the reservations; 0 of Attest
 
 	Plan     *Plan     `json:"plan,omitempty"`     // of Reserve
 	Sealed   []byte    `json:"sealed,omitempty"`   // of Seal: for the server

@@ -112,6 +112,12 @@ func scanSetting(row scanner) (e settingEvent, err error) {
 }
 
 // settingsOf goes through the events: what was begun is open until one says that it is done, or undone, which leaves what was open before.
+//
+//	begin a                                         a, open
+//	begin a, undone                                 nothing
+//	begin a, done, begin b                          b, open, formerly a
+//	begin a, done, begin b, begin c, undone         b, open, formerly a
+//	begin a, done, begin b, begin c, done           c
 func settingsOf(events []settingEvent) (out []token.KeySetting) {
 	type place struct {
 		serial token.Serial
