@@ -148,12 +148,10 @@ func updateFlags(want UpdateSpec, c *token.Credential, after ykslot.Flags, have 
 	return nil
 }
 
-// updateBits are those that an update sends: in challenge-response the bits of pacing mean something else. Source: reference
-// yubikey-otp.md §3.2.
+// updateBits are those that an update sends: in challenge-response the bits of pacing mean something else, also where the flags of a slot are
+// not known, and so do not tell the kind. Source: reference yubikey-otp.md §3.2.
 func updateBits(f ykslot.Flags, kind token.Kind) ykslot.Flags {
-	f.Ticket &= ykslot.TicketUpdateMask
-	f.Config &= ykslot.ConfigUpdateMask
-	if kind == token.ChallengeResponse {
+	if f = ykslot.UpdateFlags(f); kind == token.ChallengeResponse {
 		f.Config = 0
 	}
 	return f

@@ -149,49 +149,6 @@ func TestDormant(t *testing.T) {
 	}
 }
 
-// TestSetAccessCode sets, changes and removes, by update or by writing anew, and says which.
-func TestSetAccessCode(t *testing.T) {
-	t.Parallel()
-	a, b := bytesOf(6, 0xa), bytesOf(6, 0xb)
-	for _, p := range append(vkey.Profiles(), vkey.YubiKey24.At(vkey.Version{Major: 2, Minor: 2, Build: 1})) {
-		for _, updatable := range []bool{true, false} {
-			r := openRig(t, p, vkey.Options{})
-			v := r.Status().Version
-			flags := ykslot.TypingFlags(v)
-			if !updatable {
-				flags.Ext &^= ykslot.AllowUpdate
-			}
-			c := r.program(t, ykslot.Slot2, ykslot.HOTP{Seed: bytesOf(20, 1), MovingFactor: 32, Flags: flags})
-			r.key.Touch(2)
-			byUpdate := updatable && v.AtLeast(2, 3, 0) && v != ykslot.Version{Major: 4, Minor: 3, Patch: 5}
-			for i, step := range []struct{ code, current secret.Bytes }{{a, none}, {b, a}, {none, b}} {
-				if i == 0 && !byUpdate {
-					_, err := r.SetAccessCode(t.Context(), ykslot.Slot2, ykslot.Config{Flags: flags}, step.code, step.current)
-					var unsupported *ykslot.UnsupportedError
-					var invalid *ykslot.InvalidError
-					if !errors.As(err, &unsupported) && !errors.As(err, &invalid) {
-						t.Errorf("%v without a key to write anew: %v", v, err)
-					}
-				}
-				rewritten, err := r.SetAccessCode(t.Context(), ykslot.Slot2, c, step.code, step.current)
-				want(t, "set", err, false, 0)
-				if rewritten == byUpdate {
-					t.Errorf("%v: written anew: %v", v, rewritten)
-				}
-				if step.code.Len() > 0 && !r.key.HoldsAccessCode(2, [6]byte(step.code.Reveal())) || r.key.Slot(2).Protected != (step.code.Len() > 0) {
-					t.Errorf("%v: step %d is not done", v, i)
-				}
-			}
-			if got := r.key.Slot(2); byUpdate == (got.MovingFactor == 32) || got.Tkt != byte(c.Ticket) || got.Cfg != byte(c.Flags.Config) {
-				t.Errorf("%v: %+v", v, got)
-			}
-			want(t, "lock", r.Write(t.Context(), ykslot.Slot2, otpConfig(t, v, 1, a), none), false, 0)
-			_, err := r.SetAccessCode(t.Context(), ykslot.Slot2, otpConfig(t, v, 1, none), none, b)
-			want(t, "wrong code", err, true, ykslot.CauseAccessCode)
-		}
-	}
-}
-
 func TestSetMode(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -22,10 +22,6 @@ var changes = []struct {
 	{"update", vkey.YubiKey543, func(t *testing.T, r *rig) error {
 		return r.Update(t.Context(), ykslot.Slot1, ykslot.Flags{Ext: ykslot.AllowUpdate}, bytesOf(6, 5), none)
 	}, slotsOf},
-	{"access code", vkey.YubiKey435, func(t *testing.T, r *rig) error {
-		_, err := r.SetAccessCode(t.Context(), ykslot.Slot1, sweepConfig(t, r), bytesOf(6, 5), none)
-		return err
-	}, slotsOf},
 	{"swap", vkey.YubiKey571, func(t *testing.T, r *rig) error { return r.Swap(t.Context()) }, slotsOf},
 	{"delete", vkey.YubiKey571, func(t *testing.T, r *rig) error { return r.Delete(t.Context(), ykslot.Slot2, none) }, slotsOf},
 	{"NDEF", vkey.YubiKeyNEO, func(t *testing.T, r *rig) error {

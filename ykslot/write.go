@@ -28,6 +28,16 @@ func (s *Session) Delete(ctx context.Context, slot Slot, current secret.Bytes) e
 	return s.change(ctx, opDelete, slot, nil, current)
 }
 
+// UpdateFlags are those of f that an update takes over: all extended flags, what is typed around the text, and in modes that type
+// the pacing. Source: reference yubikey-otp.md §3.2.
+func UpdateFlags(f Flags) Flags {
+	u := Flags{Ext: f.Ext & ExtUpdateMask, Ticket: f.Ticket & TicketUpdateMask}
+	if typing.has(f.Mode()) {
+		u.Config = f.Config & ConfigUpdateMask
+	}
+	return u
+}
+
 // Update sets, changes or removes a slot's access code and overwrites every flag that an update can change; the key, the
 // IDs and the counters stay. The flags cannot be read back, so f must be the complete set; flags outside the update
 // masks are refused with *InvalidError. code is the access code afterwards: to keep one, give it again; empty removes
