@@ -68,6 +68,36 @@ func TestEndsNameCertificates(t *testing.T) {
 	}
 }
 
+// TestStockTellsNoNames: who may not look for persons ends a key of the stock, and is told what to revoke where, but not whose it was.
+func TestStockTellsNoNames(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t)
+	st := h.desk.Store.(*sqlstore.Store)
+	id := h.key(101)
+	h.check(st.KeepCertificate(t.Context(), token.Certificate{Serial: 101, Slot: "9c", Issuer: "CN=ada", Number: "5", Subject: "CN=ada", SelfSigned: true,
+		NotAfter: h.clock().Add(time.Hour), SHA256: strings.Repeat("d", 64), PublicKey: strings.Repeat("e", 64)}))
+	h.must("issuer", "POST", fmt.Sprintf("/api/v1/tokens/%d/return", id), `{"codes":[]}`)
+	got := h.must("provisioner", "POST", fmt.Sprintf("/api/v1/tokens/%d/retire", id), `{"note":"broken"}`)
+	if strings.Contains(got, "ada") || !strings.Contains(got, `"slot":"9a","number":"4711ff","issuer":"CN=Site CA"`) || !strings.Contains(got, `"slot":"9c","number":"5"`) {
+		t.Error(got)
+	}
+}
+
+// TestCredentialsAsElsewhere: a credential is shown as the command line shows it.
+func TestCredentialsAsElsewhere(t *testing.T) {
+	t.Parallel()
+	id, err := token.NewPublicID([]byte{0x12, 0x34})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := viewCredential(token.Credential{Kind: token.HOTP, PublicID: id, Enabled: true}); !v.Validates || v.PublicID != "1234" {
+		t.Errorf("%+v", v)
+	}
+	if v := viewCredential(token.Credential{Kind: token.Static, Enabled: true}); v.Validates {
+		t.Errorf("%+v", v)
+	}
+}
+
 // TestRemainsUnread: that what remains cannot be read changes nothing that was done.
 func TestRemainsUnread(t *testing.T) {
 	t.Parallel()

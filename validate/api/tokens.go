@@ -53,7 +53,23 @@ func (c *call) viewWith(t token.Token, remains func(context.Context, token.Token
 		c.failed = errors.Join(c.failed, fmt.Errorf("read what remains of it: %w", err))
 	}
 	v.Remains = r
+	if !c.operator.May(desk.RightFind) {
+		v.Certificates = nameless(r.Certificates)
+	}
 	return v
+}
+
+// nameless are certificates without the names of those whom they are for, as they are told to who may not look for persons.
+func nameless(list []desk.LiveCertificate) []desk.LiveCertificate {
+	list = slices.Clone(list)
+	for i := range list {
+		c := &list[i]
+		if c.SelfSigned || c.Issuer == c.Subject {
+			c.Issuer = ""
+		}
+		c.Subject = ""
+	}
+	return list
 }
 
 // settle has the servers asked that tokens were given to, after the answer, and names those that may accept one that is blocked or

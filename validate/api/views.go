@@ -132,8 +132,8 @@ func viewToken(t token.Token) tokenView {
 
 func viewCredential(c token.Credential) credentialView {
 	return credentialView{
-		Kind: c.Kind, Slot: c.Slot, PublicID: c.PublicID.String(), State: c.State, Validates: c.Enabled, Caution: c.Caution, Digits: c.Settings.Digits,
-		Hash: c.Settings.Hash, Period: int(c.Settings.Period / time.Second), Drift: c.Counters.Clock.Drift, UsedAt: c.Counters.At, Created: c.Created,
+		Kind: c.Kind, Slot: c.Slot, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled && c.Kind.Validates(), Caution: c.Caution,
+		Digits: c.Settings.Digits, Hash: c.Settings.Hash, Period: int(c.Settings.Period / time.Second), Drift: c.Counters.Clock.Drift, UsedAt: c.Counters.At, Created: c.Created,
 	}
 }
 
