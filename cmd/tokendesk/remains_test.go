@@ -149,7 +149,7 @@ func TestEndsTellPrograms(t *testing.T) {
 	if !strings.Contains(r.err.String(), saidCertificate) {
 		t.Errorf("issue does not say it:\n%s", r.err.String())
 	}
-	if got = reads[tokenRow](r, "token", "token", "return", "7654321"); !toRevoke(got.Remains) || got.Wipe != nil {
+	if got = reads[tokenRow](r, "token", "token", "return", "7654321"); !toRevoke(got.Remains) || got.Wipe != nil || got.Owed != nil {
 		t.Errorf("what was replaced comes back: %+v", got)
 	}
 }

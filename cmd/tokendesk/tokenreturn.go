@@ -25,7 +25,7 @@ target, or may have codes of times to come: TOTP. Certificates that are still va
 					return queryProblem(err)
 				}
 				if t.State == token.Revoked && !t.Owed.IsZero() {
-					if _, err := d.SettleOwed(cmd.Context(), desk.ByID(t.ID), note); err != nil {
+					if t, err = d.SettleOwed(cmd.Context(), desk.ByID(t.ID), note); err != nil {
 						return err
 					}
 					a.say("%s was replaced, and is not waited for any more; what is on it stays revoked", desk.Name(t))

@@ -58,5 +58,5 @@ func (d *Desk) SettleOwed(ctx context.Context, query, note string) (token.Token,
 	if err := d.Store.SettleOwed(ctx, t.ID, note); err != nil {
 		return t, fmt.Errorf("settle %s: %w", Name(t), err)
 	}
-	return t, nil
+	return d.again(ctx, t)
 }
