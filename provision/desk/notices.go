@@ -24,7 +24,7 @@ const (
 	NoticeLink          NoticeKind = "link"
 	NoticeActivated     NoticeKind = "activated"
 	NoticeErased        NoticeKind = "erased" // parts of a token that stays the person's
-	NoticeTaken         NoticeKind = "taken"  // a token that was not given back
+	NoticeTaken         NoticeKind = "taken"  // a token, unless a code of it shows that it was given back
 )
 
 // Facts are what a notice tells. They never hold a secret, a code or a link.

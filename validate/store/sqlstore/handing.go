@@ -186,6 +186,9 @@ func (s *Store) Empty(ctx context.Context, id token.ID, note string) error {
 		if full {
 			return token.ErrConflict
 		}
+		if err := tx.tellTaken(k); err != nil { // no code shows that its holder gave it back
+			return err
+		}
 		detail := detailOf(k)
 		detail.To, detail.Note = next, note
 		return tx.takeBack(k, next, "token.return", detail)

@@ -117,7 +117,7 @@ func testToldErased(t *testing.T, s *lifeSuite) {
 	told("held by nobody")
 }
 
-// testToldTaken: who loses a key is told, but not who gave it back.
+// testToldTaken: who loses a key is told, but not who gave it back, with a code of it.
 func testToldTaken(t *testing.T, s *lifeSuite) {
 	var seen int64
 	told := func(when string, want ...string) { t.Helper(); s.told(t, &seen, when, want...) }
@@ -143,6 +143,11 @@ func testToldTaken(t *testing.T, s *lifeSuite) {
 	_, err = s.here.Retire(t.Context(), "103", "stolen")
 	s.a.must(t, err)
 	told("blocked before")
+	s.a.must(t, s.piv().HandOverPIV(t.Context(), token.PIVHandover{Serial: 104, Holder: s.person(t, "anna")}))
+	if _, _, err := s.here.Return(t.Context(), "104", nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	told("taken back without a proof", `anna taken [] [] []`)
 }
 
 // testToldPIV: a reset ends the certificates that are still valid.
