@@ -107,6 +107,9 @@ func (f *deskLines) next(s appointment.State) appointment.Event {
 	for len(f.lines) > 0 {
 		line := strings.TrimSpace(f.lines[0])
 		e, taken := lineMeans(s, line)
+		if !taken && s.Wants() == appointment.WantPull && s.Key == nil { // what a screen shows until Enter is a line here
+			return appointment.Submit{}
+		}
 		if !taken {
 			return nil
 		}

@@ -59,6 +59,18 @@ func TestLineMeans(t *testing.T) {
 			t.Errorf("%q: %+v, %v", line, e, taken)
 		}
 	}
+	read := func(s appointment.State) (appointment.Event, int) {
+		f := &deskLines{lines: []string{"bob"}}
+		return f.next(s), len(f.lines)
+	}
+	done := appointment.State{Done: &appointment.Done{Cards: appointment.Cards{Why: "no room"}}}
+	if e, left := read(done); e != (appointment.Submit{}) || left != 1 {
+		t.Errorf("the next person waits for a key that is gone: %+v, %d", e, left)
+	}
+	done.Key = &appointment.Key{}
+	if e, left := read(done); e != nil || left != 1 {
+		t.Errorf("the next person does not wait for the key: %+v, %d", e, left)
+	}
 	if lastOTP("ada "+otp) != otp || lastOTP("ada") != "" || lastOTP("  ") != "" || lastOTP("755224") != "" {
 		t.Error("what a key types is not told from a name")
 	}
