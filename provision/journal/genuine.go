@@ -46,14 +46,24 @@ type Claimed struct {
 	Taken
 }
 
-// Claims are what the records say of keys, in their order, if Entries is without an error.
+// Claims are what the records say of keys, in their order, if Entries is without an error: of each key the last proof and the last doubt.
 func (f File) Claims() []Claim {
+	type said struct {
+		serial token.Serial
+		proof  bool
+	}
 	var out []Claim
-	for _, r := range f.Records {
-		if r.Event == Attest && r.Attested != nil {
+	seen := map[said]bool{}
+	for _, r := range slices.Backward(f.Records) {
+		if r.Event != Attest || r.Attested == nil {
+			continue
+		}
+		if about := (said{r.Attested.Serial, r.Attested.Refused == ""}); !seen[about] {
+			seen[about] = true
 			out = append(out, Claim{*r.Attested, r.Operator, r.At})
 		}
 	}
+	slices.Reverse(out)
 	return out
 }
 

@@ -92,7 +92,7 @@ func (t *tx) takeClaim(ctx context.Context, station string, c journal.Claim) err
 	case isNotFound(err):
 	case err != nil:
 		return err
-	case !known.At.Before(a.At), known.Genuine() && !a.Genuine(), known.Refused == a.Refused && slices.EqualFunc(known.Chain, a.Chain, slices.Equal):
+	case a.At.Before(known.At), known.Genuine() && !a.Genuine(), known.Refused == a.Refused && slices.EqualFunc(known.Chain, a.Chain, slices.Equal):
 		return errUnchanged
 	}
 	if err := t.putAttestation(a); err != nil {

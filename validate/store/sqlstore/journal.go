@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/journal"
@@ -143,6 +144,8 @@ func (t *tx) settleHeld(ctx context.Context, st stationRow, w journal.Write, for
 		return journal.Taken{}, err
 	}
 	switch {
+	case !sound(w) || !former.of(w, e):
+		return journal.Taken{}, conflictf("another journal of this station was imported, in which this write is another one")
 	case e.Phase == token.Committed:
 		return journal.Taken{Outcome: journal.Already, Ledger: e.ID}, t.endTaken(st.id, w, "issued", e.ID)
 	case e.Phase == token.Aborted:
@@ -163,14 +166,22 @@ func (t *tx) settleHeld(ctx context.Context, st stationRow, w journal.Write, for
 type takenRow struct {
 	outcome string
 	ledger  token.EntryID
+	grant   int64
 	hash    [32]byte
+}
+
+// of reports whether w is the write that e was taken from: the rules that e was held to are those of its key, and of its grant.
+func (r takenRow) of(w journal.Write, e token.Entry) bool {
+	p, c := w.Plan, e.Credential
+	return p.Grant == r.grant && p.Serial == e.Serial && p.Slot == e.Slot && p.Kind == c.Kind && p.PublicID == c.PublicID &&
+		provenColumn(p.Proof) == provenColumn(e.Proof) && p.IDCheck == e.Handover.IDCheck
 }
 
 func (t *tx) takenBefore(station int64, w journal.Write) (takenRow, error) {
 	var r takenRow
 	var hash []byte
-	err := t.QueryRow(`SELECT outcome, coalesce(ledger, 0), hash FROM journal_entry WHERE station = ? AND series = ? AND entry = ?`, station, w.Series[:], w.ID).
-		Scan(&r.outcome, &r.ledger, &hash)
+	err := t.QueryRow(`SELECT outcome, coalesce(ledger, 0), grant_no, hash FROM journal_entry WHERE station = ? AND series = ? AND entry = ?`, station, w.Series[:], w.ID).
+		Scan(&r.outcome, &r.ledger, &r.grant, &hash)
 	if isNotFound(err) {
 		return takenRow{}, nil
 	}
@@ -192,7 +203,8 @@ func (t *tx) endTaken(station int64, w journal.Write, outcome string, ledger tok
 // sound is false for what a station that keeps the rules never writes.
 func sound(w journal.Write) bool {
 	p := w.Plan
-	ok := p.Serial != 0 && (p.Slot == 1 || p.Slot == 2) && p.Kind.Valid() && w.Secrets.Key.Len() > 0 && (p.IDCheck == "" || p.Holder != "" && isCheck(p.IDCheck))
+	ok := slices.Contains([]token.ProofRequired{token.ByTouch, token.ByHost, token.NoProof}, p.Proof)
+	ok = ok && p.Serial != 0 && (p.Slot == 1 || p.Slot == 2) && p.Kind.Valid() && w.Secrets.Key.Len() > 0 && (p.IDCheck == "" || p.Holder != "" && isCheck(p.IDCheck))
 	if n := w.Proof; n != nil {
 		ok = ok && n.Use >= -1 && n.Use <= 32767 && n.Session >= -1 && n.Session <= 255 && n.Moving >= -1
 	}

@@ -45,6 +45,8 @@ func RunHandover(t *testing.T, open func(t *testing.T, now func() time.Time) (he
 		{"journal, genuine keys", testJournalGenuine},
 		{"journal, proven at the station", testJournalProven},
 		{"journal, unproven keys", testJournalUnproven},
+		{"journal, another write in place of an unfinished one", testJournalOther},
+		{"journal, a clock that is ahead", testJournalAhead},
 		{"journal, left meanwhile", testJournalLeft},
 		{"journal, unfinished", testJournalOpen},
 		{"journal, another way", testJournalFork},

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"iter"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -277,4 +279,57 @@ func testJournalUnproven(t *testing.T, s *lifeSuite) {
 	same(t, "the site wants it", early.imported(t, here, early.text(t), false), "conflict", "conflict")
 	rule(false)
 	same(t, "it does not", early.imported(t, here, early.text(t), false), "done", "done")
+}
+
+// testJournalOther: a write that was taken unfinished is not settled by another one that a forged journal puts in its place.
+func testJournalOther(t *testing.T, s *lifeSuite) {
+	here, _ := s.journals()
+	store := here.(Attestations)
+	m := newMaker(t)
+	f := s.inField(t, "DESK1", 9)
+	twin := &field{s: s, dir: t.TempDir(), line: f.line, signing: f.signing, transfer: f.transfer}
+	s.a.must(t, os.CopyFS(twin.dir, os.DirFS(f.dir)))
+	for _, name := range []string{"station.key", "signing.key", "journal.head"} {
+		s.a.must(t, os.Chmod(filepath.Join(twin.dir, name), 0o600))
+	}
+	f.write(t, 1, "anna", token.Written)
+	f.says(t, token.Attestation{Serial: 105, Refused: "copied"}, token.Attestation{Serial: 106, Refused: "copied"})
+	same(t, "unfinished", f.imported(t, here, f.text(t), true), "held")
+	s.a.must(t, store.SetAttestationRule(t.Context(), token.AttestationRule{Required: true, Roots: m.roots()}))
+	s.a.must(t, store.KeepAttestation(t.Context(), m.proof(t, 102, noTouch)))
+	twin.write(t, 2, "anna", token.Committed) // proven, and shorter than what was seen
+	same(t, "another key", twin.imported(t, here, twin.text(t), false), "conflict")
+	open, err := s.a.Open(t.Context())
+	s.a.must(t, err)
+	if len(open) != 1 || open[0].Serial != 101 {
+		t.Errorf("%d are open", len(open))
+	}
+	for _, e := range open {
+		e.Credential.Secrets.Destroy()
+	}
+}
+
+// testJournalAhead: the clock of a station is ahead, and what it says of a key changes; the same journal again changes nothing.
+func testJournalAhead(t *testing.T, s *lifeSuite) {
+	here, _ := s.journals()
+	m := newMaker(t)
+	s.a.must(t, here.(Attestations).SetAttestationRule(t.Context(), token.AttestationRule{Required: true, Roots: m.roots()}))
+	f := s.inField(t, "DESK1", 9)
+	o := f.options()
+	o.Now = func() time.Time { return s.now().Add(time.Hour) }
+	st, err := journal.Open(f.dir, o)
+	s.a.must(t, err)
+	for _, a := range []token.Attestation{
+		{Serial: 101, Refused: "no answer"}, {Serial: 101, Refused: "copied"}, // the last word
+		{Serial: 102, Refused: "no answer"}, m.proof(t, 102, noTouch), m.proof(t, 102, noTouch),
+	} {
+		s.a.must(t, st.KeepAttestation(t.Context(), a))
+	}
+	s.a.must(t, st.Close())
+	s.pass(time.Minute)
+	same(t, "answers", f.claimed(t, here), "done", "done", "done")
+	events := attested(t, here.(Attestations))
+	s.pass(time.Minute)
+	same(t, "answers again", f.claimed(t, here), "already", "already", "already")
+	same(t, "events", attested(t, here.(Attestations)), events...)
 }
