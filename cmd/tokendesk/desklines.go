@@ -91,6 +91,7 @@ func recordLine(r appointment.Record) string {
 	}
 	add("(%s)", r.Why)
 	add("finish: %s", strings.Join(r.Finish, "; then: "))
+	add("%s", strings.Join(r.Revoke, "; "))
 	if r.Pending {
 		parts = append(parts, "activation pending synchronisation")
 	}

@@ -37,6 +37,8 @@ type station struct {
 	halts map[appointment.Job]context.CancelFunc
 	ports map[string]usbhid.Attached
 	held  *key
+
+	revoke []string // certificates of replaced tokens, for the end
 }
 
 func (a *app) newStation(ctx context.Context, store enroller, o appointment.Station, t transport, p printer, post func(any)) *station {

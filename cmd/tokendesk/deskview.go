@@ -288,6 +288,9 @@ func (l deskLook) done(s appointment.State, w, room int) []string {
 	if d.Replaced != "" {
 		facts = append(facts, l.row("Replaced", printable(d.Replaced)+" is revoked: ask for it back"))
 	}
+	for _, line := range d.Revoke {
+		facts = append(facts, l.wrapped("", line, w)...)
+	}
 	switch {
 	case d.Receipt != "" && len(d.Papers) > 0:
 		facts = append(facts, l.row("Receipt", printable(d.Receipt+" · "+strings.Join(d.Papers, ", "))))
@@ -314,15 +317,18 @@ func (l deskLook) unfinished(c appointment.Cards, w int) (out []string) {
 	if c.Why == "" {
 		return nil
 	}
-	add := func(name, text string) {
-		for line := range strings.SplitSeq(ansi.Wrap(printable(text), max(w-13, 10), ""), "\n") {
-			out = append(out, l.row(name, l.tones[appointment.Bad].Render(line)))
-			name = ""
-		}
-	}
-	add("Missing", c.Why)
+	out = l.wrapped("Missing", c.Why, w)
 	for _, command := range c.Finish {
-		add("Finish", command)
+		out = append(out, l.wrapped("Finish", command, w)...)
+	}
+	return out
+}
+
+// wrapped is something to be done, whole.
+func (l deskLook) wrapped(name, text string, w int) (out []string) {
+	for line := range strings.SplitSeq(ansi.Wrap(printable(text), max(w-13, 10), ""), "\n") {
+		out = append(out, l.row(name, l.tones[appointment.Bad].Render(line)))
+		name = ""
 	}
 	return out
 }

@@ -102,7 +102,35 @@ func (s *station) doneOf(ctx context.Context, res provision.Result) *appointment
 	if r, err := s.store.ReceiptOf(ctx, res.Entry.Token); err == nil { // without one, the printed receipt has no number
 		d.Receipt, d.Check, d.Replaced, d.Pending = r.Ref(), r.IDCheck, r.Replaces, r.Pending
 	}
+	d.Revoke = s.toRevoke(ctx, res.Entry.Handover.Replace)
 	return &d
+}
+
+// toRevoke names the certificates of the token that was replaced, which still let in whoever has it; they are said at the end, too. A
+// station without the store does not know them.
+func (s *station) toRevoke(ctx context.Context, old token.ID) (lines []string) {
+	st := s.store.beside()
+	if old == 0 || st == nil {
+		return nil
+	}
+	d := s.a.desk(st)
+	var r desk.Remains
+	t, err := inTime(ctx, func(ctx context.Context) (t token.Token, err error) {
+		if t, err = d.Find(ctx, desk.ByID(old)); err == nil {
+			r, err = d.Remains(ctx, t)
+		}
+		return t, err
+	})
+	if err != nil {
+		lines = append(lines, fmt.Sprintf("what certificates the replaced token has is not known (%s): tokendesk token show", oneLine(err)))
+	}
+	for _, c := range shownRemains(r).Certificates {
+		lines = append(lines, printable(desk.Name(t))+", "+certificateLine(c))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revoke = append(s.revoke, lines...)
+	return lines
 }
 
 // issueOf is an order for a key from stock.
@@ -165,6 +193,7 @@ func (s *station) bind(ctx context.Context, e appointment.Bind) any {
 		default:
 			s.post(appointment.Passed{Job: e.Job, Step: provision.StepProven})
 			d := doneFrom(t, r)
+			d.Revoke = s.toRevoke(ctx, e.Order.Replace)
 			return appointment.Ended{Job: e.Job, Done: &d}
 		}
 	}
@@ -195,5 +224,6 @@ func (s *station) redeem(ctx context.Context, e appointment.Redeem) any {
 		return appointment.Failed{Job: e.Job, Trouble: appointment.WrongTouch, Why: "the key that was touched is not issued: " + string(proof)}
 	}
 	d := doneFrom(t, r)
+	d.Revoke = s.toRevoke(ctx, e.Order.Replace)
 	return appointment.Ended{Job: e.Job, Done: &d}
 }

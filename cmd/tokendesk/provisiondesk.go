@@ -161,6 +161,9 @@ func (a *app) runDesk(ctx context.Context, o deskOptions) error {
 		err = a.runLines(ctx, l, open)
 	}
 	a.say("%s issued", count(l.state.Count, "key"))
+	for _, line := range l.station.revoke {
+		a.say("%s", line)
+	}
 	cards.sayLeft(a)
 	return errors.Join(err, a.sayLeft(context.WithoutCancel(ctx), store, o.offline), unserved(l))
 }

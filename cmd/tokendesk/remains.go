@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -29,11 +30,7 @@ func (a *app) sayRemains(t token.Token, r desk.Remains) {
 		a.say("account %q of it is revoked: its former holder may know the secret, or codes of times to come", account)
 	}
 	for _, c := range r.Certificates {
-		kind := "certificate"
-		if c.SelfSigned {
-			kind = "self-signed certificate"
-		}
-		a.say("%s %s of %s in slot %s: %s", kind, c.Number, c.Issuer, c.Slot, c.Do)
+		a.say("%s", certificateLine(c))
 	}
 	if slices.Contains(r.Wipe, desk.WipeOATH) {
 		a.say("before somebody else gets it, wipe its accounts: tokendesk oath reset --serial %s", t.Serial)
@@ -41,6 +38,15 @@ func (a *app) sayRemains(t token.Token, r desk.Remains) {
 	if slices.Contains(r.Wipe, desk.WipePIV) {
 		a.say("before somebody else gets it, wipe its PIV application: tokendesk piv reset --serial %s --reason returned", t.Serial)
 	}
+}
+
+// certificateLine is a certificate, and what makes it worthless.
+func certificateLine(c desk.LiveCertificate) string {
+	kind := "certificate"
+	if c.SelfSigned {
+		kind = "self-signed certificate"
+	}
+	return fmt.Sprintf("%s %s of %s in slot %s: %s", kind, c.Number, c.Issuer, c.Slot, c.Do)
 }
 
 // handedOn is what remains of a key that went from its holder to somebody else, without being taken back. The zero value: it did not.

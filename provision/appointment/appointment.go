@@ -152,7 +152,8 @@ type Done struct {
 	PublicID  string
 	Check     desk.IDCheck
 	Witness   string
-	Replaced  string // name of the token that was revoked with it
+	Replaced  string   // name of the token that was revoked with it
+	Revoke    []string // its certificates that are valid at others
 	Proof     *token.Counters
 	Stocked   bool // it was written before
 	Shipped   bool

@@ -33,10 +33,11 @@ type Record struct {
 	Pending     bool         `json:"pending,omitempty"` // until the journal is imported
 	Shipped     bool         `json:"shipped,omitempty"`
 	Recovered   bool         `json:"recovered,omitempty"`
-	Card        string       `json:"card,omitempty"`     // oath or piv
-	Accounts    []string     `json:"accounts,omitempty"` // that are on the key
-	PIV         bool         `json:"piv,omitempty"`      // it was set up
-	Finish      []string     `json:"finish,omitempty"`   // the commands that do the rest
+	Revoke      []string     `json:"to_revoke,omitempty"` // certificates of the token that was replaced
+	Card        string       `json:"card,omitempty"`      // oath or piv
+	Accounts    []string     `json:"accounts,omitempty"`  // that are on the key
+	PIV         bool         `json:"piv,omitempty"`       // it was set up
+	Finish      []string     `json:"finish,omitempty"`    // the commands that do the rest
 }
 
 // done are the steps that are done by what happened.

@@ -93,7 +93,7 @@ func (t *turn) issued(d Done) {
 	}
 	t.Done = &d
 	t.Count++
-	t.tell(DidIssue, d.record)
+	t.tell(DidIssue, d.record, func(r *Record) { r.Revoke = d.Revoke })
 	d.Steps = t.Steps
 	t.Done = &d
 	t.Recent = slices.Insert(slices.Clone(t.Recent), 0, d)[:min(len(t.Recent)+1, recent)]
