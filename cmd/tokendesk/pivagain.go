@@ -41,9 +41,21 @@ func (l *commandLine) on(flag string, on bool) {
 func (l commandLine) String() string {
 	quoted := make([]string, len(l))
 	for i, word := range l {
-		quoted[i] = codecs.Quoted(word)
+		quoted[i] = shellWord(word)
 	}
-	return printable(strings.Join(quoted, " "))
+	return strings.Join(quoted, " ")
+}
+
+// shellWord is a word as a POSIX shell takes it, with nothing in it that would steer a terminal. An end of line that is its last is lost.
+func shellWord(word string) string {
+	if printable(word) == word {
+		return codecs.Quoted(word)
+	}
+	var octal strings.Builder
+	for _, b := range []byte(word) {
+		fmt.Fprintf(&octal, `\0%03o`, b)
+	}
+	return `"$(printf %b '` + octal.String() + `')"`
 }
 
 // words are the flags of a key and its certificate, but the reason.

@@ -26,13 +26,16 @@ import (
 // awkward is a word that a shell would take apart.
 const awkward = `o'brien $(x) "y",z`
 
+// steering would do the same to a terminal.
+const steering = "-%s\\ \n1\x1b[2J\u202e\xff"
+
 // TestPIVAgain: the command that is told has every flag of the one that was interrupted, as a shell and the program read them; no flag that
 // would write a slot anew.
 func TestPIVAgain(t *testing.T) {
 	t.Parallel()
 	give := []string{"--piv-slot", "9c", "--piv-algorithm", "rsa2048", "--piv-pin-policy", "once", "--piv-touch-policy", "cached", "--piv-overwrite", "--piv-subject", "CN=" + awkward,
 		"--piv-email", `"a,b@example.org"`, "--piv-email", "c@example.org", "--piv-upn", "ada@example.org", "--piv-self-signed", "--piv-valid", "48h", "--piv-letter", "my letter.txt", "--piv-letter-language", "de"}
-	for name, words := range map[string][]string{"all": give, "request": {"--piv-slot", "9a", "--piv-csr", "-x.csr", "--piv-subject", "ada"}, "nothing": nil} {
+	for name, words := range map[string][]string{"all": give, "request": {"--piv-slot", "9a", "--piv-csr", steering + ".csr", "--piv-subject", "ada"}, "nothing": nil} {
 		read := func(words []string) (o provisionOptions) {
 			cmd := &cobra.Command{Use: "provision", RunE: func(*cobra.Command, []string) error { return nil }}
 			o.flags(cmd, &app{})
@@ -44,14 +47,17 @@ func TestPIVAgain(t *testing.T) {
 			o.piv.key.account, o.piv.key.reason = o.to, o.reason
 			return o
 		}
-		first := read(append([]string{"--piv", "--slot", "2", "--to", awkward, "--reason", "why not; it's new", "--reassign", "--yes"}, words...))
+		first := read(append([]string{"--piv", "--slot", "2", "--to", awkward, "--reason", "why not; it's " + steering + " new", "--reassign", "--yes"}, words...))
 		told := first.piv.again(7, first.reassign, first.yes)
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", "for w in "+told+`; do printf '%s\n' "$w"; done`).Output()
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "for w in "+told+`; do printf '%s\000' "$w"; done`).Output()
 		if err != nil {
 			t.Fatalf("%s: %v", told, err)
 		}
-		split := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+		split := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 		again := read(split[2:])
+		if printable(told) != told {
+			t.Errorf("%s: told %q", name, told)
+		}
 		if text := again.piv.again(7, again.reassign, again.yes); text != told || again.serial != 7 || again.slot != 0 {
 			t.Errorf("%s: told %s\nread %s", name, told, text)
 		}
