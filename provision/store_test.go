@@ -103,7 +103,10 @@ func (s *station) process(random io.Reader, f func(*sqlstore.Store, *provision.R
 	if err != nil {
 		return err
 	}
-	runner := &provision.Runner{Ledger: ledger{st, s}, Rand: random, Now: time.Now, TouchWait: 20 * time.Millisecond}
+	runner := &provision.Runner{Ledger: ledger{st, s}, Rand: random, Now: time.Now, TouchWait: 10 * time.Second}
+	if s.noTouch {
+		runner.TouchWait = 20 * time.Millisecond
+	}
 	runner.Progress = func(step provision.Step) {
 		if step == provision.StepTouch && !s.noTouch {
 			s.key.Touch(slot)
