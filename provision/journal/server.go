@@ -58,7 +58,8 @@ type Store interface {
 	// taken once is Already, and changes nothing.
 	Take(ctx context.Context, w Write) (Taken, error)
 	// TakeClaim puts what a station says of a key into the store, as said by it, in one transaction with its audit event. What is not newer than
-	// what the store knows is Already, and so is a doubt about a key that is known as genuine. A proof that does not verify by the site's roots is a Conflict.
+	// what the store knows is Already, and so is a doubt about a key that is known as genuine. A proof that does not verify by the site's roots is a
+	// Conflict, unless the key is proven by them otherwise.
 	TakeClaim(ctx context.Context, station string, c Claim) (Taken, error)
 	// Seen notes how far a journal was seen. It only moves forward.
 	Seen(ctx context.Context, station string, series [seriesLen]byte, seq int64, hash [32]byte) error

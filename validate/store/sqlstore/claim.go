@@ -80,7 +80,7 @@ func (t *tx) takeClaim(ctx context.Context, station string, c journal.Claim) err
 	if c.Refused == "" {
 		var err error
 		if a, err = t.proveClaim(ctx, c); err != nil {
-			return err
+			return t.moot(ctx, c.Serial, err)
 		}
 	}
 	a.Operator = c.Operator + " at " + station
@@ -99,6 +99,25 @@ func (t *tx) takeClaim(ctx context.Context, station string, c journal.Claim) err
 		return err
 	}
 	return t.desk("journal.attest", serialObject(a.Serial), claimDetail{answerDetail(a), station, c.Operator, stamp(c.At)})
+}
+
+// moot is errUnchanged in place of a conflict about a key that is proven here otherwise: nothing is left to solve.
+func (t *tx) moot(ctx context.Context, serial token.Serial, conflict error) error {
+	if !errors.As(conflict, new(*conflictError)) {
+		return conflict
+	}
+	rule, err := ruleOf(ctx, t)
+	if err != nil {
+		return err
+	}
+	proven, err := provenBy(ctx, t, rule, serial)
+	switch {
+	case err != nil:
+		return err
+	case proven:
+		return errUnchanged
+	}
+	return conflict
 }
 
 // proveClaim proves again what a station says it proved, by the site's roots.

@@ -263,6 +263,8 @@ func testJournalUnproven(t *testing.T, s *lifeSuite) {
 	want[0] = "already"
 	rule(false)
 	same(t, "the snapshot wanted it", f.imported(t, here, f.text(t), false), want...)
+	s.a.must(t, store.KeepAttestation(t.Context(), m.proof(t, 102, noTouch)))
+	same(t, "what was solved here", f.claimed(t, here), "already", "conflict", "conflict", "conflict", "already")
 
 	early := s.inField(t, "DESK2", 9) // is told nothing
 	if early.snapshot.Genuine != nil {
