@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
 	"github.com/tokendesk/tokendesk/provision"
@@ -102,14 +103,7 @@ func TestDeskCardsOnScreen(t *testing.T) {
 			return false
 		}
 	})
-	ring, err := newKeyring()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(ring.close)
-	if err := ring.plug("a", r.key, plugged{Driver: "usbhid"}); err != nil {
-		t.Fatal(err)
-	}
+	ring := plugKey(t, r)
 	cmd := r.program(ring.dir, 2, "provision", "desk", "--profile", "staff", "--no-color")
 	cmd.Env = append(slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "TERM=") }), "TERM=xterm-256color", "TICK=4ms", "TYPING=4ms")
 	term := startTerminal(t, cmd, 24, 80)
@@ -124,7 +118,11 @@ func TestDeskCardsOnScreen(t *testing.T) {
 	sees("check the identity")
 	term.press("1")
 	for range 2 {
-		<-blinking
+		select {
+		case <-blinking:
+		case <-time.After(time.Minute):
+			t.Fatalf("the key does not blink:\n%s", term.screen())
+		}
 		sees("the person touches the key: it blinks")
 		touch <- struct{}{}
 	}

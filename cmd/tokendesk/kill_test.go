@@ -149,7 +149,10 @@ func TestKillAnywhere(t *testing.T) {
 }
 
 // serveKey serves the rig's key to other processes, and returns the directory to name in KEYS.
-func serveKey(t *testing.T, r *rig) string {
+func serveKey(t *testing.T, r *rig) string { return plugKey(t, r).dir }
+
+// plugKey serves the rig's key to other processes, in port a.
+func plugKey(t *testing.T, r *rig) *keyring {
 	t.Helper()
 	ring, err := newKeyring()
 	if err != nil {
@@ -159,7 +162,7 @@ func serveKey(t *testing.T, r *rig) string {
 	if err := ring.plug("a", r.key, plugged{Driver: "usbhid"}); err != nil {
 		t.Fatal(err)
 	}
-	return ring.dir
+	return ring
 }
 
 // program is the program as a process of its own.

@@ -99,7 +99,7 @@ func TestReassignTells(t *testing.T) {
 				if code := r.run(strings.Fields("provision --slot 2 --to bob --reassign")...); code == exitDone {
 					t.Fatal("not interrupted")
 				}
-				r.touchWait, r.bus = 5*time.Second, virtualBus{r.key, 2}
+				r.touchWait, r.bus = 30*time.Second, virtualBus{r.key, 2}
 				if strings.Contains(r.err.String(), "4711ff") {
 					t.Error("told before the key went to anybody")
 				}
