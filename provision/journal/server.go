@@ -57,8 +57,8 @@ type Store interface {
 	// Take puts one settled write into the store, or with open one that is not, in one transaction with its audit events. What was
 	// taken once is Already, and changes nothing.
 	Take(ctx context.Context, w Write) (Taken, error)
-	// TakeClaim puts what a station says of a key into the store, as said by it, in one transaction with its audit event. What is not newer than
-	// what the store knows is Already, and so is a doubt about a key that is known as genuine. A proof that does not verify by the site's roots is a
+	// TakeClaim puts what a station says of a key into the store, as said by it, in one transaction with its audit event. What is older than
+	// what the store knows, or the same, is Already, and so is a doubt about a key that is known as genuine. A proof that does not verify by the site's roots is a
 	// Conflict, unless the key is proven by them otherwise.
 	TakeClaim(ctx context.Context, station string, c Claim) (Taken, error)
 	// Seen notes how far a journal was seen. It only moves forward.
