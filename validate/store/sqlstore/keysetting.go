@@ -73,17 +73,17 @@ func (s *Store) KeySettings(ctx context.Context, serial token.Serial) ([]token.K
 }
 
 // stillHere leaves out those of keys that were given up.
-func stillHere(ctx context.Context, q querier, list []token.KeySetting) (out []token.KeySetting, err error) {
-	for _, k := range list {
-		var gone int
-		if err := q.QueryRowContext(ctx, `SELECT count(*) FROM token WHERE serial = ? AND state = 'revoked'`, k.Serial).Scan(&gone); err != nil {
-			return nil, err
-		}
-		if gone == 0 {
-			out = append(out, k)
-		}
+func stillHere(ctx context.Context, q querier, list []token.KeySetting) ([]token.KeySetting, error) {
+	if len(list) == 0 {
+		return nil, nil
 	}
-	return out, nil
+	gone := map[token.Serial]bool{}
+	_, err := collect(ctx, q, func(row scanner) (n token.Serial, err error) {
+		err = row.Scan(&n)
+		gone[n] = true
+		return n, err
+	}, `SELECT serial FROM token WHERE state = 'revoked' AND serial IS NOT NULL`)
+	return slices.DeleteFunc(list, func(k token.KeySetting) bool { return gone[k.Serial] }), err
 }
 
 // settingEvent is one event of a setting.
