@@ -24,7 +24,9 @@ func newSlotNDEFCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ndef", Short: "Set what the key shows over NFC, before the slot's one-time password", Args: args(0, 0, ""),
 		Long: `Set what the key shows to a telephone over NFC: a URI or a text, to which it appends what the slot types. The slot must type something,
-and a slot with an access code refuses, even with the right code: set the NDEF first, the code then.`,
+and a slot with an access code refuses, even with the right code: set the NDEF first, the code then.
+
+It is no secret: whoever holds a telephone to the key reads it, and the store keeps it in clear text, in the audit chain, for good.`,
 		Example: "  tokendesk slot ndef --slot 1\n  tokendesk slot ndef --slot 2 --uri https://example.org/otp?",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.ndef(cmd.Context(), o) },
 	}
