@@ -203,7 +203,9 @@ func (t *tx) endTaken(station int64, w journal.Write, outcome string, ledger tok
 // sound is false for what a station that keeps the rules never writes.
 func sound(w journal.Write) bool {
 	p := w.Plan
-	ok := slices.Contains([]token.ProofRequired{token.ByTouch, token.ByHost, token.NoProof}, p.Proof)
+	set := p.Settings
+	ok := slices.Contains([]token.ProofRequired{token.ByTouch, token.ByHost, token.NoProof}, p.Proof) && // what the tables do not take would end each import
+		set.Account == "" && !set.Shared && set.FirstMoving >= 0 && set.FirstMoving <= 1<<32-1
 	ok = ok && p.Serial != 0 && (p.Slot == 1 || p.Slot == 2) && p.Kind.Valid() && w.Secrets.Key.Len() > 0 && (p.IDCheck == "" || p.Holder != "" && isCheck(p.IDCheck))
 	if n := w.Proof; n != nil {
 		ok = ok && n.Use >= -1 && n.Use <= 32767 && n.Session >= -1 && n.Session <= 255 && n.Moving >= -1
@@ -262,6 +264,13 @@ func (t *tx) takeEntry(ctx context.Context, w journal.Write) (token.Entry, error
 	holder, err := t.takeHolder(ctx, p.Holder)
 	if err != nil {
 		return token.Entry{}, err
+	}
+	if p.Replace != 0 {
+		if _, err := oneToken(ctx, t, `WHERE t.id = ?`, p.Replace); isNotFound(err) {
+			return token.Entry{}, conflictf("the token that it replaces is not known here")
+		} else if err != nil {
+			return token.Entry{}, err
+		}
 	}
 	id, err := t.takeToken(ctx, p, holder)
 	if err != nil {

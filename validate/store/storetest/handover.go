@@ -47,6 +47,7 @@ func RunHandover(t *testing.T, open func(t *testing.T, now func() time.Time) (he
 		{"journal, unproven keys", testJournalUnproven},
 		{"journal, another write in place of an unfinished one", testJournalOther},
 		{"journal, a clock that is ahead", testJournalAhead},
+		{"journal, what no table takes", testJournalUnsound},
 		{"journal, left meanwhile", testJournalLeft},
 		{"journal, unfinished", testJournalOpen},
 		{"journal, another way", testJournalFork},

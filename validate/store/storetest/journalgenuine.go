@@ -335,3 +335,36 @@ func testJournalAhead(t *testing.T, s *lifeSuite) {
 	same(t, "answers again", f.claimed(t, here), "already", "already", "already")
 	same(t, "events", attested(t, here.(Attestations)), events...)
 }
+
+// testJournalUnsound: what no table takes is a conflict of its write, and keeps no other one out.
+func testJournalUnsound(t *testing.T, s *lifeSuite) {
+	here, _ := s.journals()
+	f := s.inField(t, "DESK1", 9)
+	forged := f.snapshot
+	forged.Tokens = append(forged.Tokens, journal.Known{ID: 999, Model: token.YubiKey, State: token.Active, Holder: "anna"})
+	f.install(t, forged)
+	st, err := journal.Open(f.dir, f.options())
+	s.a.must(t, err)
+	anna, _, err := st.Person(t.Context(), "anna")
+	s.a.must(t, err)
+	lies := []func(*token.Reservation){
+		func(r *token.Reservation) { r.Proof = "sworn" },
+		func(r *token.Reservation) { r.Settings.FirstMoving = 1 << 32 },
+		func(r *token.Reservation) { r.Settings.FirstMoving = -1 },
+		func(r *token.Reservation) { r.Settings.Account = "elsewhere" },
+		func(r *token.Reservation) { r.Settings.Shared = true },
+		func(r *token.Reservation) {
+			r.Holder, r.Handover = anna.ID, token.Handover{IDCheck: token.ByPassport, Replace: 999}
+		},
+	}
+	for n, lie := range lies {
+		r := reservation(token.Serial(101 + n))
+		lie(&r)
+		e, err := st.Reserve(t.Context(), r)
+		s.a.must(t, err)
+		f.finish(t, st, n+1, e.ID, token.Committed)
+	}
+	s.a.must(t, st.Close())
+	f.write(t, 9, "bert", token.Committed)
+	same(t, "lies", f.imported(t, here, f.text(t), false), append(slices.Repeat([]string{"conflict"}, len(lies)), "done")...)
+}
