@@ -94,9 +94,16 @@ func (c *deskCards) lacks(ctx context.Context, have provision.Have, open []token
 	if !c.want.PIV {
 		return false, nil
 	}
-	pins, err := c.st.Escrows(ctx, have.Serial, token.PIVPIN)
+	pins, err := inTime(ctx, func(ctx context.Context) ([]token.Escrow, error) { return c.st.Escrows(ctx, have.Serial, token.PIVPIN) })
 	defer destroyEscrows(pins)
-	return !slices.ContainsFunc(pins, func(e token.Escrow) bool { return e.Held }), err
+	if err != nil || !slices.ContainsFunc(pins, func(e token.Escrow) bool { return e.Held }) {
+		return err == nil, err
+	}
+	if !c.want.PIVSelfSigned {
+		return false, nil
+	}
+	certs, err := inTime(ctx, func(ctx context.Context) ([]token.Certificate, error) { return c.st.Certificates(ctx, have.Serial) })
+	return !slices.ContainsFunc(certs, func(x token.Certificate) bool { return x.Slot == c.want.PIVSlot && x.Gone.IsZero() }), err
 }
 
 func hasAccount(live []token.Credential, id string) bool {

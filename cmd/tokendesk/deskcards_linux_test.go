@@ -68,5 +68,8 @@ func TestDeskPIV(t *testing.T) {
 	if told := k.told(); len(told.Slots) != 1 || told.Slots[0].Certificate.Subject != "CN=ada" {
 		t.Errorf("%+v", told.Slots)
 	}
+	if certs, err := k.st.Certificates(t.Context(), rigSerial); err != nil || len(certs) != 1 || certs[0].Slot != "9a" {
+		t.Errorf("the next desk would take it for unfinished: %+v, %v", certs, err)
+	}
 	k.r.must("audit", "verify")
 }

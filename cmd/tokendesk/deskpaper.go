@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,12 +106,13 @@ func (p printer) print(ctx context.Context, r paper.Receipt) ([]string, error) {
 		if err := p.press.Text(&text, r, ""); err != nil {
 			return nil, err
 		}
+		name := p.sheet(r, text.Bytes())
 		for suffix, b := range map[string][]byte{".txt": text.Bytes(), ".pdf": pdf.Bytes()} {
-			if err := writeReceipt(filepath.Join(p.dir, receiptFile(r)+suffix), b); err != nil {
+			if err := writeReceipt(name+suffix, b); err != nil {
 				return nil, err
 			}
 		}
-		papers = append(papers, filepath.Join(p.dir, receiptFile(r)+".pdf"))
+		papers = append(papers, name+".pdf")
 	}
 	if len(p.command) > 0 {
 		cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
@@ -121,6 +123,21 @@ func (p printer) print(ctx context.Context, r paper.Receipt) ([]string, error) {
 		papers = append(papers, p.command[0])
 	}
 	return papers, nil
+}
+
+// sheet is the path of a receipt without its suffix: by its number, or the next sheet where that one was made before all accounts were on the key.
+func (p printer) sheet(r paper.Receipt, text []byte) string {
+	first := filepath.Join(p.dir, receiptFile(r))
+	for name, n := first, 2; ; n++ {
+		made, err := os.ReadFile(name + ".txt")
+		lacks := func(account string) bool {
+			return bytes.Contains(text, []byte(account)) && !bytes.Contains(made, []byte(account))
+		}
+		if err != nil || !slices.ContainsFunc(r.Accounts, lacks) {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d", first, n)
+	}
 }
 
 // writeReceipt never overwrites: a receipt has one number.
