@@ -248,7 +248,10 @@ func (k pivKey) refuse() {
 		k.t.Errorf("somebody else's key was touched: %+v", n)
 	}
 	if len(pins) == 0 { // it was forgotten by stalePIN
-		k.must("init", "--reset", "--reason", "handed on", "--yes")
+		said, code := k.run(k.words("init", "--reset", "--reason", "handed on", "--yes", "--letter", k.path("nowhere/letter.txt"))...)
+		if _, told, ok := strings.Cut(said, "finish it: tokendesk piv init"); code == exitDone || !ok || strings.Contains(told, "--reset") { // it would wipe what is finished
+			k.t.Errorf("exit code %d\n%s", code, said)
+		}
 	} else {
 		k.must("init", "--management-key-file", k.file("management", hex.EncodeToString([]byte(managements[0]))), "--pin-file", k.file("pin", pins[0]), "--puk-file", k.file("puk", puks[0]))
 	}

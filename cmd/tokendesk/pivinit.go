@@ -151,6 +151,8 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 		if err := s.st.LoseCertificates(context.WithoutCancel(ctx), s.facts.Serial, ""); err != nil {
 			return nil, s.interrupted(err, o.again)
 		}
+		o.reset = false
+		o.again = o.repeat(s.facts.Serial) // goes on, and wipes nothing again
 	}
 	if o.key.slot != "" {
 		if err := s.resume(ctx, o.key); err != nil {
