@@ -23,10 +23,14 @@ const maxCommand = 1<<16 - 1
 // ServeCard gives the key's smart card to one connection at a time until ctx is done, which is no error. The card is reset
 // before and after each. A command that hangs is waited for: unplug the key first.
 func ServeCard(ctx context.Context, l net.Listener, k *vkey.Key) error {
+	return serveCards(ctx, l, k, releaseWait)
+}
+
+func serveCards(ctx context.Context, l net.Listener, k *vkey.Key, patience time.Duration) error {
 	free := make(chan struct{}, 1)
 	free <- struct{}{}
 	return accept(ctx, l, func(ctx context.Context, conn net.Conn) {
-		timer := time.NewTimer(releaseWait)
+		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
 		case <-free:

@@ -79,9 +79,6 @@ func TestCard(t *testing.T) {
 	if got := transmit(t, c, selectOATH); got[:10] != "7903050403" {
 		t.Errorf("SELECT: %s", got)
 	}
-	if _, err := DialCard(t.Context(), "tcp", address); !errors.Is(err, usbhid.ErrBusy) {
-		t.Errorf("a second client: %v", err)
-	}
 	c.Close()
 	c = dialFreed(t, address)
 	if got := transmit(t, c, listOATH); got != "6d00" {
@@ -108,6 +105,21 @@ func TestCard(t *testing.T) {
 	if _, err := DialCard(t.Context(), "tcp", address); !errors.Is(err, usbhid.ErrGone) {
 		t.Errorf("while it is unplugged: %v", err)
 	}
+}
+
+// TestCardHeld: a client that stays is not waited for without end.
+func TestCardHeld(t *testing.T) {
+	t.Parallel()
+	k := vkey.New(vkey.YubiKey543, vkey.Options{})
+	address := listen(t, func(ctx context.Context, l net.Listener) error { return serveCards(ctx, l, k, 50*time.Millisecond) })
+	c, err := DialCard(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DialCard(t.Context(), "tcp", address); !errors.Is(err, usbhid.ErrBusy) {
+		t.Errorf("a second client: %v", err)
+	}
+	c.Close()
 }
 
 // TestNoCard: a key without the interface says so.

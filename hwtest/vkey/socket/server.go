@@ -8,7 +8,6 @@ package socket
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -18,14 +17,19 @@ import (
 	"github.com/tokendesk/tokendesk/usbhid"
 )
 
-// releaseWait is how long a new connection waits for the one before to let go: a client that was killed is noticed a
-// moment after it is dead.
-const releaseWait = 250 * time.Millisecond
+// releaseWait is how long a new connection waits for the one before to let go: a client that ended or was killed is noticed a
+// moment after, on a busy machine later.
+const releaseWait = 10 * time.Second
 
 // Serve gives the key to one connection at a time until ctx is done, which is no error. It closes the listener and all
 // connections before it returns.
 func Serve(ctx context.Context, l net.Listener, k *vkey.Key) error {
-	s := &server{key: k, released: make(chan struct{}, 1)}
+	return serve(ctx, l, k, releaseWait)
+}
+
+func serve(ctx context.Context, l net.Listener, k *vkey.Key, patience time.Duration) error {
+	s := &server{key: k, patience: patience, free: make(chan struct{}, 1)}
+	s.free <- struct{}{}
 	return accept(ctx, l, s.serve)
 }
 
@@ -56,24 +60,24 @@ func accept(ctx context.Context, l net.Listener, serve func(context.Context, net
 
 type server struct {
 	key      *vkey.Key
-	released chan struct{} // holds a token when a connection has let go
+	patience time.Duration
+	free     chan struct{} // holds a token while no connection has the key
 }
 
-// open takes the key, waiting for releaseWait at most while another connection has it.
+// open takes the key, waiting while another connection has it. Who holds it without a connection is not waited for.
 func (s *server) open(ctx context.Context) (*vkey.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, releaseWait)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	for {
-		dev, err := s.key.Open()
-		if !errors.Is(err, usbhid.ErrBusy) {
-			return dev, err
-		}
-		select {
-		case <-s.released:
-		case <-ctx.Done():
-			return nil, err
-		}
+	select {
+	case <-s.free:
+	case <-ctx.Done():
+		return nil, usbhid.ErrBusy
 	}
+	dev, err := s.key.Open()
+	if err != nil {
+		s.free <- struct{}{}
+	}
+	return dev, err
 }
 
 // serve answers one client until it hangs up.
@@ -87,10 +91,7 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 	defer func() {
 		cancel()
 		dev.Close()
-		select {
-		case s.released <- struct{}{}:
-		default:
-		}
+		s.free <- struct{}{}
 	}()
 	if writeMessage(conn, msgHello, hello(s.key)...) != nil {
 		return

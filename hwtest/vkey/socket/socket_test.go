@@ -9,29 +9,35 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/usbhid"
 )
 
-// serve serves a fresh key on a port of the system's choice.
-func serve(t *testing.T, p vkey.Profile) (*vkey.Key, string) {
+// fresh serves a fresh key on a port of the system's choice.
+func fresh(t *testing.T, p vkey.Profile) (*vkey.Key, string) {
 	t.Helper()
 	k := vkey.New(p, vkey.Options{Serial: 7654321})
+	return k, listen(t, func(ctx context.Context, l net.Listener) error { return Serve(ctx, l, k) })
+}
+
+func listen(t *testing.T, serve func(context.Context, net.Listener) error) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, k) }()
+	go func() { done <- serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return k, l.Addr().String()
+	return l.Addr().String()
 }
 
 func dial(t *testing.T, addr string) *Conn {
@@ -47,7 +53,7 @@ func dial(t *testing.T, addr string) *Conn {
 // TestSession: reports, typing and errors pass through; the key is held until Close.
 func TestSession(t *testing.T) {
 	t.Parallel()
-	k, addr := serve(t, vkey.YubiKey543)
+	k, addr := fresh(t, vkey.YubiKey543)
 	c := dial(t, addr)
 	if c.PID != 0x0407 || c.Serial != 7654321 || c.Version != vkey.YubiKey543.Version {
 		t.Errorf("hello %04x %d %v", c.PID, c.Serial, c.Version)
@@ -89,9 +95,6 @@ func TestSession(t *testing.T) {
 	if err := c.SetFeature(cancelled, usbhid.Report{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("SetFeature after cancel: %v", err)
 	}
-	if _, err := Dial(ctx, "tcp", addr); !errors.Is(err, usbhid.ErrBusy) {
-		t.Errorf("second Dial: %v", err)
-	}
 	for range 2 {
 		if err := c.Close(); err != nil {
 			t.Errorf("Close twice: %v", err)
@@ -103,10 +106,34 @@ func TestSession(t *testing.T) {
 	dial(t, addr)
 }
 
+// TestHeld: a client that stays is not waited for without end, and who holds the key otherwise not at all.
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	k := vkey.New(vkey.YubiKey543, vkey.Options{})
+	addr := listen(t, func(ctx context.Context, l net.Listener) error { return serve(ctx, l, k, 50*time.Millisecond) })
+	c := dial(t, addr)
+	if _, err := Dial(t.Context(), "tcp", addr); !errors.Is(err, usbhid.ErrBusy) {
+		t.Errorf("second Dial: %v", err)
+	}
+	other := listen(t, func(ctx context.Context, l net.Listener) error { return Serve(ctx, l, k) })
+	if _, err := Dial(t.Context(), "tcp", other); !errors.Is(err, usbhid.ErrBusy) {
+		t.Errorf("held elsewhere: %v", err)
+	}
+	c.Close()
+	for end := time.Now().Add(time.Minute); ; {
+		if c, err := Dial(t.Context(), "tcp", other); err == nil {
+			c.Close()
+			return
+		} else if !errors.Is(err, usbhid.ErrBusy) || time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestUnplug: every call fails with ErrGone, also one that waits; a plugged key can be dialled again.
 func TestUnplug(t *testing.T) {
 	t.Parallel()
-	k, addr := serve(t, vkey.YubiKey543)
+	k, addr := fresh(t, vkey.YubiKey543)
 	c := dial(t, addr)
 	waiting := make(chan error, 1)
 	go func() {
@@ -130,7 +157,7 @@ func TestUnplug(t *testing.T) {
 // TestUnplugAfter: the report that the fault counts to is still answered, each time.
 func TestUnplugAfter(t *testing.T) {
 	t.Parallel()
-	k, addr := serve(t, vkey.YubiKey543)
+	k, addr := fresh(t, vkey.YubiKey543)
 	for range 100 {
 		c := dial(t, addr)
 		k.SetFaults(vkey.Faults{UnplugAfter: 2})
@@ -149,7 +176,7 @@ func TestUnplugAfter(t *testing.T) {
 // TestNoOTP: a FIDO-only key cannot be dialled.
 func TestNoOTP(t *testing.T) {
 	t.Parallel()
-	_, addr := serve(t, vkey.YubiKey543.WithPID(0x0402))
+	_, addr := fresh(t, vkey.YubiKey543.WithPID(0x0402))
 	if _, err := Dial(t.Context(), "tcp", addr); !errors.Is(err, vkey.ErrNoOTP) {
 		t.Errorf("Dial: %v", err)
 	}
@@ -158,7 +185,7 @@ func TestNoOTP(t *testing.T) {
 // TestKilledHolder: a client killed with SIGKILL leaves the key alive and free.
 func TestKilledHolder(t *testing.T) {
 	t.Parallel()
-	k, addr := serve(t, vkey.YubiKey543)
+	k, addr := fresh(t, vkey.YubiKey543)
 	for range 3 {
 		self, err := os.Executable()
 		if err != nil {
