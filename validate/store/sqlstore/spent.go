@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
@@ -25,7 +26,8 @@ var ErrUnlogged = errors.New("it was not written to the log of spent one-time pa
 // spending is a log of what is spent, and what was told to it. The zero value is none.
 type spending struct {
 	log  *spentlog.Writer
-	seen int64         // number of the desk event up to which others were followed; owned by follow
+	look sync.Mutex    // one follows at a time
+	seen int64         // number of the desk event up to which others were followed; owned by who holds look
 	quit chan struct{} // closed by Close
 	idle chan struct{} // closed when following ended
 }
@@ -88,6 +90,8 @@ func (s *Store) follow() {
 // followOnce reads what is new in the desk chain: chains of validations that others began, and one-time passwords that proved a token at a
 // desk, in this process or another.
 func (s *Store) followOnce(ctx context.Context) error {
+	s.spending.look.Lock()
+	defer s.spending.look.Unlock()
 	list, err := collect(ctx, s.read, func(row scanner) (e audit.Event, err error) {
 		var at int64
 		err = row.Scan(&e.Seq, &at, &e.Action, &e.Object, &e.Detail)
