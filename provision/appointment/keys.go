@@ -31,7 +31,7 @@ func (e Removed) apply(t *turn) {
 	if t.tries > 0 && t.job == 0 {
 		t.waiting, t.tries = 0, 0
 	}
-	if spent && t.Done != nil && t.printing == 0 && t.equipping == 0 && t.Done.Call == "" && t.Done.Cards.Why == "" { // what is shown once is read: Enter says so
+	if spent && t.Done != nil && t.printing == 0 && t.equipping == 0 && !t.Done.shownOnce() {
 		t.turnOver()
 	}
 }

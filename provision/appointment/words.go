@@ -2,7 +2,6 @@ package appointment
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -164,11 +163,11 @@ func (s State) unfinished() string {
 	if s.printing != 0 {
 		return "issued, and not all is on the key; the receipt is printed"
 	}
-	text := "issued to " + s.Done.Account + ", and not all is on the key: note the command below, give the key out, and press Enter"
+	note := "the command below"
 	if len(s.Done.Cards.Finish) == 0 {
-		text = strings.Replace(text, "the command below", "the reason", 1)
+		note = "the reason"
 	}
-	return text
+	return "issued to " + s.Done.Account + ", and not all is on the key: note " + note + ", give the key out, and press Enter"
 }
 
 func (s State) pull() string {

@@ -127,9 +127,12 @@ func (d Done) record(r *Record) {
 	r.Machine, r.Pending, r.Shipped, r.Number, r.Recovered, r.Papers = d.Machine.Milliseconds(), d.Pending, d.Shipped, d.Call, d.Recovered, d.Papers
 }
 
+// shownOnce: the screen shows what no other place does, a call's number or what finishes the key. Enter says that it was read.
+func (d Done) shownOnce() bool { return d.Call != "" || d.Cards.Why != "" }
+
 // onward begins the next appointment where no key waits to be pulled out, and nothing to be read.
 func (t *turn) onward() {
-	if t.Key == nil && t.Done.Cards.Why == "" {
+	if t.Key == nil && !t.Done.shownOnce() {
 		t.turnOver()
 	}
 }
@@ -157,7 +160,7 @@ func (t *turn) printed(number string, papers []string) {
 
 // arrivedAtEnd goes on, also if the key was pulled out while its receipt was printed.
 func (t *turn) arrivedAtEnd() {
-	if t.Done.Call == "" && t.Done.Cards.Why == "" && !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Spent && t.Key != nil && p.Path == t.Key.Port }) {
+	if !t.Done.shownOnce() && !slices.ContainsFunc(t.Ports, func(p Port) bool { return p.Spent && t.Key != nil && p.Path == t.Key.Port }) {
 		t.turnOver()
 	}
 }
