@@ -122,7 +122,8 @@ func (o *pivWork) again(serial token.Serial, reassign, yes bool) string {
 	return l.String()
 }
 
-// left adds to what ended an earlier step of a key that PIV is not begun, where that step is settled by resume, which does not go on with it.
+// left adds to what ended a slot or an account in doubt that PIV, which comes after them, is not begun: resume settles them, and does not go
+// on with it. Errors of PIV itself are as they were.
 func (o *pivWork) left(err error, w cardWork, serial token.Serial) error {
 	var open *provision.UncertainError
 	if !o.on || !errors.As(err, &open) {

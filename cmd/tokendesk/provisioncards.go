@@ -122,11 +122,9 @@ func (a *app) provisionKey(ctx context.Context, o provisionOptions, steps []card
 		}
 		w.choice.serial = uint32(serial)
 	}
-	for i, step := range steps {
-		if err := step(ctx, w); err != nil && i < len(steps)-1 {
+	for _, step := range steps {
+		if err := step(ctx, w); err != nil {
 			return o.piv.left(err, w, token.Serial(w.choice.serial))
-		} else if err != nil {
-			return err
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/tokendesk/tokendesk/keyfile/seal"
@@ -108,19 +107,6 @@ type Report struct {
 	Lines  []Imported
 	Rest   int64 // bytes at the end that do not verify
 	Cause  error
-}
-
-// Whole reports whether nothing is left to do.
-func (r Report) Whole() bool {
-	for _, l := range r.Lines {
-		if l.Outcome == Conflict || l.Outcome == Unready {
-			return false
-		}
-	}
-	if slices.ContainsFunc(r.Claims, func(c Claimed) bool { return c.Outcome == Conflict }) {
-		return false
-	}
-	return r.Cause == nil
 }
 
 // ErrFork is a journal that goes another way than the one that was imported: a station was copied, or put back to an older state.

@@ -357,7 +357,7 @@ func testJournalFork(t *testing.T, s *lifeSuite) {
 	bad := bytes.Clone(f.text(t))
 	bad[len(bad)-100] ^= 1
 	report, err := journal.Import(t.Context(), here, f.transfer, bytes.NewReader(bad), false, func(journal.Imported) {})
-	if err != nil || report.Whole() || report.Rest == 0 || len(report.Lines) != 2 || report.Lines[1].Outcome == journal.Done {
+	if err != nil || report.Cause == nil || report.Rest == 0 || len(report.Lines) != 2 || report.Lines[1].Outcome == journal.Done {
 		t.Errorf("garbled at the end: %+v, %v", report, err)
 	}
 	other := s.inField(t, "DESK2", 2)
