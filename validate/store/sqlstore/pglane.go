@@ -189,7 +189,9 @@ func (l *lane) decide(ctx context.Context, batch []*press) (*verdicts, error) {
 	switch n := len(ask.credentials); {
 	case n > 1:
 		out.Queue(waitText, ask.credentials[0])
+		out.Queue(impatient)
 		out.Queue(decideText(`SKIP LOCKED`), ask.args()...).Query(readRows(rows))
+		out.Queue(patientAgain)
 	case n == 1:
 		out.Queue(decideText(``), ask.args()...).Query(readRows(rows))
 	}

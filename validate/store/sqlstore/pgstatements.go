@@ -16,11 +16,20 @@ func laneSettings() []string {
 		`SET plan_cache_mode = force_generic_plan`,
 		`SET enable_seqscan = off`, `SET enable_hashjoin = off`, `SET enable_mergejoin = off`, `SET enable_bitmapscan = off`,
 		`SET jit = off`,
-		`SET lock_timeout = '5s'`,
+		patient,
 		`SET idle_in_transaction_session_timeout = '30s'`,
 		`SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`,
 	}
 }
+
+// How long a row is waited for. Who asks for many rows has some of them already and skips those of others. PostgreSQL waits for such a one
+// all the same if it was changed, and changed again by somebody else, while it was looked at ("while locking updated version", seen with 15). Waiting
+// for one who waits for us ends by impatient, before the server looks for circles (deadlock_timeout, a second) and ends either of the two.
+const (
+	patient      = `SET lock_timeout = '5s'`
+	impatient    = `SET LOCAL lock_timeout = '100ms'`
+	patientAgain = `SET LOCAL lock_timeout = '5s'`
+)
 
 // The texts. waitText waits for one row; whoever asks it has no other.
 const (
