@@ -236,12 +236,15 @@ func (r *rig) released() {
 	r.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for range 2000 {
-		if c, err := r.key.Open(); err == nil {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
+		c, err := r.key.Open()
+		if err == nil {
 			_ = c.Close() // it was only asked for
 			return
 		}
-		<-tick.C
+		if !errors.Is(err, usbhid.ErrBusy) {
+			return // nobody can hold it: it left, or has no such interface
+		}
 	}
 	r.t.Fatal("the key is still held")
 }

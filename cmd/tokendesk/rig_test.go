@@ -69,9 +69,10 @@ func (r *rig) must(words ...string) {
 	}
 }
 
-// typed presses the key while no program holds it.
+// typed presses the key once no program holds it: what is pressed before goes to that program.
 func (r *rig) typed(slot int) string {
 	r.t.Helper()
+	r.released()
 	if !r.key.Touch(slot) {
 		r.t.Fatalf("slot %d types nothing", slot)
 	}
