@@ -13,8 +13,8 @@ import (
 	"github.com/tokendesk/tokendesk/usbhid"
 )
 
-// answerTime is how long a report may take, as usbhid.Device promises.
-const answerTime = time.Second
+// answerTime is how long a report may take. Keys answer at once, but on a busy machine the process that has them may stand still for seconds.
+const answerTime = time.Minute
 
 var errClosed = errors.New("connection is closed")
 
