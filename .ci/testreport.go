@@ -1,8 +1,9 @@
 //go:build ignore
 
 // Command testreport reads `go test -json` and prints what go test would print: the output of what failed and one closing
-// line per package. It fails if anything failed, if a test was skipped that is not in the table below, or if nothing ran: a
-// run that is green because its tests did not run is not green.
+// line per package; of a package that was killed, or ran out of time, the output of the tests that did not end. It fails if
+// anything failed, if a test was skipped that is not in the table below, or if nothing ran: a run that is green because its
+// tests did not run is not green.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -46,7 +48,9 @@ type event struct {
 
 func main() {
 	said := map[[2]string]*strings.Builder{}
+	begun := map[string][]string{} // by package: the tests that have not ended
 	var passed, failed, skipped, notHere int
+	var names []string // of what failed, said again at the end: what a process that ran out of time says is long
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -62,6 +66,12 @@ func main() {
 		if said[key] == nil {
 			said[key] = &strings.Builder{}
 		}
+		switch e.Action {
+		case "run":
+			begun[e.Package] = append(begun[e.Package], e.Test)
+		case "pass", "fail", "skip":
+			begun[e.Package] = slices.DeleteFunc(begun[e.Package], func(test string) bool { return test == e.Test })
+		}
 		switch {
 		case e.Action == "build-output":
 			fmt.Print(e.Output)
@@ -74,6 +84,16 @@ func main() {
 		case e.Action == "fail":
 			failed++
 			fmt.Print(said[key])
+			if e.Test != "" {
+				names = append(names, e.Package+"."+e.Test)
+				break
+			}
+			names = append(names, e.Package)
+			for _, test := range begun[e.Package] {
+				failed++
+				names = append(names, e.Package+"."+test+" did not end")
+				fmt.Printf("--- %s\n%s", names[len(names)-1], said[[2]string{e.Package, test}])
+			}
 		case e.Action == "skip" && e.Test != "" && allowed(e.Package, e.Test):
 			notHere++
 		case e.Action == "skip" && e.Test != "":
@@ -82,6 +102,9 @@ func main() {
 		case e.Action == "pass" && e.Test != "":
 			passed++
 		}
+	}
+	for _, name := range names {
+		fmt.Println("failed:", name)
 	}
 	fmt.Printf("%d tests passed, %d failed, %d skipped; %d that cannot run here, by the table in .ci/testreport.go\n", passed, failed, skipped, notHere)
 	if failed+skipped > 0 || passed == 0 {
