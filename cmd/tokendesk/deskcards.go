@@ -13,10 +13,12 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/appointment"
+	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+	"github.com/tokendesk/tokendesk/ykslot"
 )
 
 // deskCards is what a desk's profile has put on each key beside its slot.
@@ -78,6 +80,20 @@ func (c *deskCards) takes(at usbhid.Attached) error {
 	return errNoCard
 }
 
+// fits refuses a key before its slot is written whose firmware cannot hold the accounts.
+func (c *deskCards) fits(firmware ykslot.Version) error {
+	if c == nil || len(c.want.Accounts) == 0 {
+		return nil
+	}
+	a := formOf(c.want.AccountForm).bare()
+	a.Name = "a"
+	var old *ykslot.UnsupportedError
+	if err := oathapplet.Supported(firmware, a, 1, 0); errors.As(err, &old) {
+		return err
+	}
+	return nil
+}
+
 // lacks reports whether a key that somebody holds has not all that it would get here.
 func (c *deskCards) lacks(ctx context.Context, have provision.Have, open []token.Entry) (bool, error) {
 	if c == nil || have.Token.Holder == nil {
@@ -86,8 +102,9 @@ func (c *deskCards) lacks(ctx context.Context, have provision.Have, open []token
 	if slices.ContainsFunc(open, func(e token.Entry) bool { return e.Serial == have.Serial && e.Slot == 0 }) {
 		return true, nil
 	}
+	form := formOf(c.want.AccountForm)
 	for _, a := range c.want.AccountsOf(have.Token.Holder.Account) {
-		if !hasAccount(have.Live, a) {
+		if !hasAccount(have.Live, form.id(a)) {
 			return true, nil
 		}
 	}
@@ -247,13 +264,16 @@ func (x *equipment) settle(ctx context.Context, w cardWork) error {
 		return err
 	}
 	x.o.oath = slices.DeleteFunc(x.o.oath, func(a string) bool {
-		on := hasAccount(live, a)
+		id := x.o.form.id(a)
+		on := hasAccount(live, id)
 		if on {
-			x.on.Accounts = append(x.on.Accounts, a)
+			x.on.Accounts = append(x.on.Accounts, id)
 		}
 		return on
 	})
-	x.o.oathTouch = x.o.oathTouch && len(x.o.oath) > 0
+	if len(x.o.oath) == 0 {
+		x.o.form = usualForm()
+	}
 	return nil
 }
 
@@ -305,11 +325,13 @@ func (x *equipment) finish(ctx context.Context, err error) (out []string) {
 	}
 	rest := commandLine{"tokendesk", "provision"}
 	for _, a := range x.o.oath {
-		if !slices.Contains(done, a) {
+		if !slices.Contains(done, x.o.form.id(a)) {
 			rest.add("--oath", a, "")
 		}
 	}
-	rest.on("--oath-touch", len(rest) > 2 && x.o.oathTouch)
+	if len(rest) > 2 {
+		x.o.form.words(&rest)
+	}
 	if x.o.piv.on && !x.on.PIV {
 		rest.on("--piv", true)
 		x.o.piv.key.words(&rest)

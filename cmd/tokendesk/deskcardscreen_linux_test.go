@@ -53,12 +53,12 @@ func (s openOnly) Open(context.Context) ([]token.Entry, error) { return s.open, 
 func TestFinishCards(t *testing.T) {
 	t.Parallel()
 	p := profile.Profile{Name: "staff", Overwrite: "foreign", Reason: "it's new", Cards: profile.Cards{
-		Accounts: []string{"Example Ltd:{account}", "Portal:x"}, AccountTouch: true, PIV: true, PIVSlot: "9a", PIVAlgorithm: "p384", PIVTouch: "cached", PIVSelfSigned: true,
+		Accounts: []string{"Example Ltd:{account}", "Portal:x"}, AccountForm: profile.AccountForm{AccountPeriod: 60, AccountTouch: true}, PIV: true, PIVSlot: "9a", PIVAlgorithm: "p384", PIVTouch: "cached", PIVSelfSigned: true,
 	}}
 	const piv = ` --piv --piv-slot 9a --piv-algorithm p384 --piv-touch-policy cached --piv-self-signed --piv-letter 'my letters/1.txt' --piv-letter-language de` +
 		` --overwrite foreign --reason 'it'\''s new' --to ada --serial 7`
 	const resume = "tokendesk provision resume --serial 7"
-	here := token.Entry{Serial: 7, Credential: token.Credential{Settings: token.Settings{Account: "Portal:x"}}}
+	here := token.Entry{Serial: 7, Credential: token.Credential{Settings: token.Settings{Account: "60/Portal:x"}}}
 	for name, x := range map[string]struct {
 		done []string
 		piv  bool
@@ -66,11 +66,11 @@ func TestFinishCards(t *testing.T) {
 		err  error
 		want []string
 	}{
-		"all":           {nil, false, nil, errors.New("x"), []string{"tokendesk provision --oath 'Example Ltd:ada' --oath Portal:x --oath-touch" + piv}},
-		"PIV":           {[]string{"Example Ltd:ada", "Portal:x"}, false, nil, errors.New("x"), []string{"tokendesk provision" + piv}},
-		"in doubt":      {[]string{"Example Ltd:ada"}, false, nil, &provision.UncertainError{Entry: here, Err: errors.New("x")}, []string{resume, "tokendesk provision" + piv}},
-		"open":          {nil, true, []token.Entry{{Serial: 8}, here}, token.ErrUnsettled, []string{resume, "tokendesk provision --oath 'Example Ltd:ada' --oath Portal:x --oath-touch" + piv[strings.Index(piv, " --overwrite"):]}},
-		"only in doubt": {[]string{"Example Ltd:ada"}, true, nil, &provision.UncertainError{Entry: here, Err: errors.New("x")}, []string{resume}},
+		"all":           {nil, false, nil, errors.New("x"), []string{"tokendesk provision --oath 'Example Ltd:ada' --oath Portal:x --oath-period 60 --oath-touch" + piv}},
+		"PIV":           {[]string{"60/Example Ltd:ada", "60/Portal:x"}, false, nil, errors.New("x"), []string{"tokendesk provision" + piv}},
+		"in doubt":      {[]string{"60/Example Ltd:ada"}, false, nil, &provision.UncertainError{Entry: here, Err: errors.New("x")}, []string{resume, "tokendesk provision" + piv}},
+		"open":          {nil, true, []token.Entry{{Serial: 8}, here}, token.ErrUnsettled, []string{resume, "tokendesk provision --oath 'Example Ltd:ada' --oath Portal:x --oath-period 60 --oath-touch" + piv[strings.Index(piv, " --overwrite"):]}},
+		"only in doubt": {[]string{"60/Example Ltd:ada"}, true, nil, &provision.UncertainError{Entry: here, Err: errors.New("x")}, []string{resume}},
 	} {
 		c := &deskCards{want: p, language: "de"}
 		done := appointment.Done{Account: "ada", Serial: 7}

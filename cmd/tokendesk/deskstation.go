@@ -250,6 +250,9 @@ func (s *station) inspect(ctx context.Context, e appointment.Inspect) any {
 // know is what key and store say, without secrets.
 func (s *station) know(ctx context.Context, k *key) (appointment.Key, error) {
 	out := appointment.Key{Port: k.attached.Path, Product: s.a.mark(printable(productName(k.attached)))}
+	if err := s.cards.fits(k.version()); err != nil {
+		return out, err
+	}
 	have, err := s.have(ctx, k)
 	if err != nil {
 		return out, err

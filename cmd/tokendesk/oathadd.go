@@ -6,7 +6,6 @@ import (
 	"context"
 	"iter"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile/secret"
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/oathaccount"
-	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/oath"
 )
@@ -24,12 +22,8 @@ import (
 type oathAddOptions struct {
 	oathChoice
 	account   string // ISSUER:NAME
-	kind      string
-	hash      string
-	digits    int
-	period    int
+	form      accountForm
 	counter   int64
-	touch     bool
 	to        string
 	uri       string // where a secret comes from
 	picture   string
@@ -71,12 +65,8 @@ An account of that name which this store did not put there needs --overwrite for
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.kind, "type", string(token.TOTP), "totp (by the time) or hotp (by a counter)")
-	f.StringVar(&o.hash, "hash", string(oath.SHA1), "sha1, sha256 or sha512")
-	f.IntVar(&o.digits, "digits", oath.MinDigits, "length of a code, 6 to 8")
-	f.IntVar(&o.period, "period", 30, "how long a TOTP code lasts, in seconds")
+	o.form.flags(cmd, "", "")
 	f.Int64Var(&o.counter, "counter", 0, "moving factor of the first HOTP code")
-	f.BoolVar(&o.touch, "touch", false, "make codes only when the key is touched")
 	f.StringVar(&o.to, "to", "", "account of the person who gets the key")
 	f.StringVar(&o.uri, "uri-file", "", "file with the otpauth URI of an existing secret; - asks for it or reads standard input")
 	f.StringVar(&o.picture, "qr", "", "picture (PNG, JPEG) of the QR code that a service shows")
@@ -94,9 +84,6 @@ An account of that name which this store did not put there needs --overwrite for
 	f.BoolVar(&o.yes, "yes", false, "overwrite without asking")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, write nothing")
 	o.oathChoice.flags(cmd, a)
-	complete(cmd, "type", "totp", "hotp")
-	complete(cmd, "hash", "sha1", "sha256", "sha512")
-	complete(cmd, "digits", "6", "7", "8")
 	complete(cmd, "verify", "code", "none")
 	complete(cmd, "overwrite", string(provision.Foreign))
 	if err := cmd.RegisterFlagCompletionFunc("to", a.accounts); err != nil { // the flag was added above
@@ -137,12 +124,8 @@ func (o oathAddOptions) check(cmd *cobra.Command) (given bool, err error) {
 		return given, usagef("--verify is code or none")
 	case o.overwrite != "" && o.overwrite != string(provision.Foreign):
 		return given, usagef("--overwrite is foreign")
-	case cmd.Flags().Changed("period") && o.kind != string(token.TOTP):
-		return given, usagef("--period: HOTP has none")
-	case o.period < 1 || o.period > int(oathapplet.MaxPeriod/time.Second):
-		return given, usagef("--period: 1 to %d seconds", oathapplet.MaxPeriod/time.Second)
 	}
-	return given, nil
+	return given, o.form.checkPeriod("--period", cmd.Flags().Changed("period"))
 }
 
 // onInput is how many files are standard input.
@@ -204,11 +187,8 @@ func (o oathAddOptions) fresh() oathaccount.Spec {
 	if o.verify == string(token.NoProof) {
 		s.Verify = token.NoProof
 	}
-	s.Account = oathapplet.Account{Kind: token.Kind(o.kind), Hash: oath.Hash(o.hash), Digits: o.digits, Touch: o.touch}
+	s.Account = o.form.bare()
 	s.Account.Issuer, s.Account.Name, _ = parseAccount(o.account) // check saw it
-	if s.Account.Kind == token.TOTP {
-		s.Account.Period = time.Duration(o.period) * time.Second
-	}
 	return s
 }
 

@@ -8,32 +8,32 @@ import (
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/oathaccount"
-	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/token"
-	"github.com/tokendesk/tokendesk/validate/oath"
 )
 
 // oathSteps are the steps of provision --oath.
 func (o *provisionOptions) oathSteps() ([]cardStep, error) {
 	if len(o.oath) == 0 {
-		if o.oathTouch {
-			return nil, usagef("--oath-touch is for the accounts of --oath")
+		if o.form != usualForm() {
+			return nil, usagef("--oath-type, -hash, -digits, -period and -touch are for the accounts of --oath")
 		}
 		return nil, nil
+	}
+	if err := o.form.checkPeriod("--oath-period", o.form.period != usualForm().period); err != nil {
+		return nil, err
 	}
 	if c := provision.Class(o.overwrite); c != "" && c != provision.Factory && c != provision.Foreign {
 		return nil, usagef("--overwrite is factory or foreign")
 	}
 	var specs []oathaccount.Spec
 	for _, text := range o.oath {
-		a, err := totpAccount(text)
+		a, err := o.form.account(text)
 		if err != nil {
 			return nil, usagef("--oath: %s", err)
 		}
 		if slices.ContainsFunc(specs, func(s oathaccount.Spec) bool { return s.Account.ID() == a.ID() }) {
 			return nil, usagef("--oath: %q is given twice", a.ID())
 		}
-		a.Touch = o.oathTouch
 		specs = append(specs, oathaccount.Spec{Account: a, Verify: token.ByHost})
 	}
 	return []cardStep{func(ctx context.Context, w cardWork) error {
@@ -43,16 +43,6 @@ func (o *provisionOptions) oathSteps() ([]cardStep, error) {
 		}
 		return w.putAccounts(ctx, oathChoice{choice: w.choice}, specs)
 	}}, nil
-}
-
-// totpAccount is the account that --oath names, as an app takes it: SHA-1, 6 digits, 30 seconds.
-func totpAccount(text string) (oathapplet.Account, error) {
-	issuer, name, err := parseAccount(text)
-	a := oathapplet.Account{Issuer: issuer, Name: name, Kind: token.TOTP, Hash: oath.SHA1, Digits: 6, Period: oathapplet.DefaultPeriod}
-	if err == nil {
-		err = a.Check()
-	}
-	return a, err
 }
 
 // putAccounts puts accounts into one key, one after the other, and shows them.

@@ -146,7 +146,7 @@ func (o profileAdd) readFile(ctx context.Context, a *app) ([]profile.Profile, er
 // knownHere refuses what package profile cannot know of.
 func knownHere(p profile.Profile) error {
 	for _, text := range p.AccountsOf("a") { // of the shortest name; the others are seen when they get a key
-		a, err := totpAccount(text)
+		a, err := formOf(p.AccountForm).account(text)
 		if err == nil && a.Steam() {
 			err = oathaccount.ErrSteam
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,17 +48,19 @@ func TestProfileKnowsPIV(t *testing.T) {
 // TestProfileAndFlags: flags go before the profile, one by one.
 func TestProfileAndFlags(t *testing.T) {
 	t.Parallel()
-	c := profile.Cards{Accounts: []string{"Example:{account}"}, AccountTouch: true, PIV: true, PIVSlot: "9a", PIVAlgorithm: "p384", PIVTouch: "cached", PIVSelfSigned: true}
+	c := profile.Cards{Accounts: []string{"Example:{account}"}, AccountForm: profile.AccountForm{AccountType: "hotp", AccountTouch: true}, PIV: true, PIVSlot: "9a", PIVAlgorithm: "p384", PIVTouch: "cached", PIVSelfSigned: true}
 	for name, x := range map[string]struct {
 		flags map[string]func(*provisionOptions)
 		want  string
 	}{
-		"none":      {nil, "Example:ada true true 9a p384 cached true"},
-		"oath":      {map[string]func(*provisionOptions){"oath": func(o *provisionOptions) { o.oath = []string{"My:own"} }}, "My:own true true 9a p384 cached true"},
-		"no touch":  {map[string]func(*provisionOptions){"oath-touch": func(*provisionOptions) {}}, "Example:ada false true 9a p384 cached true"},
-		"no PIV":    {map[string]func(*provisionOptions){"piv": func(*provisionOptions) {}}, "Example:ada true false  p256 never false"},
-		"algorithm": {map[string]func(*provisionOptions){"piv-algorithm": func(o *provisionOptions) { o.piv.key.algorithm = "rsa2048" }}, "Example:ada true true 9a rsa2048 cached true"},
-		"request":   {map[string]func(*provisionOptions){"piv-csr": func(o *provisionOptions) { o.piv.key.csr = "x" }}, "Example:ada true true 9a p384 cached false"},
+		"none":     {nil, "Example:ada hotp 30 true true 9a p384 cached true"},
+		"oath":     {map[string]func(*provisionOptions){"oath": func(o *provisionOptions) { o.oath = []string{"My:own"} }}, "My:own hotp 30 true true 9a p384 cached true"},
+		"no touch": {map[string]func(*provisionOptions){"oath-touch": func(*provisionOptions) {}}, "Example:ada hotp 30 false true 9a p384 cached true"},
+		"a minute": {map[string]func(*provisionOptions){"oath-type": func(*provisionOptions) {}, "oath-period": func(o *provisionOptions) { o.form.period = 60 }},
+			"Example:ada totp 60 true true 9a p384 cached true"},
+		"no PIV":    {map[string]func(*provisionOptions){"piv": func(*provisionOptions) {}}, "Example:ada hotp 30 true false  p256 never false"},
+		"algorithm": {map[string]func(*provisionOptions){"piv-algorithm": func(o *provisionOptions) { o.piv.key.algorithm = "rsa2048" }}, "Example:ada hotp 30 true true 9a rsa2048 cached true"},
+		"request":   {map[string]func(*provisionOptions){"piv-csr": func(o *provisionOptions) { o.piv.key.csr = "x" }}, "Example:ada hotp 30 true true 9a p384 cached false"},
 	} {
 		o := plainCards()
 		for _, set := range x.flags {
@@ -66,7 +69,7 @@ func TestProfileAndFlags(t *testing.T) {
 		err := o.byCards(c, "ada", func(f string) bool { return x.flags[f] != nil })
 		word := func(b bool) string { return map[bool]string{true: "true", false: "false"}[b] }
 		k := o.piv.key
-		if got := strings.Join([]string{o.oath[0], word(o.oathTouch), word(o.piv.on), k.slot, k.algorithm, k.touch, word(k.selfSigned)}, " "); err != nil || got != x.want {
+		if got := strings.Join([]string{o.oath[0], o.form.kind, strconv.Itoa(o.form.period), word(o.form.touch), word(o.piv.on), k.slot, k.algorithm, k.touch, word(k.selfSigned)}, " "); err != nil || got != x.want {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}

@@ -44,8 +44,8 @@ func (o *provisionOptions) cardSteps() ([]cardStep, error) {
 
 // cardFlags are the flags of the steps.
 func (o *provisionOptions) cardFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&o.oath, "oath", nil, "TOTP account to add, ISSUER:NAME; may be given more than once")
-	cmd.Flags().BoolVar(&o.oathTouch, "oath-touch", false, "with --oath: each of their codes needs a touch of the key")
+	cmd.Flags().StringArrayVar(&o.oath, "oath", nil, "account to add, ISSUER:NAME; may be given more than once")
+	o.form.flags(cmd, "oath-", "accounts of --oath: ")
 	o.piv.flags(cmd)
 }
 
@@ -63,8 +63,8 @@ func (o *provisionOptions) byCards(c profile.Cards, to string, given func(flag s
 	if !given("oath") {
 		o.oath = c.AccountsOf(to)
 	}
-	if !given("oath-touch") {
-		o.oathTouch = c.AccountTouch && len(o.oath) > 0
+	if len(o.oath) > 0 {
+		o.form.byProfile(formOf(c.AccountForm), given)
 	}
 	if !given("piv") {
 		o.piv.on = c.PIV

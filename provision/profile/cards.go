@@ -1,15 +1,14 @@
 package profile
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
 
 // Cards are what a key gets beside its slot, in the applications of its smart card. The zero value is nothing.
 type Cards struct {
-	Accounts     []string // TOTP accounts, "issuer:name" or "name"; Holder in them is replaced by the account of who gets the key
-	AccountTouch bool     // each of their codes needs a touch
+	Accounts []string // accounts of OATH, "issuer:name" or "name"; Holder in them is replaced by the account of who gets the key
+	AccountForm
 
 	PIV           bool   // the PIV application is set up
 	PIVSlot       string // a key is generated in it: "9a" …; "": none
@@ -51,24 +50,16 @@ var (
 	pivTouches    = []string{"never", "always", "cached"}
 )
 
-// maxAccount is the longest name of an account, in bytes. Source: reference yubikey-otp.md §6.3.
-const maxAccount = 64
-
 // cardKeys are the lines of Cards. Each is left out where it says nothing, so that profiles without them stay as they were.
 func cardKeys() []key {
-	return []key{
-		{"oath", every, func(p *Profile) string { return strings.Join(p.Accounts, ", ") }, func(p *Profile, s string) error {
-			p.Accounts = items(s)
-			return nil
-		}},
-		orNothing(yes("oath-touch", every, func(p *Profile) *bool { return &p.AccountTouch })),
+	return append(accountKeys(), []key{
 		orNothing(yes("piv", every, func(p *Profile) *bool { return &p.PIV })),
 		text("piv-slot", every, func(p *Profile) *string { return &p.PIVSlot }),
 		text("piv-algorithm", every, func(p *Profile) *string { return &p.PIVAlgorithm }),
 		text("piv-pin-policy", every, func(p *Profile) *string { return &p.PIVPIN }),
 		text("piv-touch-policy", every, func(p *Profile) *string { return &p.PIVTouch }),
 		orNothing(yes("piv-self-signed", every, func(p *Profile) *bool { return &p.PIVSelfSigned })),
-	}
+	}...)
 }
 
 // orNothing leaves the line of a no out.
@@ -93,16 +84,8 @@ func (c *Cards) fillIn() {
 
 // checkCards is the part of Check that is about Cards.
 func (p Profile) checkCards() error {
-	if len(p.Accounts) > maxList {
-		return &CheckError{"oath", fmt.Sprintf("%d accounts at most", maxList)}
-	}
-	for i, a := range p.Accounts {
-		if problem := wrongAccount(a); problem != "" {
-			return &CheckError{"oath", problem}
-		}
-		if slices.Contains(p.Accounts[:i], a) {
-			return &CheckError{"oath", "each account once, with commas between"}
-		}
+	if err := p.checkAccounts(); err != nil {
+		return err
 	}
 	made := p.PIVSlot != ""
 	for _, c := range []struct {
@@ -110,7 +93,6 @@ func (p Profile) checkCards() error {
 		bad     bool
 		problem string
 	}{
-		{"oath-touch", p.AccountTouch && len(p.Accounts) == 0, "leave it out: there is no account"},
 		{"piv-slot", made && !p.PIV, "say piv = yes with it"},
 		{"piv-slot", made && !pivSlot(p.PIVSlot), "9a, 9c, 9d, 9e and 82 to 95 are possible, or leave it out: no key is generated"},
 		{"piv-algorithm", !among(p.PIVAlgorithm, made, pivAlgorithms...), strings.Join(pivAlgorithms, ", ") + " are possible, with piv-slot"},
@@ -126,22 +108,6 @@ func (p Profile) checkCards() error {
 	return nil
 }
 
-// wrongAccount says what is wrong with the name of an account; "": nothing.
-func wrongAccount(a string) string {
-	if rest := strings.ReplaceAll(a, Holder, ""); strings.ContainsAny(rest, "{}") {
-		return "only " + Holder + " is filled in, with the account of who gets the key"
-	}
-	switch {
-	case a == "" || strings.HasPrefix(a, ":") || strings.HasSuffix(a, ":"):
-		return "an account is ISSUER:NAME, or NAME alone, such as Example:" + Holder + ", with commas between several"
-	case len(a) > maxAccount:
-		return fmt.Sprintf("an account is too long: %d bytes at most", maxAccount)
-	case strings.TrimSpace(a) != a || strings.ContainsFunc(a, hidden) || strings.ContainsAny(a, "#\t,"):
-		return "an account has a control character, # or a comma, or begins or ends with a space"
-	}
-	return ""
-}
-
 // pivSlot reports whether a key can be generated in a slot of that name.
 func pivSlot(s string) bool {
 	switch s {
@@ -153,14 +119,12 @@ func pivSlot(s string) bool {
 
 // cardHelp is the part of Keys that is about Cards.
 func cardHelp() []Help {
-	return []Help{
-		{"oath", "TOTP accounts to add, ISSUER:NAME, with commas between; " + Holder + " is the account of who gets the key"},
-		{"oath-touch", "yes if each code of these accounts needs a touch, or no"},
+	return append(accountHelp(), []Help{
 		{"piv", "yes to set the PIV application up: random PIN, PUK and management key, kept in the store; or no"},
 		{"piv-slot", "with piv: generate a key in this slot, such as 9a"},
 		{"piv-algorithm", "kind of key: " + strings.Join(pivAlgorithms, ", ")},
 		{"piv-pin-policy", "when the key wants the PIN: never, once or always (default the slot's own)"},
 		{"piv-touch-policy", "when it wants a touch: never, always or cached (15 seconds)"},
 		{"piv-self-signed", "yes to store a certificate of who gets the key, signed with the key itself, or no"},
-	}
+	}...)
 }

@@ -24,10 +24,11 @@ func full() []profile.Profile {
 	static := profile.New("static", token.Static)
 	static.Length, static.Layout = 12, "de"
 	otp.Cards = profile.Cards{
-		Accounts: []string{"Example Ltd:{account}", "Größe:x {account}y", "plain"}, AccountTouch: true,
-		PIV: true, PIVSlot: "9c", PIVAlgorithm: "rsa2048", PIVPIN: "once", PIVTouch: "cached", PIVSelfSigned: true,
+		Accounts:    []string{"Example Ltd:{account}", "Größe:x {account}y", "plain"},
+		AccountForm: profile.AccountForm{AccountHash: "sha256", AccountDigits: 8, AccountPeriod: 60, AccountTouch: true},
+		PIV:         true, PIVSlot: "9c", PIVAlgorithm: "rsa2048", PIVPIN: "once", PIVTouch: "cached", PIVSelfSigned: true,
 	}
-	hotp.Cards = profile.Cards{PIV: true}
+	hotp.Cards = profile.Cards{PIV: true, Accounts: []string{"Example:{account}"}, AccountForm: profile.AccountForm{AccountType: "hotp"}}
 	return []profile.Profile{otp, hotp, chal, static}
 }
 
@@ -67,7 +68,7 @@ func TestDefaults(t *testing.T) {
 // the same; and accounts are named by their holder.
 func TestCards(t *testing.T) {
 	t.Parallel()
-	p, err := profile.Parse("name = a\noath = Example Ltd:{account} ,Portal:x-{account}\noath-touch = no\npiv = yes\npiv-slot = 9a")
+	p, err := profile.Parse("name = a\noath = Example Ltd:{account} ,Portal:x-{account}\noath-type = totp\noath-hash = sha1\noath-digits = 6\noath-period = 30\noath-touch = no\npiv = yes\npiv-slot = 9a")
 	if err != nil || p.PIVAlgorithm != "p256" || p.PIVTouch != "never" || p.PIVPIN != "" {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -145,46 +146,56 @@ func TestKeys(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                                                    "profile: name: give it a name",
-		"name = a\ncolour = red":                              "line 2, column 1: unknown key; the keys are name, kind",
-		"name = a\n  slot = 3":                                "line 2, column 10: slot: a key has slot 1",
-		"name = a\nslot = 02":                                 "line 2, column 8: slot: a number",
-		"name = a\nslot = 1\nslot = 2":                        "line 3, column 1: slot: is in line 2 already",
-		"name = a\nslot":                                      `line 2, column 1: a line is "key = value"`,
-		"name = A":                                            "line 1, column 8: name: give it a name",
-		"name = a\nkind = piv":                                "line 2, column 8: kind: yubico-otp, hotp",
-		"name = a\ndigits = 6":                                "line 2, column 1: digits: does not go with kind yubico-otp",
-		"kind = hotp\nname = a\ndigits = 7":                   "line 3, column 10: digits: 6 and 8",
-		"name = a\npublic-id = ff0001":                        "public-id: serial and random",
-		"name = a\naccess-code = 010203040506":                "the code itself is never in a profile",
-		"name = a\ntouch = sample:0":                          "touch: all, none and sample:N",
-		"name = a\nappend-cr = true":                          "append-cr: yes and no",
-		"name = a\noverwrite = foreign":                       "profile: reason: say why",
-		"name = a\nreason = because":                          "reason: leave it out",
-		"name = a\npacing = 30":                               "pacing: 0, 20, 40 and 60",
-		"name = a\ndescription = a\x1b[31mb":                  "line 2, column 16: has a control character",
-		"name = a\ndescription = a\u202eb":                    "line 2, column 16: has a control character",
-		"name = a\ndescription = \xff":                        "line 2, column 1: is not UTF-8",
-		"name = a\nstock-prefix = ä":                          "stock-prefix: letters, digits",
-		"name = a\nexports = ksm, ksm":                        "exports: names of key-file formats, each once",
-		"name = a\nlabel = ../x":                              "label: names a template",
-		"kind = challenge-response\nname = a\nverify = touch": "verify: none: only yubico-otp and hotp",
-		"name = a\noath = Example:{name}":                     "line 2, column 8: oath: only {account}",
-		"name = a\noath = a, :{account}":                      "oath: an account is ISSUER:NAME",
-		"name = a\noath = a:b, a:b":                           "oath: each account once",
-		"name = a\noath = a,b,c,d,e,f,g,h,i":                  "oath: 8 accounts",
-		"name = a\noath = " + strings.Repeat("x", 65):         "oath: an account is too long",
-		"name = a\noath-touch = yes":                          "oath-touch: leave it out",
-		"name = a\npiv-slot = 9a":                             "line 2, column 12: piv-slot: say piv = yes",
-		"name = a\npiv = yes\npiv-slot = 9b":                  "piv-slot: 9a, 9c, 9d",
-		"name = a\npiv = yes\npiv-slot = 8:":                  "piv-slot: 9a, 9c, 9d",
-		"name = a\npiv = yes\npiv-algorithm = p256":           "piv-algorithm: p256, p384",
-		"name = a\npiv = yes\npiv-slot = 9a\npiv-algorithm=x": "piv-algorithm: p256, p384",
-		"name = a\npiv = yes\npiv-pin-policy = once":          "piv-pin-policy: never, once",
-		"name = a\npiv = yes\npiv-touch-policy = cached":      "piv-touch-policy: never, always",
-		"name = a\npiv = yes\npiv-self-signed = yes":          "piv-self-signed: say with piv-slot",
-		"name = a\npiv = on":                                  "piv: yes and no",
-		strings.Repeat("#", profile.MaxFile+1):                "line 1, column 1: is longer than",
+		"":                                                     "profile: name: give it a name",
+		"name = a\ncolour = red":                               "line 2, column 1: unknown key; the keys are name, kind",
+		"name = a\n  slot = 3":                                 "line 2, column 10: slot: a key has slot 1",
+		"name = a\nslot = 02":                                  "line 2, column 8: slot: a number",
+		"name = a\nslot = 1\nslot = 2":                         "line 3, column 1: slot: is in line 2 already",
+		"name = a\nslot":                                       `line 2, column 1: a line is "key = value"`,
+		"name = A":                                             "line 1, column 8: name: give it a name",
+		"name = a\nkind = piv":                                 "line 2, column 8: kind: yubico-otp, hotp",
+		"name = a\ndigits = 6":                                 "line 2, column 1: digits: does not go with kind yubico-otp",
+		"kind = hotp\nname = a\ndigits = 7":                    "line 3, column 10: digits: 6 and 8",
+		"name = a\npublic-id = ff0001":                         "public-id: serial and random",
+		"name = a\naccess-code = 010203040506":                 "the code itself is never in a profile",
+		"name = a\ntouch = sample:0":                           "touch: all, none and sample:N",
+		"name = a\nappend-cr = true":                           "append-cr: yes and no",
+		"name = a\noverwrite = foreign":                        "profile: reason: say why",
+		"name = a\nreason = because":                           "reason: leave it out",
+		"name = a\npacing = 30":                                "pacing: 0, 20, 40 and 60",
+		"name = a\ndescription = a\x1b[31mb":                   "line 2, column 16: has a control character",
+		"name = a\ndescription = a\u202eb":                     "line 2, column 16: has a control character",
+		"name = a\ndescription = \xff":                         "line 2, column 1: is not UTF-8",
+		"name = a\nstock-prefix = ä":                           "stock-prefix: letters, digits",
+		"name = a\nexports = ksm, ksm":                         "exports: names of key-file formats, each once",
+		"name = a\nlabel = ../x":                               "label: names a template",
+		"kind = challenge-response\nname = a\nverify = touch":  "verify: none: only yubico-otp and hotp",
+		"name = a\noath = Example:{name}":                      "line 2, column 8: oath: only {account}",
+		"name = a\noath = a, :{account}":                       "oath: an account is ISSUER:NAME",
+		"name = a\noath = a:b, a:b":                            "oath: each account once",
+		"name = a\noath = a,b,c,d,e,f,g,h,i":                   "oath: 8 accounts",
+		"name = a\noath = " + strings.Repeat("x", 65):          "oath: an account is too long",
+		"name = a\noath-touch = yes":                           "oath-touch: leave it out",
+		"name = a\noath-type = hotp":                           "oath-type: leave it out",
+		"name = a\noath = a\noath-type = HOTP":                 "line 3, column 13: oath-type: totp and hotp",
+		"name = a\noath-hash = sha256":                         "oath-hash: leave it out",
+		"name = a\noath = a\noath-hash = md5":                  "oath-hash: sha1, sha256 and sha512",
+		"name = a\noath-digits = 8":                            "oath-digits: leave it out",
+		"name = a\noath = a\noath-digits = 5":                  "oath-digits: 6, 7 and 8",
+		"name = a\noath = a\noath-digits = 0":                  "oath-digits: a number from 1",
+		"name = a\noath-period = 60":                           "oath-period: leave it out",
+		"name = a\noath = a\noath-type=hotp\noath-period = 60": "oath-period: leave it out: hotp",
+		"name = a\noath = a\noath-period = 2147483648":         "oath-period: a number",
+		"name = a\npiv-slot = 9a":                              "line 2, column 12: piv-slot: say piv = yes",
+		"name = a\npiv = yes\npiv-slot = 9b":                   "piv-slot: 9a, 9c, 9d",
+		"name = a\npiv = yes\npiv-slot = 8:":                   "piv-slot: 9a, 9c, 9d",
+		"name = a\npiv = yes\npiv-algorithm = p256":            "piv-algorithm: p256, p384",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-algorithm=x":  "piv-algorithm: p256, p384",
+		"name = a\npiv = yes\npiv-pin-policy = once":           "piv-pin-policy: never, once",
+		"name = a\npiv = yes\npiv-touch-policy = cached":       "piv-touch-policy: never, always",
+		"name = a\npiv = yes\npiv-self-signed = yes":           "piv-self-signed: say with piv-slot",
+		"name = a\npiv = on":                                   "piv: yes and no",
+		strings.Repeat("#", profile.MaxFile+1):                 "line 1, column 1: is longer than",
 	} {
 		p, err := profile.Parse(text)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "profile: ") || !reflect.DeepEqual(p, profile.Profile{}) {
@@ -205,6 +216,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add("name = a # b\r\nkind=hotp")
 	f.Add("name=a\noath = Example Ltd:{account},x: y\npiv=yes\npiv-slot=9e\npiv-algorithm=ed25519")
+	f.Add("name=a\noath = x\noath-type=hotp\noath-hash=sha512\noath-digits=7\noath-period=30")
 	f.Add("name=a\noath=,\noath-touch=yes\npiv=no\npiv-touch-policy=always")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := profile.Parse(text)
