@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tokendesk/tokendesk/usbhid"
 )
 
@@ -52,6 +54,11 @@ func TestLockExcludesWithinProcess(t *testing.T) {
 	if _, err := Acquire(key); !errors.Is(err, usbhid.ErrBusy) {
 		t.Fatalf("second lock: got %v, want ErrBusy", err)
 	}
+	also, err := unix.Dup(int(first.node.Fd())) // as a process has it that was just started
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(also)
 	for range 2 {
 		if err := first.Close(); err != nil {
 			t.Fatal(err)

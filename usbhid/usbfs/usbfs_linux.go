@@ -59,8 +59,10 @@ func Acquire(k usbhid.Attached) (*Lock, error) {
 	return &Lock{node}, nil
 }
 
-// Close gives the lock back. It may be called more than once.
+// Close gives the lock back, also where a process that was just started still has the node, too, for a moment. It may be called more than
+// once.
 func (l *Lock) Close() error {
+	_ = control(l.node, func(fd uintptr) error { return unix.Flock(int(fd), unix.LOCK_UN) }) // closed before, or ends with the node
 	if err := l.node.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("unlock %s: %w", l.node.Name(), err)
 	}
