@@ -74,8 +74,8 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
-// lastWords is how long a key that is gone stays attached while the host has not fetched what it said last.
-const lastWords = 2 * time.Second
+// lastWords is how long a key that is gone stays attached while the host, which may be busy, has not fetched what it said last.
+const lastWords = 10 * time.Second
 
 // hangUp closes the connection between two messages: the report that unplugs the key, and the answer to the command that
 // does, come first.

@@ -30,17 +30,11 @@ func serveCards(ctx context.Context, l net.Listener, k *vkey.Key, patience time.
 	free := make(chan struct{}, 1)
 	free <- struct{}{}
 	return accept(ctx, l, func(ctx context.Context, conn net.Conn) {
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		select {
-		case <-free:
-			defer func() { free <- struct{}{} }()
-		case <-timer.C:
+		if !take(ctx, free, patience) {
 			_, _ = conn.Write([]byte{byte(codeBusy)}) // the client sees the connection close in any case
 			return
-		case <-ctx.Done():
-			return
 		}
+		defer func() { free <- struct{}{} }()
 		serveCard(conn, k.Card(), k.Gone())
 	})
 }

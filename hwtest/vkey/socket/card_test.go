@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -92,6 +93,11 @@ func TestCard(t *testing.T) {
 		_, err := c.Transmit(ctx, []byte{0, 0xa1, 0, 0})
 		hung <- err
 	}()
+	for end := time.Now().Add(time.Minute); applet.Ran()[0xa1] == 0; runtime.Gosched() { // else the power cycle could come before the command
+		if time.Now().After(end) {
+			t.Fatal("the command does not come to the key")
+		}
+	}
 	cancel()
 	if err := <-hung; !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)

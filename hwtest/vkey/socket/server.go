@@ -64,13 +64,28 @@ type server struct {
 	free     chan struct{} // holds a token while no connection has the key
 }
 
+// take waits for the token that is there while nobody has the key, false if it does not come within patience. One that is there is taken
+// even so: this process may have stood still.
+func take(ctx context.Context, free <-chan struct{}, patience time.Duration) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-free:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	select {
+	case <-free:
+		return true
+	default:
+		return false
+	}
+}
+
 // open takes the key, waiting while another connection has it. Who holds it without a connection is not waited for.
 func (s *server) open(ctx context.Context) (*vkey.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
-	defer cancel()
-	select {
-	case <-s.free:
-	case <-ctx.Done():
+	if !take(ctx, s.free, s.patience) {
 		return nil, usbhid.ErrBusy
 	}
 	dev, err := s.key.Open()
