@@ -54,6 +54,7 @@ type Daemon struct {
 	Readers []string
 
 	ports  []int
+	drawn  []net.Listener // see freePair
 	cmd    *exec.Cmd
 	ended  chan struct{}
 	cancel context.CancelFunc
@@ -86,11 +87,16 @@ func Start(ctx context.Context, dir string, keys ...*vkey.Key) (*Daemon, error) 
 	}
 }
 
-func start(ctx context.Context, dir string, keys []*vkey.Key) (*Daemon, error) {
+func start(ctx context.Context, dir string, keys []*vkey.Key) (_ *Daemon, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
 	d := &Daemon{Socket: filepath.Join(dir, "s"), ended: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			d.giveBack()
+		}
+	}()
 	if err := d.configure(dir, keys); err != nil {
 		return nil, err
 	}
@@ -123,7 +129,7 @@ func (d *Daemon) configure(dir string, keys []*vkey.Key) error {
 	}
 	var text strings.Builder
 	for n, k := range keys {
-		port, err := freePair()
+		port, err := d.freePair()
 		if err != nil {
 			return err
 		}
@@ -157,15 +163,29 @@ const (
 	lastPort  = 32000
 )
 
-// freePair is a port that nobody listens on, nor on the next: the driver has two slots, and a port for each.
-func freePair() (int, error) {
+// freePair is an even port that nobody listens on, nor on the next: the driver has two slots, and a port for each. pcscd opens them a while
+// later; an abstract socket of the port's number keeps others of us from drawing it until the daemon has ended.
+func (d *Daemon) freePair() (int, error) {
 	for range lastPort - firstPort {
-		port := firstPort + rand.IntN(lastPort-firstPort)
+		port := firstPort + 2*rand.IntN((lastPort-firstPort)/2)
+		drawn, err := net.Listen("unix", fmt.Sprint("@tokendesk-vpcd-", port))
+		if err != nil {
+			continue
+		}
 		if free(port) && free(port+1) {
+			d.drawn = append(d.drawn, drawn)
 			return port, nil
 		}
+		_ = drawn.Close() // somebody else has the port
 	}
 	return 0, errPort
+}
+
+// giveBack lets others draw the ports.
+func (d *Daemon) giveBack() {
+	for _, l := range d.drawn {
+		_ = l.Close() // nobody ever connects
+	}
 }
 
 func free(port int) bool {
@@ -293,5 +313,6 @@ func (d *Daemon) Close() error {
 	_ = d.cmd.Process.Kill() // it may have ended
 	<-d.ended
 	d.work.Wait()
+	d.giveBack()
 	return nil
 }
