@@ -133,7 +133,7 @@ func runDeviceConfig(ctx context.Context, a *app, o configOptions) error {
 	}
 	if !p.Changes {
 		a.say("%s has these settings already; nothing was changed", k.name())
-		return showSettings(a, k, p, have.Info)
+		return showSettings(a, k, p, &have.Info)
 	}
 	if err := a.guardSettings(ctx, k, p); err != nil {
 		return err
@@ -141,7 +141,7 @@ func runDeviceConfig(ctx context.Context, a *app, o configOptions) error {
 	a.saySettings(k, p)
 	if o.dryRun {
 		a.say("dry run: nothing was changed")
-		return nil
+		return showSettings(a, k, p, nil)
 	}
 	if err := a.confirm(ctx, o.yes, "change the settings of "+k.name()); err != nil {
 		return err
@@ -158,7 +158,7 @@ func runDeviceConfig(ctx context.Context, a *app, o configOptions) error {
 	if err != nil {
 		return err
 	}
-	return showSettings(a, k, p, info)
+	return showSettings(a, k, p, &info)
 }
 
 // settingsOf asks key and store what a plan starts from. The caller destroys the codes.
@@ -224,7 +224,8 @@ type settled struct {
 	Pending    string       `json:"takes_effect,omitempty"` // when; "": now
 }
 
-func showSettings(a *app, k *key, p provision.SettingsPlan, info ykslot.DeviceInfo) error {
+// showSettings shows what a key has now; info is nil where it would have it, and was not changed.
+func showSettings(a *app, k *key, p provision.SettingsPlan, info *ykslot.DeviceInfo) error {
 	s := settled{
 		Serial: p.Serial, USBEnabled: p.USBAfter.String(), NFCEnabled: p.NFCAfter.String(), Locked: p.LockedAfter,
 		Product: fmt.Sprintf("%04x", p.ModelAfter.ProductID),
@@ -232,6 +233,7 @@ func showSettings(a *app, k *key, p provision.SettingsPlan, info ykslot.DeviceIn
 	switch {
 	case p.Mode != nil && p.Changes:
 		s.Pending = "when the key is plugged in again"
+	case info == nil:
 	case p.Unreachable && p.Changes:
 		a.say("the key restarts without an interface that could be asked; what it has now was not read back")
 	case p.Changes:

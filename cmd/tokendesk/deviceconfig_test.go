@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
@@ -41,6 +43,12 @@ func TestDeviceConfig(t *testing.T) {
 			r.must(config("--disable", "fido,openpgp", "--lock-code", "set")...)
 			r.says("product ID changes from 0407 to 0405")
 			r.lockedBy(true)
+			r.out.Reset()
+			r.must(config("--disable", "otp", "--dry-run", "-o", "json")...)
+			var planned struct{ Settings settled }
+			if err := json.Unmarshal(r.out.Bytes(), &planned); err != nil || planned.Settings.Product != "0404" || !planned.Settings.Locked || strings.Contains(planned.Settings.USBEnabled, "OTP") || r.key.USB().PID != 0x0405 {
+				t.Errorf("dry run: %v, %+v", err, planned.Settings)
+			}
 			r.must(config("--disable", "otp")...)
 			r.says("OTP goes")
 			if pid := r.key.USB().PID; pid != 0x0404 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ func newGenuineRequireCmd(a *app) *cobra.Command {
 					return err
 				}
 				a.say("from now on only keys are written that are proven genuine; start batches and desks that run again")
-				return nil
+				return a.showRule(cmd.Context(), st)
 			})
 		},
 	}
@@ -65,17 +66,42 @@ func newGenuineLiftCmd(a *app) *cobra.Command {
 				}
 				if !now.Required {
 					a.say("nothing is required; nothing was changed")
-					return nil
+					return a.showRule(cmd.Context(), st)
 				}
 				now.Required = false
 				if err := st.SetAttestationRule(cmd.Context(), now); err != nil {
 					return err
 				}
 				a.say("keys are written whether they are genuine or not; the roots stay in the store")
-				return nil
+				return a.showRule(cmd.Context(), st)
 			})
 		},
 	}
+}
+
+// genuineRule is the rule as it is shown.
+type genuineRule struct {
+	Required bool       `json:"required"`
+	Roots    int        `json:"roots"` // certificates that are trusted
+	By       string     `json:"by,omitempty"`
+	Set      *time.Time `json:"set,omitempty"`
+}
+
+func ruleOf(r token.AttestationRule) genuineRule {
+	return genuineRule{r.Required, len(certificatesOf(r.Roots)), printable(r.By), orNil(r.Set.UTC())}
+}
+
+// showRule shows the rule as it is now.
+func (a *app) showRule(ctx context.Context, st *sqlstore.Store) error {
+	now, err := st.AttestationRule(ctx)
+	if err != nil {
+		return err
+	}
+	return show(a, "genuine", ruleOf(now), []column[genuineRule]{
+		{"Required", func(r genuineRule) string { return yesNo(r.Required) }},
+		{"Roots", func(r genuineRule) string { return strconv.Itoa(r.Roots) }},
+		{"By", func(r genuineRule) string { return r.By }},
+	})
 }
 
 // trustedRoot is a certificate of the rule.
@@ -102,6 +128,9 @@ func newGenuineShowCmd(a *app) *cobra.Command {
 				rows := []trustedRoot{}
 				for _, c := range certificatesOf(rule.Roots) {
 					rows = append(rows, trustedRoot{printable(c.Subject.String()), c.NotAfter.UTC(), sumOf(c.Raw)})
+				}
+				if a.format == "json" {
+					return writeJSON(a.stdout, "certificates", rows, member{"genuine", ruleOf(rule)})
 				}
 				return list(a, "certificates", rows, []column[trustedRoot]{
 					{"Subject", func(r trustedRoot) string { return r.Subject }},

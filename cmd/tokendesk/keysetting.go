@@ -34,6 +34,30 @@ func settingText(k token.KeySetting) string {
 	return fmt.Sprintf("the NDEF of slot %d", k.Slot)
 }
 
+// settingRow is a setting that a key has now.
+type settingRow struct {
+	Serial  token.Serial `json:"serial"`
+	Slot    token.Slot   `json:"slot,omitempty"` // 0: of the whole key
+	NDEF    string       `json:"ndef,omitempty"`
+	ScanMap string       `json:"scan_map,omitempty"`
+}
+
+func (a *app) showSetting(s token.KeySetting) error {
+	row := settingRow{Serial: s.Serial, Slot: s.Slot}
+	columns := []column[settingRow]{
+		{"Serial", func(r settingRow) string { return r.Serial.String() }},
+		{"Slot", func(r settingRow) string { return slotText(r.Slot) }},
+	}
+	if s.What == token.ScanMap {
+		row.ScanMap = printable(s.Text)
+		columns = append(columns, column[settingRow]{"Scan map", func(r settingRow) string { return r.ScanMap }})
+	} else {
+		row.NDEF = printable(s.Text)
+		columns = append(columns, column[settingRow]{"NDEF", func(r settingRow) string { return r.NDEF }})
+	}
+	return show(a, "slot", row, columns)
+}
+
 // tell sends a setting to its key, with each access code that may guard it. It is in the audit chain before, and what came of it afterwards. To
 // send it again comes to the same.
 func tell(ctx context.Context, st *sqlstore.Store, k *key, s token.KeySetting, codes ...secret.Bytes) error {

@@ -64,14 +64,33 @@ func (a *app) changePassword(ctx context.Context, o oathPasswordOptions, st *sql
 			return err
 		}
 		a.say("the accounts of %s need no password any more", k.name())
-		return a.forgetPasswords(context.WithoutCancel(ctx), st, k)
+		if err := a.forgetPasswords(context.WithoutCancel(ctx), st, k); err != nil {
+			return err
+		}
+		return a.showPassword(k, "none")
 	}
 	password, err := a.newOATHPassword(ctx, o, k)
 	defer password.Destroy()
 	if err != nil {
 		return err
 	}
-	return a.setOATHPassword(ctx, st, k, password)
+	if err := a.setOATHPassword(ctx, st, k, password); err != nil {
+		return err
+	}
+	return a.showPassword(k, "kept in the store")
+}
+
+// passwordRow is what became of a password.
+type passwordRow struct {
+	Serial   token.Serial `json:"serial"`
+	Password string       `json:"password"` // where it is, never itself
+}
+
+func (a *app) showPassword(k *oathKey, where string) error {
+	return show(a, "oath", passwordRow{k.serial, where}, []column[passwordRow]{
+		{"Serial", func(r passwordRow) string { return r.Serial.String() }},
+		{"Password", func(r passwordRow) string { return r.Password }},
+	})
 }
 
 // setOATHPassword keeps a password and gives it to the key. If that cannot be seen to its end, both stay in the store, and the key says

@@ -74,13 +74,24 @@ func show[T any](a *app, name string, thing T, columns []column[T]) error {
 	return writeTable(a.stdout, nil, cells)
 }
 
-// writeJSON writes {"schema": 1, name: value}.
-func writeJSON(w io.Writer, name string, value any) error {
-	text, err := indented(value, "  ")
-	if err != nil {
-		return err
+// member is one of a JSON object.
+type member struct {
+	name  string
+	value any
+}
+
+// writeJSON writes {"schema": 1, name: value}, and more members after it.
+func writeJSON(w io.Writer, name string, value any, more ...member) error {
+	var all bytes.Buffer
+	fmt.Fprintf(&all, "{\n  \"schema\": %d", schema)
+	for _, m := range append([]member{{name, value}}, more...) {
+		text, err := indented(m.value, "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&all, ",\n  %q: %s", m.name, text)
 	}
-	_, err = fmt.Fprintf(w, "{\n  \"schema\": %d,\n  %q: %s\n}\n", schema, name, text)
+	_, err := fmt.Fprintf(w, "%s\n}\n", all.Bytes())
 	return err
 }
 

@@ -50,6 +50,11 @@ func TestPIV(t *testing.T) {
 func (k pivKey) enrol() {
 	csr, letter := k.path("csr.pem"), k.path("letter.txt")
 	words := []string{"init", "--slot", "9a", "--subject", `CN=Ada \, Countess,O=Example`, "--email", "ada@example.org", "--upn", "ada@example.org", "--csr", csr, "--letter", letter, "--pin-tries", "5", "--puk-tries", "4"}
+	var planned struct{ Plan []pivPlanned }
+	k.answers(&planned, append(words, "--dry-run")...)
+	if n := len(planned.Plan); n < 6 || !strings.Contains(planned.Plan[n-1].Step, "9a") {
+		k.t.Errorf("dry run: %+v", planned.Plan)
+	}
 	k.must(words...)
 	k.settled()
 	k.again(words, csr, letter)
@@ -170,6 +175,16 @@ func (k pivKey) attested() {
 	if said := k.must("attest", "9a", "--roots", roots, "--out", k.path("attestation.pem")); !strings.Contains(said, "generated on a key of") {
 		k.t.Error(said)
 	}
+	var asked struct{ Slot pivSlot }
+	k.answers(&asked, "csr", "9a", "--subject", "ada", "--out", k.path("again.csr"))
+	if asked.Slot.Slot != "9a" || asked.Slot.Certificate == nil {
+		k.t.Errorf("csr: %+v", asked.Slot)
+	}
+	var unverified struct{ Attestation attestedKey }
+	k.answers(&unverified, "attest", "9a", "--out", k.path("unverified.pem"))
+	if got := unverified.Attestation; got.Verified || got.Slot != "9a" || got.Serial != k.serial() || got.Algorithm == "" {
+		k.t.Errorf("without roots: %+v", got)
+	}
 	k.refused(exitIntegrity, "does not prove", "attest", "9a", "--roots", k.file("others.pem", string(pivapplet.NewCA("Somebody").RootPEM())))
 	k.refused(exitNotFound, "no key", "attest", "82", "--roots", roots)
 }
@@ -191,6 +206,11 @@ func (k pivKey) handOut() {
 	}
 	if strings.Contains(string(out), answer.Secrets[0].Secret) {
 		k.t.Error("the audit chain has the PUK")
+	}
+	var inFile struct{ Secrets []handedSecret }
+	k.read(k.command("piv", "secret", k.serial().String(), "--what", "puk", "--reason", "sealed letter", "--out", k.path("puk.txt"), "-o", "json"), &inFile)
+	if text, err := os.ReadFile(k.path("puk.txt")); err != nil || strings.TrimSpace(string(text)) != answer.Secrets[0].Secret || len(inFile.Secrets) != 1 || inFile.Secrets[0].Secret != "" || !inFile.Secrets[0].OnKey {
+		k.t.Errorf("in a file: %v, %d secrets", err, len(inFile.Secrets))
 	}
 	said, code := k.run("piv", "secret", k.serial().String(), "--what", "management-key", "--reason", "x")
 	if code != exitUsage {

@@ -10,7 +10,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
-// attestedKey is what an attestation proves.
+// attestedKey is what an attestation proves; what the key says of itself where nothing was verified.
 type attestedKey struct {
 	Slot        string       `json:"slot"`
 	Verified    bool         `json:"verified"`
@@ -78,7 +78,11 @@ func (s *pivSession) attest(ctx context.Context, at piv.Slot, roots piv.Roots, v
 			return err
 		}
 		s.a.say("%s holds the certificates, which were not verified: --roots FILE does", printable(out))
-		return nil
+		now := pivSlotOf(s.facts.Slot(at))
+		return s.a.showAttested(attestedKey{
+			Slot: at.String(), Serial: s.facts.Serial, Firmware: s.facts.Version.String(), Algorithm: now.Algorithm, PINPolicy: now.PINPolicy,
+			TouchPolicy: now.TouchPolicy, Maker: s.facts.Maker.Issuer.String(),
+		})
 	}
 	got, err := s.runner.Attest(ctx, s.card, at, roots)
 	if err != nil {
@@ -93,12 +97,21 @@ func (s *pivSession) attest(ctx context.Context, at piv.Slot, roots piv.Roots, v
 		s.a.say("note: what wants a PIN or a touch is not asked to sign: the certificates may be copies of another key's; a request proves the key: tokendesk piv csr %v", at)
 	}
 	algorithm, _ := piv.AlgorithmOf(got.Public)
-	return show(s.a, "attestation", attestedKey{
+	return s.a.showAttested(attestedKey{
 		Slot: at.String(), Verified: true, Serial: got.Serial, Firmware: got.Version.String(), FormFactor: got.FormFactor.String(), FIPS: got.FIPS,
 		Algorithm: algorithm.String(), PINPolicy: got.PIN.String(), TouchPolicy: got.Touch.String(), Maker: got.Maker.Issuer.String(), Answered: got.Answered,
-	}, []column[attestedKey]{
+	})
+}
+
+func (a *app) showAttested(k attestedKey) error {
+	return show(a, "attestation", k, []column[attestedKey]{
 		{"Slot", func(k attestedKey) string { return k.Slot }},
-		{"Genuine", func(k attestedKey) string { return fmt.Sprintf("yes: generated on a key of %s", k.Maker) }},
+		{"Genuine", func(k attestedKey) string {
+			if !k.Verified {
+				return "not verified"
+			}
+			return fmt.Sprintf("yes: generated on a key of %s", k.Maker)
+		}},
 		{"Serial", func(k attestedKey) string { return k.Serial.String() }},
 		{"Firmware", func(k attestedKey) string { return k.Firmware }},
 		{"Form factor", func(k attestedKey) string { return k.FormFactor }},

@@ -30,7 +30,12 @@ func newPIVCSRCmd(a *app) *cobra.Command {
 			if err := k.checkSubject("--"); err != nil {
 				return err
 			}
-			return a.withPIV(cmd.Context(), o, func(s *pivSession) error { return s.request(cmd.Context(), k) })
+			return a.withPIV(cmd.Context(), o, func(s *pivSession) error {
+				if err := s.request(cmd.Context(), k); err != nil {
+					return err
+				}
+				return s.showSlot(cmd.Context(), k.at)
+			})
 		},
 	}
 	o.flags(cmd, a)

@@ -131,10 +131,11 @@ func (s *pivSession) init(ctx context.Context, want piv.Want, o pivInitOptions) 
 	if err := s.recognise(ctx, &o.key, &o.letter); err != nil {
 		return nil, err
 	}
-	s.sayPlan(plan, o.key)
+	steps := planText(plan, o.key)
+	s.sayPlan(steps)
 	if o.dryRun {
 		s.a.say("dry run: nothing was changed")
-		return nil, nil
+		return nil, s.a.showSteps(steps)
 	}
 	if err := s.confirmInit(ctx, o); err != nil {
 		return nil, err
@@ -207,22 +208,52 @@ func (s *pivSession) told(ctx context.Context) (*pivTold, error) {
 	return &t, nil
 }
 
+// pivPlanned is one step of a dry run.
+type pivPlanned struct {
+	Step string `json:"step"`
+	Note string `json:"note,omitempty"`
+}
+
+// planText is what will be done, in words.
+func planText(p piv.Plan, key pivKeyOptions) []pivPlanned {
+	steps := []pivPlanned{}
+	for _, step := range p.Steps {
+		s := pivPlanned{Step: pivStepText(step)}
+		if step.Guess {
+			s.Note = "this firmware does not tell whether it has that PIN; if it has not, one try is used up, and nothing is changed"
+		}
+		steps = append(steps, s)
+	}
+	if key.slot != "" {
+		steps = append(steps, pivPlanned{Step: key.text()})
+	}
+	return steps
+}
+
+// showSteps shows them to programs; people were told.
+func (a *app) showSteps(steps []pivPlanned) error {
+	if a.format == "table" {
+		return nil
+	}
+	return list(a, "plan", steps, []column[pivPlanned]{
+		{"Step", func(s pivPlanned) string { return s.Step }},
+		{"Note", func(s pivPlanned) string { return s.Note }},
+	})
+}
+
 // sayPlan says what will be done.
-func (s *pivSession) sayPlan(p piv.Plan, key pivKeyOptions) {
+func (s *pivSession) sayPlan(steps []pivPlanned) {
 	a := s.a
-	if p.Ready() && key.slot == "" {
+	if len(steps) == 0 {
 		a.say("%s is set up already; nothing is to be done", s.name())
 		return
 	}
 	a.say("%s, firmware %v:", s.name(), s.facts.Version)
-	for _, step := range p.Steps {
-		a.say("  %s", pivStepText(step))
-		if step.Guess {
-			a.say("    note: this firmware does not tell whether it has that PIN; if it has not, one try is used up, and nothing is changed")
+	for _, step := range steps {
+		a.say("  %s", step.Step)
+		if step.Note != "" {
+			a.say("    note: %s", step.Note)
 		}
-	}
-	if key.slot != "" {
-		a.say("  %s", key.text())
 	}
 	if s.facts.OnCard {
 		a.say("note: another program keeps the management key on the key, or derives it from the PIN; afterwards it can be used there no more")

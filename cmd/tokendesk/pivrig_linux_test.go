@@ -91,17 +91,27 @@ func (k pivKey) refused(code exitCode, says string, words ...string) {
 // told is piv status.
 func (k pivKey) told() pivTold {
 	k.t.Helper()
-	cmd := k.command(k.words("status", "-o", "json")...)
+	var answer struct{ PIV pivTold }
+	k.answers(&answer, "status")
+	return answer.PIV
+}
+
+// answers calls the program on this key and reads what it prints in JSON.
+func (k pivKey) answers(into any, words ...string) {
+	k.t.Helper()
+	k.read(k.command(append(k.words(words...), "-o", "json")...), into)
+}
+
+func (k pivKey) read(cmd *exec.Cmd, into any) {
+	k.t.Helper()
 	out, err := cmd.Output()
 	k.all.Write(out)
-	var answer struct{ PIV pivTold }
 	if err == nil {
-		err = json.Unmarshal(out, &answer)
+		err = json.Unmarshal(out, into)
 	}
 	if err != nil {
-		k.t.Fatalf("piv status: %v\n%s", err, out)
+		k.t.Fatalf("%q: %v\n%s", cmd.Args[1:], err, out)
 	}
-	return answer.PIV
 }
 
 // file makes a file for this key.
@@ -187,7 +197,7 @@ func (k pivKey) silent() {
 		k.t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, f := range files {
-		text, err := os.ReadFile(f)
+		text, err := exec.CommandContext(k.t.Context(), "cat", f).Output() // read here, it would end the locks that SQLite has on it
 		if err != nil {
 			k.t.Fatal(err)
 		}

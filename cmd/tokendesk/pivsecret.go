@@ -22,8 +22,8 @@ import (
 type handedSecret struct {
 	Serial token.Serial `json:"serial"`
 	What   string       `json:"what"`
-	Secret string       `json:"secret"`
-	OnKey  bool         `json:"on_key"` // the key was seen to have it
+	Secret string       `json:"secret,omitempty"` // "": it is in a file
+	OnKey  bool         `json:"on_key"`           // the key was seen to have it
 	Since  time.Time    `json:"since"`
 }
 
@@ -100,16 +100,23 @@ func (a *app) handOutSecret(ctx context.Context, query string, kind token.Escrow
 		a.say("note: a change was interrupted; which of them the key has is not known. It is settled by: tokendesk piv init --serial %s", serial)
 	}
 	if out != "" {
-		return makeFile(out, func(w io.Writer) error {
+		if err := makeFile(out, func(w io.Writer) error {
 			for _, h := range rows {
 				if _, err := fmt.Fprintln(w, h.Secret); err != nil {
 					return err
 				}
 			}
 			return nil
-		})
+		}); err != nil {
+			return err
+		}
+		a.say("%s holds it: bring it to the holder of key %s, and to nobody else", printable(out), serial)
+		for i := range rows {
+			rows[i].Secret = ""
+		}
+	} else {
+		a.say("read it to the holder of key %s, and to nobody else", serial)
 	}
-	a.say("read it to the holder of key %s, and to nobody else", serial)
 	return list(a, "secrets", rows, []column[handedSecret]{
 		{"Serial", func(h handedSecret) string { return h.Serial.String() }},
 		{"What", func(h handedSecret) string { return h.What }},

@@ -14,7 +14,7 @@ import (
 func TestShownTypesHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{
-		versionInfo{}, accountRow{}, oathCode{}, surveyed{}, described{}, arrival{}, finding{}, written{}, provenKey{}, trustedRoot{}, unlocker{}, token.Attestation{}, token.AttestationRule{}, unsettled{}, personRow{}, shownPerson{}, clientRow{}, operatorRow{}, rightRow{}, codeRow{}, browserRow{}, noticeRow{}, linkRow{}, tokenRow{}, journalRow{}, stationRow{}, receiptRow{},
+		versionInfo{}, accountRow{}, oathCode{}, passwordRow{}, settingRow{}, genuineRule{}, pivPlanned{}, pivTold{}, attestedKey{}, surveyed{}, described{}, arrival{}, finding{}, written{}, provenKey{}, trustedRoot{}, unlocker{}, token.Attestation{}, token.AttestationRule{}, unsettled{}, personRow{}, shownPerson{}, clientRow{}, operatorRow{}, rightRow{}, codeRow{}, browserRow{}, noticeRow{}, linkRow{}, tokenRow{}, journalRow{}, stationRow{}, receiptRow{},
 		credentialRow{}, shownToken{}, addedToken{}, enrolment{}, targetRow{}, pushedRow{}, statusRow{}, formatRow{}, fault{}, importRow{}, checked{}, audit.Event{}, audit.Head{}, explained{},
 	} {
 		if reaches(reflect.TypeOf(v), map[reflect.Type]bool{}) {

@@ -55,7 +55,7 @@ func (a *app) ndef(ctx context.Context, o ndefOptions) error {
 			return err
 		}
 		a.say("%s shows %s before what slot %d types", h.k.name(), printable(n.String()), o.slot)
-		return nil
+		return a.showSetting(s)
 	})
 }
 
@@ -169,6 +169,6 @@ func (a *app) scanMap(ctx context.Context, o scanMapOptions) error {
 			return err
 		}
 		a.say("the scan map of %s is %s", h.k.name(), s.Text)
-		return nil
+		return a.showSetting(s)
 	})
 }

@@ -88,7 +88,7 @@ func (a *app) erase(cmd *cobra.Command, o eraseOptions) error {
 		}
 		if o.dryRun {
 			a.say("dry run: slot %d of %s was not erased", o.slot, h.k.name())
-			return nil
+			return a.showSlots(ctx, h.st, h.k.serial)
 		}
 		if err := a.confirm(ctx, o.yes, fmt.Sprintf("erase slot %d of %s for good", o.slot, h.k.name())); err != nil {
 			return err
