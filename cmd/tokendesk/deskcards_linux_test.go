@@ -22,9 +22,9 @@ func TestDeskPIV(t *testing.T) {
 	k := newPIVKey(t, vkey.YubiKey543)
 	k.r.must("person", "add", "ada")
 	k.r.must("provision", "profile", "add", "staff", "--oath", "Example:{account}", "--piv", "yes", "--piv-slot", "9a", "--piv-self-signed", "yes", "--language", "de")
-	keys, letters := serveKey(t, k.r), filepath.Join(t.TempDir(), "letters")
+	keys, letters, receipts := serveKey(t, k.r), filepath.Join(t.TempDir(), "letters"), filepath.Join(t.TempDir(), "receipts")
 	desk := func(lines ...string) *exec.Cmd {
-		cmd := k.command("provision", "desk", "--profile", "staff", "--pin-letters", letters, "-o", "json")
+		cmd := k.command("provision", "desk", "--profile", "staff", "--pin-letters", letters, "--print", receipts, "-o", "json")
 		cmd.Env = append(cmd.Env, "KEYS="+keys, "TICK=10ms", "TOUCH=2 2 2")
 		cmd.Stdin = strings.NewReader(strings.Join(append(lines, "next", ""), "\n"))
 		return cmd
@@ -67,6 +67,13 @@ func TestDeskPIV(t *testing.T) {
 	k.settled()
 	if told := k.told(); len(told.Slots) != 1 || told.Slots[0].Certificate.Subject != "CN=ada" {
 		t.Errorf("%+v", told.Slots)
+	}
+	first, err := os.ReadFile(filepath.Join(receipts, "R-1.txt"))
+	k.r.must("provision", "receipt", "ada", "--language", "de")
+	for name, text := range map[string]string{"receipt": string(first), "copy": k.r.out.String()} {
+		if named := regexp.MustCompile(`Einmalcodes für: Example:ada\nZertifikat: +CN=ada \(Slot 9a, bis \d\d\.\d\d\.\d{4}\)\n`); err != nil || len(named.FindAllString(text, -1)) != 2 {
+			t.Errorf("%s, %v:\n%s", name, err, text)
+		}
 	}
 	if certs, err := k.st.Certificates(t.Context(), rigSerial); err != nil || len(certs) != 1 || certs[0].Slot != "9a" {
 		t.Errorf("the next desk would take it for unfinished: %+v, %v", certs, err)

@@ -84,13 +84,18 @@ func (s *station) receiptOf(ctx context.Context, d appointment.Done) paper.Recei
 	case d.Stocked:
 		r.Way = paper.Stocked
 	}
-	r.Accounts = d.Cards.Accounts
+	r.Accounts = d.Cards.Accounts // what this desk has seen itself, if the store does not say it
 	for _, x := range d.Steps {
 		r.Steps = append(r.Steps, paper.Step{ID: string(x.Step), At: x.At.Local()})
 	}
 	if kept, err := s.store.ReceiptOf(ctx, d.Token); err == nil {
 		r.Number, r.By, r.Token.StockNumber, r.Issued = kept.Ref(), kept.Operator, kept.Stock, kept.At.Local()
 		r.Checkpoint = paper.Checkpoint{Seq: kept.Checkpoint, Hash: kept.Hash}
+		if st, with := s.store.beside(), r; st != nil {
+			if with.Accounts = nil; addBeside(ctx, st, kept, &with) == nil {
+				r = with
+			}
+		}
 	}
 	return r
 }
@@ -125,15 +130,19 @@ func (p printer) print(ctx context.Context, r paper.Receipt) ([]string, error) {
 	return papers, nil
 }
 
-// sheet is the path of a receipt without its suffix: by its number, or the next sheet where that one was made before all accounts were on the key.
+// sheet is the path of a receipt without its suffix: by its number, or the next sheet where that one was made before all accounts
+// and certificates were on the key.
 func (p printer) sheet(r paper.Receipt, text []byte) string {
-	first := filepath.Join(p.dir, receiptFile(r))
+	first, on := filepath.Join(p.dir, receiptFile(r)), slices.Clone(r.Accounts)
+	for _, c := range r.Certificates {
+		on = append(on, c.Subject)
+	}
 	for name, n := first, 2; ; n++ {
 		made, err := os.ReadFile(name + ".txt")
-		lacks := func(account string) bool {
-			return bytes.Contains(text, []byte(account)) && !bytes.Contains(made, []byte(account))
+		lacks := func(name string) bool {
+			return bytes.Contains(text, []byte(name)) && !bytes.Contains(made, []byte(name))
 		}
-		if err != nil || !slices.ContainsFunc(r.Accounts, lacks) {
+		if err != nil || !slices.ContainsFunc(on, lacks) {
 			return name
 		}
 		name = fmt.Sprintf("%s-%d", first, n)

@@ -50,8 +50,9 @@ The secret is durable and sealed in the store before the first byte goes to the 
 
 A slot that holds something which this store did not write needs --overwrite and --reason: it cannot be read back.
 
-With --oath, alone or after the slot, the key also gets accounts with fresh secrets, each proven by a code that the key makes: TOTP,
-SHA-1, 6 digits, 30 seconds, as every app takes them, or what --oath-type and the like say. With --piv its PIV application is set up last, as tokendesk piv init does. A profile may say both.`,
+With --oath, alone or after the slot, the key also gets accounts with fresh secrets, each proven by a code that the key makes: TOTP with
+SHA-1, 6 digits and 30 seconds, as every app takes it, or what --oath-type and the like say. With --piv its PIV application is set up
+last, as tokendesk piv init does. A profile may say both.`,
 		Example: `  tokendesk provision --slot 2 --to ada
   tokendesk provision --slot 1 --overwrite factory --reason "new employee" --serial 12345678
   tokendesk provision --profile staff --to ada

@@ -26,7 +26,8 @@ func newReceiptCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "receipt QUERY|NUMBER|CODE", Short: "Print a receipt again, or check the one that is at hand", Args: args(1, 1, "QUERY"),
 		Long: `Print the newest receipt of a token again, or the one with a number, such as R-17: as text, or into a new file with --pdf. It is
-marked as a copy and holds no secret.
+marked as a copy and holds no secret. Accounts and certificates are those that the key got until somebody else got it, also what was
+added later.
 
 With the code of a receipt, as a scanner types it, the audit checkpoint that is on the paper is compared with the store's: if they
 differ, one of the two was changed since.`,
@@ -83,6 +84,9 @@ func (a *app) printAgain(ctx context.Context, query string, o receiptOptions) er
 		r := onPaper(kept)
 		if _, creds, err := d.Show(ctx, desk.ByID(kept.Token)); err == nil {
 			r.Token.Kind = kindOf(creds, kept)
+		}
+		if err := addBeside(ctx, d.Store, kept, &r); err != nil {
+			return err
 		}
 		r.Copy, r.Language, r.Template = true, o.language, o.template
 		if o.pdf == "" {

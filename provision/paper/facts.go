@@ -20,6 +20,7 @@ type facts struct {
 	Model, Serial, Stock, Label   string
 	PublicID, Kind, Replaces      string
 	Accounts                      string // with commas between
+	Certificates                  string // with semicolons between
 	Date, By, Place, Witness      string
 	IDCheck, Note                 string
 	Steps                         []stepFact
@@ -47,12 +48,15 @@ type words struct {
 	slots       [2]string
 	unprintable string // what a PDF says when it shows missing
 	page        string
+	day         string
+	certificate string // subject, slot and day of one
 }
 
 func wordsOf(language string) words {
 	if language == german {
 		return words{
 			date: "02.01.2006 15:04 MST", clock: "15:04:05", page: "Seite %d von %d",
+			day: "02.01.2006", certificate: "%s (Slot %s, bis %s)",
 			kinds: map[token.Kind]string{
 				token.YubicoOTP: "Yubico OTP", token.HOTP: "Zählerbasiertes Einmalpasswort (HOTP)", token.TOTP: "Zeitbasiertes Einmalpasswort (TOTP)",
 				token.ChallengeResponse: "Challenge-Response", token.Static: "Festes Passwort", token.PIV: "PIV",
@@ -67,6 +71,7 @@ func wordsOf(language string) words {
 	}
 	return words{
 		date: "2006-01-02 15:04 MST", clock: "15:04:05", page: "page %d of %d",
+		day: "2006-01-02", certificate: "%s (slot %s, until %s)",
 		kinds: map[token.Kind]string{
 			token.YubicoOTP: "Yubico OTP", token.HOTP: "counter-based one-time password (HOTP)", token.TOTP: "time-based one-time password (TOTP)",
 			token.ChallengeResponse: "challenge-response", token.Static: "fixed password", token.PIV: "PIV",
@@ -103,7 +108,7 @@ func (s site) facts(r Receipt) facts {
 	for _, a := range r.Accounts[:min(len(r.Accounts), maxAccounts)] {
 		accounts = append(accounts, foreign(a))
 	}
-	f.Accounts = strings.Join(accounts, ", ")
+	f.Accounts, f.Certificates = strings.Join(accounts, ", "), w.named(r.Certificates)
 	f.Who = f.Account
 	if f.Name != "" {
 		f.Who = strings.TrimSuffix(f.Name+" ("+unguard(f.Account)+")", " ()")
@@ -131,11 +136,21 @@ func (s site) facts(r Receipt) facts {
 	return f
 }
 
-// maxSteps is how many steps are printed, and maxAccounts how many accounts.
+// maxSteps is how many steps are printed, maxAccounts how many accounts, and maxCertificates how many certificates.
 const (
-	maxSteps    = 20
-	maxAccounts = 8
+	maxSteps        = 20
+	maxAccounts     = 8
+	maxCertificates = 4
 )
+
+// named are certificates in words.
+func (w words) named(list []Certificate) string {
+	var out []string
+	for _, c := range list[:min(len(list), maxCertificates)] {
+		out = append(out, fmt.Sprintf(w.certificate, foreign(c.Subject), foreign(c.Slot), c.Until.Format(w.day)))
+	}
+	return strings.Join(out, "; ")
+}
 
 func model(s Subject) string {
 	if s.Firmware == "" || strings.Contains(s.Model, s.Firmware) {

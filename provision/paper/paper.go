@@ -34,7 +34,8 @@ type Receipt struct {
 	Name, Account string
 	Token         Subject
 	Accounts      []string // that are on it beside its slot
-	Replaces      string   // the token that this one replaces, as staff name it
+	Certificates  []Certificate
+	Replaces      string // the token that this one replaces, as staff name it
 
 	Issued  time.Time     // printed in its own zone
 	By      string        // operator
@@ -59,6 +60,13 @@ type Subject struct {
 	PublicID    string // ModHex; "": none
 	Slot        token.Slot
 	Kind        token.Kind
+}
+
+// Certificate is one of the token's PIV application.
+type Certificate struct {
+	Slot    string // "9a"
+	Subject string
+	Until   time.Time // printed in its own zone
 }
 
 // Step is one step of PRODUCT §3.a as it was done: "H-5" at a time.

@@ -45,6 +45,7 @@ func variants() map[string]paper.Receipt {
 			"stocked": func(r *paper.Receipt) {
 				r.Way, r.Token.Firmware, r.Token.Slot = paper.Stocked, "", 1
 				r.Accounts = []string{"Example Ltd:ada", "Portal:ada"}
+				r.Certificates = []paper.Certificate{{"9a", "CN=ada,O=Example", r.Issued.AddDate(1, 0, 0)}, {"9c", "CN=ada", r.Issued.AddDate(2, 0, 0)}}
 			},
 			"shipped": func(r *paper.Receipt) { r.Way, r.IDCheck, r.Witness = paper.Shipped, token.ByVideo, "turing" },
 			"offline": func(r *paper.Receipt) {

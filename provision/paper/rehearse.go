@@ -23,6 +23,9 @@ func samples(language string) []Receipt {
 	for range maxAccounts {
 		full.Accounts = append(full.Accounts, long)
 	}
+	for range maxCertificates {
+		full.Certificates = append(full.Certificates, Certificate{long, long, at})
+	}
 	out := []Receipt{{}, full}
 	full.Way, full.Copy, full.Pending, full.Token.Slot = Shipped, false, false, 1
 	out = append(out, full)
