@@ -71,6 +71,8 @@ func TestAttest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 2)
+			now := time.Now()
+			r.now = func() time.Time { return now } // it is no other day at the end
 			app := r.plugPIV(c.profile, pivapplet.Options{})
 			roots := r.roots(pivapplet.TestCA())
 			if p, code := r.answers("--roots", roots); code != exitDone || !p.Genuine || p.Recorded || !strings.Contains(r.err.String(), "no store") {
@@ -92,7 +94,7 @@ func TestAttest(t *testing.T) {
 			}
 			r.out.Reset()
 			r.must("device", "info")
-			if !strings.Contains(r.out.String(), "yes, "+time.Now().Local().Format(time.DateOnly)+" by root") {
+			if !strings.Contains(r.out.String(), "yes, "+now.Local().Format(time.DateOnly)+" by root") {
 				t.Errorf("device info says\n%s", r.out.String())
 			}
 			r.must("provision", "--slot", "2")

@@ -154,7 +154,7 @@ func (b *box) home() {
 func (b *box) run(killAt int, words ...string) int {
 	b.r.t.Helper()
 	cmd := b.r.program(b.ring.dir, boxSlot, append([]string{"-o", "json"}, words...)...)
-	cmd.Env = append(cmd.Env, "TOUCH=", "TICK=2ms")
+	cmd.Env = append(cmd.Env, "TOUCH=", "TOUCH_WAIT=1m", "TICK=2ms") // react touches
 	var talk sharedBuffer
 	cmd.Stderr = &talk
 	out, err := cmd.StdoutPipe()

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -80,7 +79,7 @@ func (o *oldServer) start(t testing.TB) {
 			t.Fatal(err)
 		}
 	}
-	port := freePort(t)
+	port := keptPort(t)
 	o.address = "127.0.0.1:" + port
 	o.cmd = exec.CommandContext(t.Context(), "sh", "-c", `yubiserver -d "$1" -l "$2" -p "$3"; exec sleep 3600`, "sh", o.file, filepath.Join(o.dir, "log"), port)
 	o.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
@@ -93,24 +92,30 @@ func (o *oldServer) start(t testing.TB) {
 
 func (o *oldServer) stop() { _ = o.cmd.Process.Kill(); _ = o.cmd.Wait() }
 
-// freePort is one that nobody listens on now, for a program that cannot choose one by itself.
-func freePort(t testing.TB) string {
+// keptPort is one for a program that cannot choose one by itself, and sets SO_REUSEADDR as this does: until the test ends the system gives
+// it to nobody else who asks for any.
+func keptPort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err = errors.Join(err, l.Close()); err != nil {
+	t.Cleanup(func() { _ = syscall.Close(s) }) // it was never listened on
+	err = errors.Join(syscall.SetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), syscall.Bind(s, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return port
+	at, err := syscall.Getsockname(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(at.(*syscall.SockaddrInet4).Port)
 }
 
 // waitFor returns when somebody listens.
 func waitFor(t testing.TB, address string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = c.Close()

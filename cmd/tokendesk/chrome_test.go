@@ -33,7 +33,7 @@ type chrome struct {
 }
 
 // chromeTime bounds one step in the browser.
-const chromeTime = 30 * time.Second
+const chromeTime = 2 * time.Minute
 
 // chromiumPath is Debian's Chromium; where TOKENDESK_JUDGES is 1 it must be there.
 func chromiumPath(t *testing.T) string {
@@ -99,6 +99,18 @@ func (c *chrome) complaints() []string {
 	out := c.messages
 	c.messages = nil
 	return out
+}
+
+// complains waits until the browser complains about something.
+func (c *chrome) complains(about string) {
+	c.t.Helper()
+	got := ""
+	for end := time.Now().Add(chromeTime); !strings.Contains(got, about); <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatalf("the browser does not say %q: %s", about, got)
+		}
+		got += strings.Join(c.complaints(), "\n")
+	}
 }
 
 // act is something done in the browser.

@@ -50,7 +50,7 @@ func TestEndlessFiles(t *testing.T) {
 		{"OpenPGP session keys", "", "\xC1\x0A\x03AAAAAAAA\x01", "damaged, cut or changed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer stop()
 			cmd := exec.CommandContext(ctx, "tokendesk", "--store", r.dataDir, "keyfile", "inspect", "-")
 			var said bytes.Buffer

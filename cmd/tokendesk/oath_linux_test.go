@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
 )
 
-// oathJudge is Debian's ykman 4.0.9 in one process: it lists the accounts and makes a code under the password "ours", and then overwrites an
-// account and adds one.
+// oathJudge is Debian's ykman 4.0.9 in one process: it lists the accounts and makes a code under the password "ours", and then, when it is
+// given a line, overwrites an account and adds one.
 const oathJudge = `
 import json, sys
 from click.testing import CliRunner
@@ -27,10 +28,10 @@ def run(*args):
         sys.exit("%s: %s" % (args, r.output))
     return r.output.strip()
 
-out = {"list": run("list", "-o", "-P").splitlines(), "code": run("code", "-s", "Example:ada")}
+print(json.dumps({"list": run("list", "-o", "-P").splitlines(), "code": run("code", "-s", "Example:ada")}), flush=True)
+sys.stdin.readline()
 run("add", "-f", "-i", "Example", "ada", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
 run("add", "-f", "-i", "Their", "-d", "8", "eve", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
-print(json.dumps(out))
 `
 
 // TestAccountsAndYkman: over Debian's pcscd, ykman reads the accounts that oath add put, with the codes that the server takes, under the
@@ -66,22 +67,26 @@ func TestAccountsAndYkman(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), python, judge, k.reader)
 	cmd.Env = append(os.Environ(), k.env, "HOME="+filepath.Dir(judge), "LC_ALL=C.UTF-8")
 	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	in, inErr := cmd.StdinPipe()
+	out, err := cmd.StdoutPipe()
+	if err = errors.Join(inErr, err, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
 	var said struct {
 		List []string
 		Code string
 	}
-	if err == nil {
-		err = json.Unmarshal(out, &said)
-	}
-	if err != nil {
-		t.Fatalf("ykman: %v\n%s", err, out)
+	if err := json.NewDecoder(out).Decode(&said); err != nil {
+		t.Fatalf("ykman: %v", errors.Join(err, in.Close(), cmd.Wait()))
 	}
 	if got := strings.Join(said.List, "; "); got != "Example:ada, TOTP, 30; Example:count, HOTP, 0" {
 		t.Errorf("ykman lists %s", got)
 	}
 	k.r.stdin = strings.NewReader(said.Code + "\n")
-	k.r.must("verify", "--person", "ada")
+	k.r.must("verify", "--person", "ada") // while it is young: ykman may take long for the rest
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		t.Fatalf("ykman: %v", err)
+	}
 	if said := oath(exitDone, "list", "-o", "csv"); !strings.Contains(said, "Their,eve,totp,sha1,8,30 s,no,") || !strings.Contains(said, "Example,count,hotp,sha1,8,,no,active") {
 		t.Errorf("we list\n%s", said)
 	}
