@@ -39,7 +39,7 @@ func newRig(t testing.TB, slot int) *rig {
 	r.env = env{
 		stdin: strings.NewReader(""), stdout: &r.out, stderr: &r.err,
 		now: time.Now, uptime: func() time.Duration { return time.Since(began) }, clock: systemClock, rand: rand.Reader, user: "tester", dataDir: filepath.Join(t.TempDir(), "store"),
-		bus: virtualBus{r.key, slot}, touchWait: 5 * time.Second,
+		bus: virtualBus{r.key, slot}, touchWait: time.Minute,
 		pause:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		tick:   func() (<-chan time.Time, func()) { return nil, func() {} },
 		pace:   func() (<-chan time.Time, func()) { return nil, func() {} },

@@ -52,7 +52,9 @@ func scriptEnv() *env {
 	e.now = func() time.Time { return fileTime(os.Getenv("CLOCK")).Add(later(os.Getenv("LATER"))) }
 	stopAt(e)
 	e.pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	e.touchWait = 700 * time.Millisecond
+	if e.touchWait = untouched; os.Getenv("TOUCH") != "" {
+		e.touchWait = time.Minute // scriptConn waits no longer for one that does not come
+	}
 	if d, err := time.ParseDuration(os.Getenv("TICK")); err == nil {
 		e.tick = func() (<-chan time.Time, func()) {
 			t := time.NewTicker(d)
@@ -99,12 +101,29 @@ func scriptParams(setup func(*testscript.Env) error) testscript.Params {
 		},
 		Condition: judge,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"key":  scriptKey,
-			"card": scriptCardKey,
-			"code": scriptCode,
-			"otp":  scriptOTP,
-			"oath": scriptOATH,
+			"key":   scriptKey,
+			"card":  scriptCardKey,
+			"code":  scriptCode,
+			"otp":   scriptOTP,
+			"oath":  scriptOATH,
+			"until": scriptUntil,
 		},
+	}
+}
+
+// scriptUntil is `until FILE TEXT`: wait until a program that runs has written a text.
+func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: until FILE TEXT")
+	}
+	for end := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Contains(string(text), args[1]) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("no %q in %s: %v\n%s", args[1], args[0], err, text)
+		}
 	}
 }
 

@@ -32,6 +32,9 @@ import (
 // answered by the next of them; when they are used up, nobody touches.
 type scriptBus struct{ dir string }
 
+// untouched is how long a touch is waited for that does not come.
+const untouched = 700 * time.Millisecond
+
 func (b scriptBus) find() ([]usbhid.Attached, error) {
 	names, err := filepath.Glob(filepath.Join(b.dir, "*.json"))
 	if err != nil {
@@ -139,11 +142,17 @@ func (c *scriptConn) Grabbed() bool { return c.grabbed }
 const enterKey = 0x28 // USB HID usage tables, page 7
 
 func (c *scriptConn) ReadInput(ctx context.Context) (usbhid.Report, error) {
-	if !c.typing && len(c.slots) > 0 {
+	switch {
+	case c.typing:
+	case len(c.slots) > 0:
 		if err := c.askTouch(ctx); err != nil {
 			return usbhid.Report{}, err
 		}
 		c.slots, c.typing = c.slots[1:], true
+	case os.Getenv("TOUCH_WAIT") == "": // nobody touches it any more
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, untouched)
+		defer cancel()
 	}
 	r, err := c.Conn.ReadInput(ctx)
 	if r[2] == enterKey {
@@ -273,8 +282,7 @@ func scriptOTP(ts *testscript.TestScript, neg bool, args []string) {
 // released waits until nobody holds the key: the socket of a program that has just ended is noticed a moment later, and what
 // is typed meanwhile goes to that program.
 func released(k *vkey.Key) error {
-	const patience = 10 * time.Second
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		conn, err := k.Open()
 		if err == nil {
 			return conn.Close()

@@ -31,12 +31,13 @@ func scriptOATH(ts *testscript.TestScript, neg bool, args []string) {
 	g, err := oath.New(key, oath.SHA1, digits)
 	ts.Check(err)
 	var lines strings.Builder
+	now := time.Now() // of all: another step may begin meanwhile
 	for _, text := range args[2 : len(args)-1] {
 		moving, err := strconv.ParseInt(text, 10, 64)
 		if args[0] != "hotp" {
 			var ahead time.Duration
 			ahead, err = time.ParseDuration(text)
-			moving = oath.Step(time.Now().Add(later(ts.Getenv("LATER"))+ahead), 30*time.Second)
+			moving = oath.Step(now.Add(later(ts.Getenv("LATER"))+ahead), 30*time.Second)
 		}
 		ts.Check(err)
 		lines.WriteString(g.Code(moving) + "\n")
