@@ -270,11 +270,12 @@ func TestPamOathAgreesOnTOTP(t *testing.T) {
 	j := newPAMJury(t)
 	start := time.Now()
 	for _, digits := range []int{6, 8} {
-		p, list := j.juryTokens(t, fmt.Sprint("totp", digits, "."), juryShare(), digits, 1, "T30", "T60")
-		j.each(list, func(n int, k seeded) { j.timely(t, p, n, k) })
-	}
-	if most := int64(juryShare() / 10); j.late.Load() > most {
-		t.Errorf("the step of %d tokens ended while they were asked about, %d at most", j.late.Load(), most)
+		for round, left := 0, int64(juryShare()); left > 0 && !t.Failed(); round++ { // in the place of those whose step ended there are others
+			before := j.late.Load()
+			p, list := j.juryTokens(t, fmt.Sprint("totp", digits, ".", round, "."), int(left), digits, 1, "T30", "T60")
+			j.each(list, func(n int, k seeded) { j.timely(t, p, n, k) })
+			left = j.late.Load() - before
+		}
 	}
 	j.finish(t, 2*juryShare(), start)
 }

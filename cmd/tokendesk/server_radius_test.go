@@ -84,11 +84,12 @@ func (r radiusRig) talk(input string, words ...string) (answer, said string) {
 	return "", ""
 }
 
-// radclient asks at an address with attributes in radclient's words. Without more words it waits long, and sends once.
+// radclient asks at an address with attributes in radclient's words. Without more words it sends now and then for long: a server that lost
+// its patience, because the machine is too busy, has decided nothing, and what it decided it says again.
 func (r radiusRig) radclient(at, secret, attributes, kind string, words ...string) (answer, said string) {
 	r.t.Helper()
 	if words == nil {
-		words = []string{"-t", "30", "-r", "1"}
+		words = []string{"-t", "15", "-r", "8"}
 	}
 	if strings.HasPrefix(at, "[") {
 		words = append(words, "-6")
@@ -188,14 +189,11 @@ func TestRadclient(t *testing.T) {
 	if got != radReject || !strings.Contains(answer, "Proxy-State = 0x1234\n\tProxy-State = 0x56") {
 		t.Errorf("%s\n%s", got, said)
 	}
-	counted := r.metrics()
 	for _, line := range []string{
 		`tokendesk_requests_total{door="radius",outcome="accepted"} 4`, `tokendesk_requests_total{door="radius",outcome="alive"} 1`,
 		`tokendesk_radius_dropped_total{reason="no Message-Authenticator"} 1`, `tokendesk_radius_dropped_total{reason="malformed packet"} 0`,
 	} {
-		if !strings.Contains(counted, line+"\n") {
-			t.Errorf("the metrics do not have %s", line)
-		}
+		r.until(line+" among the metrics", func() bool { return strings.Contains(r.metrics(), line+"\n") }) // counted when the answer is sent
 	}
 	log := r.stop()
 	for _, why := range []string{"wrong Message-Authenticator", "no Message-Authenticator", "neither Access-Request"} {
@@ -241,7 +239,10 @@ func TestRadclientLife(t *testing.T) {
 	r.secret = former
 	r.login("former secret", r.at[0], r.typed(2), radAccept)
 	r.secret = r.device("radius", "rotate", "vpn", "--now")
-	r.until("the end of the former secrets", func() bool { return !r.alive(former) && !r.alive(newer) })
+	r.until("the newest secret", func() bool { return r.alive(r.secret) })
+	if r.alive(former) || r.alive(newer) {
+		t.Error("a former secret counts beside the newest")
+	}
 	r.login("newest secret", r.at[0], r.typed(2), radAccept)
 
 	r.must("client", "set", "vpn", "--group", "staff") // at once
@@ -255,7 +256,7 @@ func TestRadclientLife(t *testing.T) {
 	r.stop()
 }
 
-// alive asks for nothing but an answer.
+// alive asks for nothing but an answer, which a machine that is too busy may give too late.
 func (r radiusRig) alive(secret string) bool {
 	r.t.Helper()
 	got, _ := r.radclient(r.at[0], secret, "Message-Authenticator = 0x00", "status", "-t", "0.3", "-r", "1")
@@ -266,7 +267,7 @@ func (r radiusRig) alive(secret string) bool {
 func (r radiusRig) until(what string, is func() bool) {
 	r.t.Helper()
 	for start := time.Now(); !is(); {
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > askTime {
 			r.t.Fatalf("%s is not known after %v", what, time.Since(start))
 		}
 	}
@@ -353,7 +354,7 @@ func TestRadclientRetransmits(t *testing.T) {
 	r := newRADIUSRig(t)
 	address, answers := deaf(t, r.at[0], 2)
 	otp := r.typed(2)
-	if got, said := r.radclient(address, r.secret, pap("ada", otp), "auth", "-t", "1", "-r", "5"); got != radAccept || strings.Count(said, "Sent Access-Request") < 3 {
+	if got, said := r.radclient(address, r.secret, pap("ada", otp), "auth", "-t", "1", "-r", "60"); got != radAccept || strings.Count(said, "Sent Access-Request") < 3 {
 		t.Errorf("%s\n%s", got, said)
 	}
 	if answers.Load() < 3 {

@@ -59,9 +59,7 @@ func TestDrain(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if got := get("/readyz"); got != http.StatusOK {
-		t.Fatalf("/readyz: %d", got)
-	}
+	s.ready(t)
 	start := time.Now()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -106,6 +106,20 @@ server default {
 func freeRADIUS(t *testing.T, config string) string {
 	t.Helper()
 	needJudges(t, "freeradius")
+	for {
+		at, said := freeRADIUSAt(t, config)
+		if at != "" {
+			return at
+		}
+		if !strings.Contains(said, "in use") { // somebody was quicker
+			t.Fatalf("FreeRADIUS ended:\n%s", said)
+		}
+	}
+}
+
+// freeRADIUSAt starts one on a port that was free a moment ago; at is "" if it ended, having said why.
+func freeRADIUSAt(t *testing.T, config string) (address, why string) {
+	t.Helper()
 	free, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -142,12 +156,12 @@ func freeRADIUS(t *testing.T, config string) string {
 	select {
 	case ok := <-ready:
 		if !ok {
-			t.Fatalf("FreeRADIUS ended:\n%s", said.String())
+			return "", said.String()
 		}
 	case <-time.After(askTime):
 		t.Fatal("FreeRADIUS is not ready")
 	}
-	return at.String()
+	return at.String(), ""
 }
 
 // TestFreeRADIUSChecksPasswords: Debian's FreeRADIUS decides about the password, this program about the code; both must be right, and a
