@@ -128,12 +128,22 @@ func DropTyped(ctx context.Context, in InputReader) error {
 	return fmt.Errorf("drop what was typed: %w", ErrPressTooLong)
 }
 
-// nextInput reads a report. It waits for at most quiet, if that is not 0, and then says that the typing ended.
+// nextInput reads a report. It waits for at most quiet, if that is not 0, and then says that the typing ended. The time is waited in two
+// halves: this program may have stood still in one of them, on a busy machine, and has what came meanwhile in the other.
 func nextInput(ctx context.Context, in InputReader, quiet time.Duration) (r Report, ended bool, err error) {
 	if quiet == 0 {
 		r, err = in.ReadInput(ctx)
 		return r, false, err
 	}
+	for range 2 {
+		if r, ended, err = inputWithin(ctx, in, quiet/2); !ended {
+			break
+		}
+	}
+	return r, ended, err
+}
+
+func inputWithin(ctx context.Context, in InputReader, quiet time.Duration) (r Report, ended bool, err error) {
 	short, cancel := context.WithTimeout(ctx, quiet)
 	defer cancel()
 	r, err = in.ReadInput(short)

@@ -1,6 +1,7 @@
 package ykslot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -99,6 +100,36 @@ func TestReadPressSilence(t *testing.T) {
 			}
 			if want := time.Duration(len(tc.reports))*tc.gap + pressQuiet; err == nil && time.Since(start) != want {
 				t.Errorf("%s: took %v, want %v", tc.name, time.Since(start), want)
+			}
+		})
+	}
+}
+
+// lagging has its reports at once, but while it is asked for one of them the machine stands still.
+type lagging struct {
+	typist
+	at int
+}
+
+func (l *lagging) ReadInput(ctx context.Context) (Report, error) {
+	if len(l.reports) == l.at {
+		l.at = -1
+		time.Sleep(5 * time.Second)
+	}
+	if err := ctx.Err(); err != nil {
+		return Report{}, err
+	}
+	return l.typist.ReadInput(ctx)
+}
+
+// TestReadPressStandsStill: a reader that stood still for longer than a silence does not take what was typed meanwhile for the end.
+func TestReadPressStandsStill(t *testing.T) {
+	t.Parallel()
+	reports := strokes(bytes.Repeat([]byte{0x06}, 44)...)
+	for at := range len(reports) {
+		synctest.Test(t, func(t *testing.T) {
+			if got, err := ReadPress(t.Context(), &lagging{typist{reports: reports}, at}); err != nil || len(got) != 44 {
+				t.Errorf("%d reports before the end: %d characters, %v", at, len(got), err)
 			}
 		})
 	}
