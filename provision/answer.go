@@ -23,16 +23,13 @@ const hmacChallengeLen = 32
 // answers asks the slot a random challenge and compares the answer with what the credential's key gives. A slot of another mode, which
 // refuses, is false.
 func (r *Runner) answers(ctx context.Context, dev Device, c token.Credential) (bool, error) {
-	wait, cancel := ctx, func() {}
-	if r.TouchWait > 0 {
-		wait, cancel = context.WithTimeout(ctx, r.TouchWait)
-	}
-	defer cancel()
-	asked := false
+	var wait context.Context // nil: no touch was asked for
+	cancel := func() {}
+	defer func() { cancel() }()
 	touch := func(time.Duration) error {
-		if !asked {
-			asked = true
+		if wait == nil {
 			r.passed(StepTouch)
+			wait, cancel = r.touchWait(ctx)
 		}
 		return wait.Err()
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -59,7 +58,6 @@ func changeCases() map[string]struct {
 func prepared(t *testing.T, second Spec) *bench {
 	t.Helper()
 	b := newBench(t, vkey.YubiKey543)
-	b.runner.TouchWait = 10 * time.Second
 	first := of(token.HOTP, Options{})
 	first.Slot, first.AccessCode = 1, NoCode
 	for _, w := range []Spec{first, second} {

@@ -163,6 +163,7 @@ type bench struct {
 	steps    []Step
 	mispress []Mispress
 	touch    []token.Slot // what to touch at each StepTouch; the slot of the run afterwards; 0: nothing
+	hopeless bool         // no touch can prove anything: none is waited for
 	scanMap  ykslot.ScanMap
 	wrong    []bool // which of the touches that a swap asks for are of the other slot
 	slot     token.Slot
@@ -172,14 +173,21 @@ type bench struct {
 func newBench(t *testing.T, p vkey.Profile) *bench {
 	b := &bench{t: t, key: vkey.New(p, vkey.Options{Serial: serial}), book: newBook(), slot: 2}
 	b.runner = &Runner{
-		Ledger: b.book, Rand: rand.Reader, Now: func() time.Time { return time.Unix(1e9, 0) }, TouchWait: 20 * time.Millisecond,
+		Ledger: b.book, Rand: rand.Reader, Now: func() time.Time { return time.Unix(1e9, 0) }, TouchWait: time.Minute,
 		Progress: b.progress, Mispress: func(m Mispress) { b.mispress = append(b.mispress, m) },
 	}
 	return b
 }
 
+// progress touches the key where the runner asks for it. Where nobody does, or it proves nothing, that is soon over; 0 stays as it is.
 func (b *bench) progress(s Step) {
 	b.steps = append(b.steps, s)
+	touched := false
+	defer func() {
+		if b.runner.TouchWait > 0 {
+			b.runner.TouchWait = map[bool]time.Duration{true: time.Minute, false: 20 * time.Millisecond}[touched && !b.hopeless]
+		}
+	}()
 	if slot := map[Step]token.Slot{StepTouch1: 1, StepTouch2: 2}[s]; slot != 0 {
 		if len(b.wrong) > 0 {
 			if b.wrong[0] {
@@ -187,7 +195,7 @@ func (b *bench) progress(s Step) {
 			}
 			b.wrong = b.wrong[1:]
 		}
-		b.key.Touch(int(slot))
+		touched = b.key.Touch(int(slot))
 	}
 	if s != StepTouch {
 		return
@@ -197,7 +205,7 @@ func (b *bench) progress(s Step) {
 		todo = b.touch
 	}
 	for _, slot := range todo {
-		b.key.Touch(int(slot))
+		touched = b.key.Touch(int(slot)) || touched
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/keyfile/secret"
@@ -59,7 +58,6 @@ func TestRunKinds(t *testing.T) {
 func runKind(t *testing.T, p vkey.Profile, w Spec) {
 	t.Helper()
 	b := newBench(t, p)
-	b.runner.TouchWait = 10 * time.Second
 	res, err := b.run(w)
 	var old *ykslot.UnsupportedError
 	if errors.As(err, &old) && p.Version.Major < 3 {
@@ -93,7 +91,6 @@ func runKind(t *testing.T, p vkey.Profile, w Spec) {
 func TestRunWithoutEnter(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, vkey.YubiKey543)
-	b.runner.TouchWait = 20 * time.Second
 	if _, err := b.run(of(token.HOTP, Options{Clear: ykslot.Flags{Ticket: ykslot.AppendCR}})); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +109,7 @@ func TestHOTPLookAhead(t *testing.T) {
 		b.key.Touch(2)
 	}
 	b.key.PowerCycle()
-	b.touch, b.runner.TouchWait = nil, 10*time.Second
+	b.touch = nil
 	res, err := b.resume()
 	if err != nil || res.Rewritten || res.Proof == nil || res.Proof.Moving != 32+5 || b.book.live[2].Counters.Moving != 37 {
 		t.Fatalf("%+v, %v", res, err)
@@ -132,7 +129,6 @@ func TestKilledKinds(t *testing.T) {
 				t.Parallel()
 				for n := callSeal; n <= callMarkWritten+1; n++ {
 					b := newBench(t, vkey.YubiKey543)
-					b.runner.TouchWait = 10 * time.Second
 					if _, err := b.run(f); err != nil {
 						t.Fatal(err)
 					}

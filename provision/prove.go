@@ -158,13 +158,9 @@ func (r *Runner) prove(ctx context.Context, dev Device, e token.Entry) (token.Co
 
 // eachPress passes step, and calls yield with what each touch types until it returns true. ErrNoTouch: TouchWait passed.
 func (r *Runner) eachPress(ctx context.Context, dev Device, step Step, chars int, yield func(string) bool) error {
-	wait := ctx
-	if r.TouchWait > 0 {
-		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, r.TouchWait)
-		defer cancel()
-	}
 	r.passed(step)
+	wait, cancel := r.touchWait(ctx)
+	defer cancel()
 	for {
 		typed, err := dev.Press(wait, chars)
 		switch {
@@ -176,6 +172,14 @@ func (r *Runner) eachPress(ctx context.Context, dev Device, step Step, chars int
 			return nil
 		}
 	}
+}
+
+// touchWait is for how long a touch is waited for that was asked for just now.
+func (r *Runner) touchWait(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.TouchWait > 0 {
+		return context.WithTimeout(ctx, r.TouchWait)
+	}
+	return ctx, func() {}
 }
 
 func (r *Runner) mispressed(why Mispress) {

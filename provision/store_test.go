@@ -103,7 +103,7 @@ func (s *station) process(random io.Reader, f func(*sqlstore.Store, *provision.R
 	if err != nil {
 		return err
 	}
-	runner := &provision.Runner{Ledger: ledger{st, s}, Rand: random, Now: time.Now, TouchWait: 10 * time.Second}
+	runner := &provision.Runner{Ledger: ledger{st, s}, Rand: random, Now: time.Now, TouchWait: time.Minute}
 	if s.noTouch {
 		runner.TouchWait = 20 * time.Millisecond
 	}
