@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/appointment"
+	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -111,9 +113,8 @@ func (c *deskCards) lacks(ctx context.Context, have provision.Have, open []token
 	if !c.want.PIV {
 		return false, nil
 	}
-	pins, err := inTime(ctx, func(ctx context.Context) ([]token.Escrow, error) { return c.st.Escrows(ctx, have.Serial, token.PIVPIN) })
-	defer destroyEscrows(pins)
-	if err != nil || !slices.ContainsFunc(pins, func(e token.Escrow) bool { return e.Held }) {
+	over, err := inTime(ctx, func(ctx context.Context) (bool, error) { return c.handedOver(ctx, have.Token) })
+	if err != nil || !over {
 		return err == nil, err
 	}
 	if !c.want.PIVSelfSigned {
@@ -121,6 +122,19 @@ func (c *deskCards) lacks(ctx context.Context, have provision.Have, open []token
 	}
 	certs, err := inTime(ctx, func(ctx context.Context) ([]token.Certificate, error) { return c.st.Certificates(ctx, have.Serial) })
 	return !slices.ContainsFunc(certs, func(x token.Certificate) bool { return x.Slot == c.want.PIVSlot && x.Gone.IsZero() }), err
+}
+
+// handedOver reports whether PIV of a key was set up to its end since its holder got it, with the letter, and not wiped after that.
+func (c *deskCards) handedOver(ctx context.Context, k token.Token) (bool, error) {
+	var since time.Time // of a key without receipt: ever
+	got, err := c.st.Receipts(ctx, desk.ReceiptFilter{Token: k.ID}, 1)
+	if err != nil {
+		return false, err
+	}
+	if len(got) > 0 {
+		since = got[0].At
+	}
+	return c.st.PIVHandedOver(ctx, k.Serial, since)
 }
 
 func hasAccount(live []token.Credential, id string) bool {

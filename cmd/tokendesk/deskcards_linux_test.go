@@ -80,3 +80,49 @@ func TestDeskPIV(t *testing.T) {
 	}
 	k.r.must("audit", "verify")
 }
+
+// TestDeskPIVFinish: killed after the PIN was set, before the key or before the letter, a desk without a certificate to miss finishes the same key
+// and hands the letter over; after that nothing is left to finish.
+func TestDeskPIVFinish(t *testing.T) {
+	t.Parallel()
+	for name, moment := range map[string]int{"before the key": 11, "before the letter": 12} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newPIVKey(t, vkey.YubiKey543)
+			k.r.must("person", "add", "ada")
+			k.r.must("provision", "profile", "add", "staff", "--piv", "yes", "--piv-slot", "9a")
+			keys, letters := serveKey(t, k.r), filepath.Join(t.TempDir(), "letters")
+			desk := func(lines ...string) *exec.Cmd {
+				cmd := k.command("provision", "desk", "--profile", "staff", "--pin-letters", letters, "-o", "json")
+				cmd.Env = append(cmd.Env, "KEYS="+keys, "TICK=10ms", "TOUCH=2 2 2")
+				cmd.Stdin = strings.NewReader(strings.Join(append(lines, "next", ""), "\n"))
+				return cmd
+			}
+			cmd := desk("ada", "staff-card")
+			cmd.Env = append(cmd.Env, fmt.Sprint("STOP_PIV=", moment))
+			if !k.r.stopped(cmd, moment) {
+				t.Fatal("it was not killed")
+			}
+			if pin, _ := k.kept(token.PIVPIN); len(pin) != 1 || !k.app.HoldsPIN(pin[0]) {
+				t.Fatalf("the PIN was not set: %d kept", len(pin))
+			}
+			if files, err := os.ReadDir(letters); err != nil || len(files) != 0 {
+				t.Fatalf("%d letters, %v", len(files), err)
+			}
+			said, err := desk("ada", "second", "staff-card", "finish").Output()
+			if err != nil || !regexp.MustCompile(`"event":"equipped".*"piv":true`).Match(said) {
+				t.Fatalf("%v\n%s", err, said)
+			}
+			if files, err := os.ReadDir(letters); err != nil || len(files) != 1 {
+				t.Errorf("%d letters, %v", len(files), err)
+			}
+			k.settled()
+			if told := k.told(); len(told.Slots) != 1 || told.Slots[0].Slot != "9a" {
+				t.Errorf("%+v", told.Slots)
+			}
+			if said, err := desk("ada", "second", "staff-card", "finish").Output(); err == nil {
+				t.Errorf("finished again:\n%s", said)
+			}
+		})
+	}
+}

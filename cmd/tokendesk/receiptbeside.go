@@ -24,7 +24,8 @@ func addBeside(ctx context.Context, st besides, kept token.Receipt, r *paper.Rec
 	if err != nil {
 		return err
 	}
-	var until time.Time // zero: nobody else has it
+	// until is zero where nobody else has it.
+	var until time.Time
 	if i := slices.IndexFunc(all, func(x token.Receipt) bool { return x.Ref() == kept.Ref() }); i > 0 { // the newest is the first
 		until = all[i-1].At
 	}

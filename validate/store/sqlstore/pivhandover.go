@@ -3,8 +3,10 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -53,6 +55,18 @@ func (s *Store) HandOverPIV(ctx context.Context, h token.PIVHandover) error {
 		return fmt.Errorf("hand over %d: %w", h.Serial, translate(err))
 	}
 	return nil
+}
+
+// PIVHandedOver reports whether the PIV application of a key was set up for somebody since then, and not wiped after that: HandOverPIV is
+// the last step of it.
+func (s *Store) PIVHandedOver(ctx context.Context, serial token.Serial, since time.Time) (bool, error) {
+	last, err := collect(ctx, s.read, func(r scanner) (what string, err error) { return what, r.Scan(&what) },
+		`SELECT action FROM audit WHERE chain = ? AND object = ? AND at >= ? AND action IN ('piv.handover', 'piv.reset') ORDER BY seq DESC LIMIT 1`,
+		audit.Desk, serialObject(serial), micros(since))
+	if err != nil {
+		return false, fmt.Errorf("was PIV of %d handed over: %w", serial, translate(err))
+	}
+	return len(last) == 1 && last[0] == "piv.handover", nil
 }
 
 // setUp is a token's state after its PIV application was set up.

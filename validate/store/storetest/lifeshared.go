@@ -17,6 +17,7 @@ import (
 // PIVStore is told which keys had their PIV application set up for somebody.
 type PIVStore interface {
 	HandOverPIV(ctx context.Context, h token.PIVHandover) error
+	PIVHandedOver(ctx context.Context, serial token.Serial, since time.Time) (bool, error)
 }
 
 func (s *lifeSuite) piv() PIVStore { return s.a.Full.(PIVStore) }
@@ -170,6 +171,15 @@ func testHandOverPIV(t *testing.T, s *lifeSuite) {
 		s.a.must(t, s.piv().HandOverPIV(ctx, h))
 	}
 	k := s.is(t, "101", token.Active, "anna")
+	for _, x := range []struct {
+		serial token.Serial
+		since  time.Time
+		want   bool
+	}{{101, time.Time{}, true}, {101, s.now(), true}, {101, s.now().Add(time.Second), false}, {102, time.Time{}, false}} {
+		if over, err := s.piv().PIVHandedOver(ctx, x.serial, x.since); err != nil || over != x.want {
+			t.Errorf("%d, handed over since %v: %t, %v", x.serial, x.since, over, err)
+		}
+	}
 	if k.Firmware != "5.4.3" || k.IssuedAt.IsZero() {
 		t.Errorf("%+v", k)
 	}
