@@ -30,7 +30,7 @@ const envRole = "TOKENDESK_PCSC_ROLE"
 const judgeSerial = 7654321
 
 // patience is how long a change is waited for on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // TestPCSCD uses Debian's pcscd: it finds a virtual key by its reader's name, holds it, is refused a card that is held, and notices the key
 // going and coming.

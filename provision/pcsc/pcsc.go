@@ -87,8 +87,9 @@ type Service struct {
 const (
 	heldTries = 6
 	heldPause = 500 * time.Millisecond
-	// heldWait is for one try: pcscd itself waits, without end, while another program is in a transaction (observed with 1.9.9).
-	heldWait = heldTries * heldPause
+	// heldWait is for one try: pcscd itself waits, without end, while another program is in a transaction (observed with 1.9.9). On a busy
+	// machine an answer takes seconds without any.
+	heldWait = 10 * time.Second
 )
 
 // System is the system's service. Nothing is opened before a method is called.
@@ -122,7 +123,8 @@ func (s *Service) Readers(ctx context.Context) ([]Reader, error) {
 	return list, sc.release()
 }
 
-// Open holds the card in a reader exclusively. While another program holds it, it is tried again, for three seconds.
+// Open holds the card in a reader exclusively. While another program holds it, it is tried again, for three seconds; where the service waits
+// itself, that is given up after ten.
 // Errors wrap those of Readers, usbhid.ErrBusy (a *HeldError), usbhid.ErrGone or ErrNoCard. The caller closes the card.
 func (s *Service) Open(ctx context.Context, reader string) (*Card, error) {
 	if err := ctx.Err(); err != nil {

@@ -149,8 +149,9 @@ func (c *Card) do(ctx context.Context, f func(*pivgo.YubiKey) error) error {
 	return err
 }
 
-// libWait is for another program that took the card, and began a transaction, between two uses of ours. Wait's patience is within it.
-const libWait = 6 * time.Second
+// libWait is for another program that took the card, and began a transaction, between two uses of ours. Wait's patience is within it, and what
+// piv-go asks a card on a busy machine.
+const libWait = 15 * time.Second
 
 // openLib is the way over piv-go.
 func (c *Card) openLib(ctx context.Context) error {
@@ -225,12 +226,15 @@ func (c *Card) closeOwn() error {
 	own, card := c.own, c.card
 	c.own, c.card = nil, nil
 	if own.proven {
-		ctx, cancel := context.WithTimeout(context.Background(), giveUp)
+		ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 		defer cancel()
 		_ = own.leave(ctx) // a failure is that of a card which left
 	}
 	return card.Close()
 }
+
+// leaveTime bounds how long a card takes to forget the management key. It is long: the card of a machine that stands still must forget it too.
+const leaveTime = 10 * time.Second
 
 // closeLib ends piv-go's connection, with PIN and management key forgotten: the card itself stays powered, and would believe whoever comes next.
 func (c *Card) closeLib() error {

@@ -57,7 +57,7 @@ func start(t *testing.T, profiles ...vkey.Profile) (*vpcd.Daemon, []*vkey.Key) {
 // open opens a card as soon as pcscd knows it.
 func open(t *testing.T, reader string) *Card {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		c, err := Open(t.Context(), pcsc.System(), reader)
 		if err == nil {
 			t.Cleanup(func() { c.Close() })

@@ -82,7 +82,7 @@ func (h host) judge(name string) func(args ...string) string {
 	home := h.TempDir()
 	return func(args ...string) string {
 		h.Helper()
-		ctx, cancel := context.WithTimeout(h.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(h.Context(), 5*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, path, args...)
 		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home)
