@@ -34,6 +34,7 @@ const (
 type Server struct {
 	http  *http.Server
 	crowd *crowd
+	after func(time.Duration) <-chan time.Time // time.After outside tests
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -61,7 +62,7 @@ func New(c Config) *Server {
 	}
 	crowd := newCrowd(c.Most, c.Free)
 	crowd.full = pressed(c)
-	return &Server{crowd: crowd, http: &http.Server{
+	return &Server{crowd: crowd, after: time.After, http: &http.Server{
 		Handler:           crowd.handler(c.Handler),
 		ReadHeaderTimeout: HeadTimeout, ReadTimeout: ReadTimeout, WriteTimeout: WriteTimeout, IdleTimeout: IdleTimeout, MaxHeaderBytes: MaxHead,
 		ConnContext: crowd.context, ConnState: crowd.state, DisableGeneralOptionsHandler: true, // every request is the Handler's
@@ -125,11 +126,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.crowd.await()
 		close(empty)
 	}()
-	t := time.NewTimer(grace)
-	defer t.Stop()
 	select {
 	case <-empty:
-	case <-t.C:
+	case <-s.after(grace):
 	case <-ctx.Done():
 	}
 	s.crowd.hangUp()
