@@ -50,6 +50,8 @@ type Handler struct {
 	wrong   caller.Wrongs
 	guesses diagnose.Guesses
 	later   validate.Later
+
+	patience time.Duration
 }
 
 // Config is what a Handler works with. All but Observer, the limits and Settle must be set.
@@ -73,7 +75,7 @@ type Config struct {
 
 // New returns the handler. It is safe for concurrent use.
 func New(c Config) *Handler {
-	h := &Handler{Config: c, mux: http.NewServeMux(), wrong: caller.Wrongs{Local: proxied}}
+	h := &Handler{Config: c, mux: http.NewServeMux(), wrong: caller.Wrongs{Local: proxied}, patience: patience}
 	allow := make(map[string]string)
 	for _, r := range routes() {
 		h.mux.HandleFunc(r.method+" "+r.path, h.serve(r))
@@ -115,7 +117,7 @@ type call struct {
 // serve makes the handler of one route: limit, rights, the work, the answer, what is left to do, the log.
 func (h *Handler) serve(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), h.patience)
 		defer cancel()
 		c := &call{Handler: h, w: w, r: req, ctx: ctx, start: h.Now(), source: caller.Source(req.RemoteAddr)}
 		answer, err := c.run(r)
@@ -126,7 +128,7 @@ func (h *Handler) serve(r route) http.HandlerFunc {
 		}
 		_ = http.NewResponseController(w).Flush()
 		h.later.Do(func() { // neither the client nor its next request on the connection must feel what follows
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), patience)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), h.patience)
 			defer cancel()
 			if err := c.after(ctx); err != nil {
 				c.failed = err

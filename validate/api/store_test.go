@@ -64,6 +64,7 @@ func openHouse(t testing.TB) *house {
 			Checker: validate.NewChecker(st, validate.New(st, h.clock), h.clock), Clients: st, Desk: d, Doctor: &diagnose.Doctor{Store: st, Now: h.clock},
 			Now: h.clock, Rand: rand.Reader,
 		})
+		h.servers[i].patience = time.Minute // 64 at once may take long
 		if i == 0 {
 			h.close = shut
 			h.desk = d

@@ -73,7 +73,7 @@ func TestAnswerBeforeCause(t *testing.T) {
 	s.doctor.wait = make(chan struct{})
 	server := httptest.NewServer(s)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/api/v1/verify", strings.NewReader(`{"person":"ada","factor":"123456"}`))
 	if err != nil {
