@@ -23,7 +23,7 @@ func run(t *testing.T, stdin, program string, args ...string) (string, error) {
 	if err != nil {
 		missing(t, program)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin = strings.NewReader(stdin)

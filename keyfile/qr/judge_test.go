@@ -24,7 +24,7 @@ func judge(t *testing.T, stdin string, name string, args ...string) []byte {
 		}
 		t.Skip(name + " is not installed")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin = strings.NewReader(stdin)

@@ -55,7 +55,7 @@ func newService(t *testing.T, module string, args ...string) service {
 // login types code at the prompt of the service and reports whether PAM let the account in.
 func (s service) login(t *testing.T, account, code string) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	// libpam_wrapper makes a folder in /tmp whose name others may choose in the same moment: flock lets one do so at a time.
 	c := exec.CommandContext(ctx, "flock", filepath.Join(os.TempDir(), "tokendesk-pam.lock"), "env", "LD_PRELOAD=libpam_wrapper.so", "PAM_WRAPPER=1",

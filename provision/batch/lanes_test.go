@@ -57,7 +57,7 @@ func (r *room) start() *shift {
 // until waits for an event.
 func (s *shift) until(what string, is func(batch.Event) bool) batch.Event {
 	s.t.Helper()
-	patience := time.After(20 * time.Second)
+	patience := time.After(time.Minute)
 	for {
 		select {
 		case ev := <-s.events:
@@ -83,7 +83,7 @@ func (s *shift) end() error {
 	select {
 	case err := <-s.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatal("the run does not end")
 	}
 	return nil

@@ -79,7 +79,7 @@ func (k touchedKey) Press(ctx context.Context, length int) (string, error) {
 }
 
 func child(act string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	stop, _ := strconv.Atoi(os.Getenv("STOP_AT"))
 	steps := &counted{stop: stop}
@@ -96,7 +96,7 @@ func child(act string) error {
 		return err
 	}
 	dev := touchedKey{provision.Key{Session: session, Input: conn}}
-	r := provision.Runner{Ledger: s, Rand: rand.Reader, Now: time.Now, TouchWait: 10 * time.Second}
+	r := provision.Runner{Ledger: s, Rand: rand.Reader, Now: time.Now, TouchWait: time.Minute}
 	if act == "resume" {
 		open, err := s.Open(ctx)
 		if err != nil {
@@ -196,7 +196,7 @@ func (b *bench) released() {
 	b.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for range 10000 {
+	for range 60000 {
 		if c, err := b.key.Open(); err == nil {
 			_ = c.Close() // it was only asked for
 			return

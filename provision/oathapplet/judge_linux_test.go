@@ -135,7 +135,7 @@ func seedCode(t *testing.T, seed string, h oath.Hash, digits int, factor int64) 
 func ask(t *testing.T, k *vkey.Key) (said read) {
 	t.Helper()
 	const python = "/usr/bin/python3"
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "oath") // a socket's path is short
 	if err != nil {

@@ -132,7 +132,7 @@ func TestNoteHoldsUpNothing(t *testing.T) {
 		release()
 		server.Close()
 	}()
-	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: time.Minute}
 	for _, otp := range []string{flip(press(t, 1, 0)), "cccccccccccc" + press(t, 1, 0)[12:]} {
 		resp, err := client.Get(server.URL + "/wsapi/2.0/verify?id=1&nonce=" + nonce + "&otp=" + otp)
 		if err != nil {

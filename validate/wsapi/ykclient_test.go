@@ -46,7 +46,7 @@ func TestYkclient(t *testing.T) {
 		if tc.key != "" {
 			args = append(args, "--apikey", tc.key)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		out, err := exec.CommandContext(ctx, program, append(args, tc.id, tc.otp)...).CombinedOutput()
 		cancel()
 		code := 0

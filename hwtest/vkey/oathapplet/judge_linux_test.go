@@ -43,7 +43,7 @@ func TestYkman(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, python, append([]string{"testdata/life.py"}, d.Readers...)...)
 	cmd.Env = append(os.Environ(), d.Env(), "HOME="+dir, "PYTHONDONTWRITEBYTECODE=1")

@@ -39,7 +39,7 @@ func startFor(t *testing.T, keys ...*vkey.Key) *vpcd.Daemon {
 }
 
 // judgeTime is far more than a judge needs.
-const judgeTime = 2 * time.Minute
+const judgeTime = 5 * time.Minute
 
 // judge runs programs of Debian in a directory of their own, against a pcscd of our own.
 type judge struct {

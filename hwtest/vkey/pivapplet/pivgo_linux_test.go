@@ -28,7 +28,7 @@ import (
 // openPIV opens the applet in a reader, as soon as pcscd knows its card.
 func openPIV(t *testing.T, reader string) *piv.YubiKey {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		yk, err := piv.Open(reader)
 		if err == nil {

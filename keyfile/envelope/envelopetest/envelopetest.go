@@ -106,7 +106,7 @@ func Judge(t *testing.T, program string) string {
 // Run runs a program and returns what it wrote to stdout, and to stderr.
 func Run(t *testing.T, stdin []byte, env []string, path string, args ...string) (stdout, stderr []byte, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
