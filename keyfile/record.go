@@ -34,6 +34,7 @@ type Record struct {
 	Counter int64         // HOTP: the next moving factor
 
 	Issuer  string    // who asks for the codes, as an app shows it
+	Account string    // its own name in an app or on a key, beside the issuer; "": it has none. Only written: what apps read is the Owner
 	Owner   string    // account of the person who holds it
 	Created time.Time // in whole seconds; zero: unknown. Formats without a time zone read and write it as UTC
 }
@@ -94,6 +95,7 @@ func Differences(a, b Record) []string {
 		{"hash", a.Hash == b.Hash},
 		{"counter", a.Counter == b.Counter},
 		{"issuer", a.Issuer == b.Issuer},
+		{"account", a.Account == b.Account},
 		{"owner", a.Owner == b.Owner},
 		{"created", a.Created.Truncate(time.Second).Equal(b.Created.Truncate(time.Second))},
 	} {

@@ -209,8 +209,8 @@ func (a *app) showSlot(r slotRow) error {
 	return show(a, "slot", r, columns)
 }
 
-// showSlots lists what a key has after it was changed.
-func (a *app) showSlots(ctx context.Context, st *sqlstore.Store, serial token.Serial) error {
+// showSlots lists what a key has after it was changed, or would have without a slot; 0: without none.
+func (a *app) showSlots(ctx context.Context, st *sqlstore.Store, serial token.Serial, without token.Slot) error {
 	k, live, err := st.Slots(ctx, serial)
 	if errors.Is(err, token.ErrNotFound) {
 		err = nil
@@ -220,7 +220,7 @@ func (a *app) showSlots(ctx context.Context, st *sqlstore.Store, serial token.Se
 	}
 	rows := []slotRow{}
 	for _, c := range live {
-		if c.Slot != 0 {
+		if c.Slot != 0 && c.Slot != without {
 			rows = append(rows, slotOf(k, c))
 		}
 		c.Secrets.Destroy()

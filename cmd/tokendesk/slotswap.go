@@ -31,7 +31,7 @@ remove the code, swap, and set one again.`,
 					return err
 				}
 				a.say("the slots of %s are swapped", h.k.name())
-				return a.showSlots(cmd.Context(), h.st, h.k.serial)
+				return a.showSlots(cmd.Context(), h.st, h.k.serial, 0)
 			})
 		},
 	}
@@ -88,7 +88,7 @@ func (a *app) erase(cmd *cobra.Command, o eraseOptions) error {
 		}
 		if o.dryRun {
 			a.say("dry run: slot %d of %s was not erased", o.slot, h.k.name())
-			return a.showSlots(ctx, h.st, h.k.serial)
+			return a.showSlots(ctx, h.st, h.k.serial, c.Slot)
 		}
 		if err := a.confirm(ctx, o.yes, fmt.Sprintf("erase slot %d of %s for good", o.slot, h.k.name())); err != nil {
 			return err
@@ -97,6 +97,6 @@ func (a *app) erase(cmd *cobra.Command, o eraseOptions) error {
 			return err
 		}
 		a.say("slot %d of %s is empty", o.slot, h.k.name())
-		return a.showSlots(ctx, h.st, h.k.serial)
+		return a.showSlots(ctx, h.st, h.k.serial, 0)
 	})
 }

@@ -4,12 +4,13 @@
 //
 // one at a time (Parse, Format), and as a file of one URI a line (Codec). Writing is strict, because readers are: base32 in
 // upper case without padding, %20 for a blank, the issuer in both places, every parameter and no other. Reading is tolerant.
-// The account is the record's owner; hardware without an owner is written under its serial or label. The words of app files
+// The account is the record's own, else its owner; hardware without one is written under its serial or label. The words of app files
 // in general (Kind, Hash, Seed, SplitLabel, Losses) are here too. Source: reference key-files.md §8.5.
 package otpauth
 
 import (
 	"io"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -78,9 +79,9 @@ func appendURI(dst []byte, rec keyfile.Record) []byte {
 // escape writes every byte but letters, digits and - . _ ~ as %XX: readers disagree about what + and the rest mean.
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// Account is the name under which an app shows rec beside the issuer: its owner, else its serial or label; "" if it has none.
+// Account is the name under which an app shows rec beside the issuer: its own, else its owner, its serial or label; "" if it has none.
 func Account(rec keyfile.Record) string {
-	for _, s := range []string{rec.Owner, rec.Serial.String(), rec.Label} {
+	for _, s := range []string{rec.Account, rec.Owner, rec.Serial.String(), rec.Label} {
 		if s != "" {
 			return s
 		}
@@ -97,9 +98,10 @@ func (Codec) Carried(rec keyfile.Record) keyfile.Record {
 
 // notes is what the loss of a field means in an app.
 var notes = map[string]string{
-	"serial": "an app has no place for it",
-	"label":  "an app has no place for it",
-	"owner":  "none: the app shows the serial or label as the account",
+	"serial":  "an app has no place for it",
+	"label":   "an app has no place for it",
+	"owner":   "none: the app shows the serial or label as the account",
+	"account": "it stands where a server that reads the file looks for the holder",
 }
 
 // Losses is what any app's file loses of rec: unsound secrets and names, and the fields that no app has.
@@ -114,7 +116,12 @@ func Losses(rec keyfile.Record) []keyfile.Loss {
 	if rec.Issuer == "" {
 		out = append(out, keyfile.Loss{Field: "issuer", Note: "none: the app shows the account alone"})
 	}
-	return append(out, keyfile.Notes(rec, Codec{}.Carried(rec), notes)...)
+	told := notes
+	if rec.Account != "" {
+		told = maps.Clone(notes)
+		told["owner"] = "the app shows the account's own name, not who holds it"
+	}
+	return append(out, keyfile.Notes(rec, Codec{}.Carried(rec), told)...)
 }
 
 // minAppSeed is the shortest seed that FreeOTP takes without a warning, in bytes. Source: reference key-files.md §8.5.
@@ -144,7 +151,11 @@ func (Codec) Loss(rec keyfile.Record) []keyfile.Loss {
 
 // Colons refuses names with a colon: it separates issuer and account, and readers disagree about a second one.
 func Colons(rec keyfile.Record) (out []keyfile.Loss) {
-	for _, f := range []struct{ field, text string }{{"issuer", rec.Issuer}, {"owner", Account(rec)}} {
+	account := "owner"
+	if rec.Account != "" {
+		account = "account"
+	}
+	for _, f := range []struct{ field, text string }{{"issuer", rec.Issuer}, {account, Account(rec)}} {
 		if strings.Contains(f.text, ":") {
 			out = append(out, keyfile.Fatal(f.field, "a colon separates issuer and account, and a second one is misread: give a name without"))
 		}

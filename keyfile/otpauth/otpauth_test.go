@@ -25,6 +25,10 @@ func TestFormatReference(t *testing.T) {
 	if err != nil || string(uri.Reveal()) != reference {
 		t.Errorf("%v, got\n%s", err, uri.Reveal())
 	}
+	held := sample.With(campusDave(), func(r *keyfile.Record) { r.Account, r.Owner = "dave@example.org", "somebody" })
+	if uri, err = Format(held); err != nil || string(uri.Reveal()) != reference {
+		t.Errorf("an account with a name of its own: %v, got\n%s", err, uri.Reveal())
+	}
 	hotp := sample.With(sample.Bob(), func(r *keyfile.Record) { r.Issuer, r.Owner = "a&b=c+d", "Jürgen 100%?#/" })
 	uri, err = Format(hotp)
 	const want = "otpauth://hotp/a%26b%3Dc%2Bd:J%C3%BCrgen%20100%25%3F%23%2F?secret=BZU5GRA6GBGAC4TOFIYUIVCX3RL5BMMO" +
@@ -180,6 +184,8 @@ func TestLoss(t *testing.T) {
 		{"short seed", change(func(r *keyfile.Record) { r.Key = sample.Hex("00112233445566778899") }), "key", false},
 		{"nobody's", change(func(r *keyfile.Record) { r.Owner = "" }), "owner", true},
 		{"colon in the account", change(func(r *keyfile.Record) { r.Owner = "a:b" }), "owner", true},
+		{"its own name, not the holder's", change(func(r *keyfile.Record) { r.Account = "own" }), "owner", false},
+		{"colon in its own name", change(func(r *keyfile.Record) { r.Account = "a:b" }), "account", true},
 		{"colon in the issuer", change(func(r *keyfile.Record) { r.Issuer = "a:b" }), "issuer", true},
 		{"control", change(func(r *keyfile.Record) { r.Issuer = "a\nb" }), "issuer", true},
 		{"long account", change(func(r *keyfile.Record) { r.Owner = strings.Repeat("a", 256) }), "owner", true},

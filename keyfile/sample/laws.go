@@ -83,6 +83,9 @@ func Random(r *rand.Rand) keyfile.Record {
 		return randomYubico(r, rec)
 	}
 	rec.Kind, rec.Hash, rec.Digits, rec.Issuer = token.HOTP, pick(r, keyfile.Hashes()), 6+r.IntN(3), pick(r, issuers)
+	if r.IntN(4) == 0 {
+		rec.Account = pick(r, owners)
+	}
 	rec.Label = fmt.Sprintf("%s%08d", pick(r, []string{"UBOM", "TOTP", "26", ""}), r.IntN(1e8))
 	rec.Key = randomBytes(r, pick(r, []int{10, 16, 20, 20, 20, 32, 32, 64, 1 + r.IntN(keyfile.MaxSeedSize)}))
 	if r.IntN(2) == 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -99,6 +100,7 @@ func (s *Store) record(ctx context.Context, id token.CredentialID) (keyfile.Reco
 	}
 	if c.Settings.Account != "" { // a key has many: each is a token of its own in files
 		r.Serial, r.Label = 0, fmt.Sprintf("OATH%s_%d", k.Serial, c.ID)
+		r.Account = oathapplet.ParseID(c.Settings.Account, c.Kind).Name
 	}
 	if k.Holder != nil {
 		r.Owner = k.Holder.Account
