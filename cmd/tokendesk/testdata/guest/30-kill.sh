@@ -10,7 +10,7 @@ wait $running || true
 if keyboard_ready; then fail "the keyboard came back by itself: this scenario proves nothing"; fi
 td doctor >/run/shown 2>&1 || { cat /run/shown; fail doctor; }
 grep -q 'the keyboard had lost its driver and has it back' /run/shown
-wait_for 5 keyboard_ready
+wait_for 60 keyboard_ready
 begin provision resume
 press 1
 wait $running || { cat /run/said; fail resume; }

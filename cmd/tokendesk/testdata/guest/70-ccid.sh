@@ -3,11 +3,11 @@
 PROGRAM=tokendesk TRANSPORT=ccid
 source "$GUEST_DIR/walk.sh"
 start_vkeys 5.4.3,serial=$SERIAL 5.4.3,serial=1111111
-for n in 1 2; do wait_for 20 usbip attach -r 127.0.0.1 -b 1-$n; done
-wait_for 20 keys_attached 2
+for n in 1 2; do wait_for 60 usbip attach -r 127.0.0.1 -b 1-$n; done
+wait_for 60 keys_attached 2
 start_pcscd
 td init
-wait_for 20 td device info --transport ccid --serial 1111111
+wait_for 60 td device info --transport ccid --serial 1111111
 want "serials" "$(td device list --transport ccid -o csv | grep -o '^[0-9]*' | sort | tr '\n' ' ')" "1111111 $SERIAL "
 td provision --slot 2 --verify none --transport ccid --serial 1111111
 want "slots by ykman" "$(ykman --device 1111111 otp info)" $'Slot 1: empty\nSlot 2: programmed'
@@ -18,7 +18,7 @@ stop_vkeyd
 start_vkeyd 5.4.3
 attach_key
 start_pcscd
-wait_for 20 td device info --transport ccid
+wait_for 60 td device info --transport ccid
 rm -f /run/presses
 mkfifo /run/presses
 "$GUEST_DIR/$PROGRAM" --store $STORE provision --slot 2 --transport ccid </run/presses >/run/shown 2>/run/said & running=$!

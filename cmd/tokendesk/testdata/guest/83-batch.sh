@@ -23,9 +23,9 @@ for pair in tokendesk:libusb tokendesk-pure:hidraw; do
 	source "$GUEST_DIR/walk.sh"
 	rm -f /run/typed.* /run/box.json
 	start_vkeys 5.4.3,serial=1000001 5.4.3,serial=1000002 5.4.3,serial=1000003 5.4.3,serial=1000004
-	for n in 1 2 3; do wait_for 20 usbip attach -r 127.0.0.1 -b 1-$n; done
-	wait_for 20 keyboards 3
-	wait_for 20 fido_devices 3
+	for n in 1 2 3; do wait_for 60 usbip attach -r 127.0.0.1 -b 1-$n; done
+	wait_for 60 keyboards 3
+	wait_for 60 fido_devices 3
 	start_pcscd
 	td init
 	td provision profile add staff --slot 2 --stock-prefix R-
@@ -40,12 +40,12 @@ for pair in tokendesk:libusb tokendesk-pure:hidraw; do
 	if [[ $TRANSPORT == libusb ]] && keyboards 3; then fail "the keyboards are there while libusb holds the keys"; fi
 	fido_devices 3 || fail "a FIDO device is gone while the batch holds the keys"
 	readers 3 || fail "a reader is gone while the batch holds the keys"
-	wait_for 20 usbip attach -r 127.0.0.1 -b 1-4
+	wait_for 60 usbip attach -r 127.0.0.1 -b 1-4
 	wait_for 60 lanes 4 touch || { cat /run/shown /run/said; fail "the fourth lane does not ask for a touch"; }
 	order touch 4 2
 	wait $running || { cat /run/shown /run/said; fail "the batch"; }
 	for n in /run/typed.*; do [[ ! -s $n ]] || fail "a held key typed: $(od -An -tx1 -N48 "$n")"; done
-	wait_for 20 keyboards 4
+	wait_for 60 keyboards 4
 	fido_devices 4 || fail "a FIDO device is gone afterwards"
 	readers 3 || fail "a reader is gone afterwards" # the service knows the fourth by udev only, which is not there
 	want "in stock" "$(td token list -o csv | grep -c in_stock)" 4

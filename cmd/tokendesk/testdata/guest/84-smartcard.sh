@@ -30,7 +30,7 @@ attach_key
 start_pcscd
 td init
 td person add ada
-wait_for 20 td oath list
+wait_for 60 td oath list
 
 # In one run; between slot and card another program is in a transaction, for a moment.
 begin provision --slot 2 --to ada --oath Portal:ada --piv --piv-slot 9a --piv-self-signed

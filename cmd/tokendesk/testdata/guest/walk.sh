@@ -55,8 +55,8 @@ whole_walk() {
 # differ FIRMWARE RIVAL SETS: let a rival and our program do the same to two keys.
 differ() {
 	start_vkeys $1,serial=1000001 $1,serial=1000002
-	for n in 1 2; do wait_for 20 usbip attach -r 127.0.0.1 -b 1-$n; done
-	wait_for 20 keys_attached 2
+	for n in 1 2; do wait_for 60 usbip attach -r 127.0.0.1 -b 1-$n; done
+	wait_for 60 keys_attached 2
 	"$GUEST_DIR/differ" $VKEYD_SOCKET "$@"
 	stop_vkeyd
 }
