@@ -20,6 +20,7 @@ type Card struct {
 	handle  handle
 	busy    chan struct{} // closed when a command that was given up has ended; nil: none was
 	closed  bool
+	after   func(time.Duration) <-chan time.Time // of the Service
 }
 
 // ATR is the card's answer to reset.
@@ -89,7 +90,7 @@ func (c *Card) Close() error {
 	if c.busy != nil {
 		select {
 		case <-c.busy:
-		case <-time.After(giveUp):
+		case <-c.after(giveUp):
 			return nil
 		}
 	}

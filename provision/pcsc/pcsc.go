@@ -138,7 +138,7 @@ func (s *Service) Open(ctx context.Context, reader string) (*Card, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smart card in %q: %w", reader, err)
 	}
-	c := &Card{reader: reader, service: sc, handle: h}
+	c := &Card{reader: reader, service: sc, handle: h, after: s.after}
 	if c.answer, err = h.atr(); err != nil {
 		return nil, errors.Join(fmt.Errorf("smart card in %q: %w", reader, err), c.Close())
 	}
