@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/appointment"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/oathapplet"
+	"github.com/tokendesk/tokendesk/provision/paper"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/usbhid"
@@ -28,7 +30,8 @@ type deskCards struct {
 	want     profile.Profile
 	st       *sqlstore.Store
 	letters  string   // directory for letters with PINs
-	language string   // of these
+	requests string   // directory for certificate requests
+	language string   // of the letters
 	left     []string // what the operator is told at the end; written by one goroutine at a time
 }
 
@@ -37,6 +40,8 @@ func (a *app) newDeskCards(o deskOptions, p profile.Profile, store enroller) (*d
 	switch {
 	case !p.PIV && o.letters != "":
 		return nil, usagef("--pin-letters is for a profile with piv = yes")
+	case !p.PIVRequest && o.requests != "":
+		return nil, usagef("--requests is for a profile with piv-csr = yes")
 	case !p.Cards.Any():
 		return nil, nil
 	case o.offline:
@@ -47,16 +52,17 @@ func (a *app) newDeskCards(o deskOptions, p profile.Profile, store enroller) (*d
 			hint("add them when its holder brings it: tokendesk provision --oath ISSUER:NAME --piv --to PERSON")
 	case p.PIV && o.letters == "":
 		return nil, usagef("profile %s sets PIV up: its PIN is handed over by a letter: --pin-letters DIR", p.Name)
+	case p.PIVRequest && o.requests == "":
+		return nil, usagef("profile %s has a certificate request made for each key: --requests DIR", p.Name)
 	}
-	c := &deskCards{want: p, st: store.beside(), letters: o.letters, language: p.Language}
-	if c.language == "" {
-		c.language = "en"
-	}
-	if c.letters == "" {
-		return c, nil
-	}
-	if err := os.MkdirAll(c.letters, 0o700); err != nil {
-		return nil, problemf(exitError, "the directory for letters cannot be made: %s", oneLine(err))
+	c := &deskCards{want: p, st: store.beside(), letters: o.letters, requests: o.requests, language: cmp.Or(p.Language, "en")}
+	for what, dir := range map[string]string{"letters": c.letters, "requests": c.requests} {
+		if dir == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, problemf(exitError, "the directory for %s cannot be made: %s", what, oneLine(err))
+		}
 	}
 	return c, nil
 }
@@ -142,11 +148,11 @@ func hasAccount(live []token.Credential, id string) bool {
 }
 
 // options are the flags of provision that say the same for somebody's key.
-func (c *deskCards) options(d appointment.Done, letter string) (provisionOptions, error) {
+func (c *deskCards) options(d appointment.Done, letter, request string) (provisionOptions, error) {
 	o := plainCards()
 	o.to, o.overwrite, o.reason = d.Account, c.want.Overwrite, c.want.Reason
-	o.piv.letter.file, o.piv.letter.language = letter, c.language
-	err := o.byCards(c.want.Cards, d.Account, func(string) bool { return false })
+	o.piv.letter.file, o.piv.letter.language, o.piv.key.csr = letter, c.language, request
+	err := o.byCards(c.want.Cards, d.Account, func(flag string) bool { return flag == "piv-csr" && request != "" })
 	return o, err
 }
 
@@ -158,8 +164,9 @@ type equipment struct {
 	card   string // "oath" or "piv"
 	text   string // what was said last
 	o      provisionOptions
-	letter string
 	on     appointment.Cards
+	letter string
+	csr    string // the file of the request
 }
 
 // equip puts on a key that was issued what the profile wants beside its slot. What fails takes nothing back: it is said how to finish it.
@@ -170,7 +177,10 @@ func (s *station) equip(ctx context.Context, e appointment.Equip) any {
 	}
 	var err error
 	held := s.holding()
-	x.o, err = s.cards.options(e.Done, x.letter)
+	if s.cards.want.PIVRequest {
+		x.csr = s.requestFile(ctx, e.Done)
+	}
+	x.o, err = s.cards.options(e.Done, x.letter, x.csr)
 	switch {
 	case err != nil:
 	case !e.Held || held == nil || held.serial != e.Done.Serial:
@@ -189,6 +199,20 @@ func (s *station) equip(ctx context.Context, e appointment.Equip) any {
 			key, printable(e.Done.Account), strings.TrimPrefix(strings.TrimPrefix(x.on.Why, key+", "), key+": "), strings.Join(x.on.Finish, "; then: ")))
 	}
 	return appointment.Equipped{Job: e.Job, Cards: x.on}
+}
+
+// requestFile is where the request for a key is put: one file for each time that it was handed over, so that a run which finishes one that was
+// interrupted finds what that left.
+func (s *station) requestFile(ctx context.Context, d appointment.Done) string {
+	r := paper.Receipt{Number: d.Receipt}
+	if kept, err := s.store.ReceiptOf(ctx, d.Token); err == nil {
+		r.Number = kept.Ref()
+	}
+	name := "request-" + d.Serial.String() + "-" + s.cards.want.PIVSlot
+	if r.Number != "" {
+		name += "-" + receiptFile(r)
+	}
+	return filepath.Join(s.cards.requests, name+".pem")
 }
 
 // holdAgain takes the keyboard of a key that is still there, so that its touches type nowhere until it is pulled out.
@@ -251,7 +275,7 @@ func (x *equipment) run(ctx context.Context) error {
 		if err := step(ctx, w); err != nil {
 			return err
 		}
-		x.on.PIV, x.on.Letter = true, x.letter
+		x.on.PIV, x.on.Letter, x.on.Request = true, x.letter, x.csr
 	}
 	return nil
 }

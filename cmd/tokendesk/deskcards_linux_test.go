@@ -85,15 +85,20 @@ func TestDeskPIV(t *testing.T) {
 // and hands the letter over; after that nothing is left to finish.
 func TestDeskPIVFinish(t *testing.T) {
 	t.Parallel()
-	for name, moment := range map[string]int{"before the key": 11, "before the letter": 12} {
+	for name, moment := range map[string]int{"before the key": 11, "before the request and the letter": 12} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			k := newPIVKey(t, vkey.YubiKey543)
 			k.r.must("person", "add", "ada")
-			k.r.must("provision", "profile", "add", "staff", "--piv", "yes", "--piv-slot", "9a")
+			profile, requests := []string{"provision", "profile", "add", "staff", "--piv", "yes", "--piv-slot", "9a"}, filepath.Join(t.TempDir(), "requests")
+			where := []string{"provision", "desk", "--profile", "staff", "-o", "json"}
+			if moment == 12 {
+				profile, where = append(profile, "--piv-csr", "yes", "--piv-subject", "CN={account},O=Example"), append(where, "--requests", requests)
+			}
+			k.r.must(profile...)
 			keys, letters := serveKey(t, k.r), filepath.Join(t.TempDir(), "letters")
 			desk := func(lines ...string) *exec.Cmd {
-				cmd := k.command("provision", "desk", "--profile", "staff", "--pin-letters", letters, "-o", "json")
+				cmd := k.command(append(where, "--pin-letters", letters)...)
 				cmd.Env = append(cmd.Env, "KEYS="+keys, "TICK=10ms", "TOUCH=2 2 2")
 				cmd.Stdin = strings.NewReader(strings.Join(append(lines, "next", ""), "\n"))
 				return cmd
@@ -115,6 +120,9 @@ func TestDeskPIVFinish(t *testing.T) {
 			}
 			if files, err := os.ReadDir(letters); err != nil || len(files) != 1 {
 				t.Errorf("%d letters, %v", len(files), err)
+			}
+			if text, err := os.ReadFile(filepath.Join(requests, "request-7654321-9a-R-1.pem")); moment == 12 && (err != nil || !isRequest(text) || requestIn(text).Subject.String() != "CN=ada,O=Example") {
+				t.Errorf("%v\n%s", err, text)
 			}
 			k.settled()
 			if told := k.told(); len(told.Slots) != 1 || told.Slots[0].Slot != "9a" {

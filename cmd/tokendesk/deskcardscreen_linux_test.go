@@ -29,6 +29,8 @@ func TestDeskRefusesCards(t *testing.T) {
 		"before it arrives":         {deskOptions{video: true}, accounts},
 		"its PIN is handed over":    {deskOptions{}, certs},
 		"is for a profile with piv": {deskOptions{letters: "x"}, accounts},
+		"--requests is for":         {deskOptions{letters: "x", requests: "y"}, certs},
+		"made for each key":         {deskOptions{letters: "x"}, profile.Profile{Name: "staff", Cards: profile.Cards{PIV: true, PIVSlot: "9a", PIVRequest: true}}},
 	} {
 		c, err := a.newDeskCards(try.o, try.p, offline{})
 		var p *problem
@@ -74,7 +76,7 @@ func TestFinishCards(t *testing.T) {
 	} {
 		c := &deskCards{want: p, language: "de"}
 		done := appointment.Done{Account: "ada", Serial: 7}
-		o, err := c.options(done, "my letters/1.txt")
+		o, err := c.options(done, "my letters/1.txt", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -341,6 +341,9 @@ func (l deskLook) beside(c appointment.Cards) (out []string) {
 	if c.PIV {
 		out = append(out, l.row("PIV", "✓ set up; the letter with the PIN: "+printable(c.Letter)))
 	}
+	if c.Request != "" {
+		out = append(out, l.row("Request", "✓ for the certificate authority: "+printable(c.Request)))
+	}
 	return out
 }
 

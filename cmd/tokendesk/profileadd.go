@@ -154,6 +154,11 @@ func knownHere(p profile.Profile) error {
 			return &profile.CheckError{Key: "oath", Problem: oneLine(err)}
 		}
 	}
+	if p.PIVSubject != "" {
+		if _, err := parseSubject("the subject", p.SubjectOf("a")); err != nil {
+			return &profile.CheckError{Key: "piv-subject", Problem: oneLine(err)}
+		}
+	}
 	return knownExports(p)
 }
 

@@ -73,6 +73,15 @@ func TestProfileAndFlags(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
+	c.PIVSelfSigned, c.PIVRequest, c.PIVSubject = false, true, "CN={account},O=Example"
+	for csr, want := range map[string]string{"": "", "ada.csr": "CN=a\\,b,O=Example"} {
+		o := plainCards()
+		o.piv.key.csr = csr
+		err := o.byCards(c, "a,b", func(f string) bool { return f == "piv-csr" && csr != "" })
+		if (err == nil) != (csr != "") || o.piv.key.subject != want || o.piv.key.selfSigned {
+			t.Errorf("request in %q: %q, %v", csr, o.piv.key.subject, err)
+		}
+	}
 	o := plainCards()
 	if err := o.byCards(c, "", func(string) bool { return false }); err == nil || !strings.Contains(err.Error(), "--to") {
 		t.Errorf("accounts of nobody: %v", err)

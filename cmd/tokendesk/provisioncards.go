@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -72,11 +73,23 @@ func (o *provisionOptions) byCards(c profile.Cards, to string, given func(flag s
 	if !o.piv.on || !c.PIV {
 		return nil
 	}
+	subject := c.PIVSelfSigned && !given("piv-self-signed") || o.piv.key.csr != "" || o.piv.key.selfSigned
+	switch {
+	case c.PIVRequest && !given("piv-csr") && !given("piv-self-signed"):
+		return usagef("the profile has a certificate request made: --piv-csr FILE says where")
+	case subject && to == "" && strings.Contains(c.PIVSubject, profile.Holder) && !given("piv-subject"):
+		return usagef("the profile's subject is named by who gets the key: --to is missing").hint("or name it: --piv-subject CN=NAME")
+	}
 	for flag, set := range map[string]func(){
 		"piv-slot": func() { o.piv.key.slot = c.PIVSlot }, "piv-pin-policy": func() { o.piv.key.pinUse = c.PIVPIN },
 		"piv-algorithm":    func() { o.piv.key.algorithm = cmp.Or(c.PIVAlgorithm, o.piv.key.algorithm) },
 		"piv-touch-policy": func() { o.piv.key.touch = cmp.Or(c.PIVTouch, o.piv.key.touch) },
 		"piv-self-signed":  func() { o.piv.key.selfSigned = c.PIVSelfSigned && !given("piv-csr") },
+		"piv-subject": func() {
+			if subject {
+				o.piv.key.subject = c.SubjectOf(to)
+			}
+		},
 	} {
 		if !given(flag) {
 			set()

@@ -32,6 +32,7 @@ type deskOptions struct {
 	offline      bool
 	dir          string // of the station
 	letters      string // directory for letters with PINs
+	requests     string // directory for certificate requests
 	video        bool
 	noColour     bool
 }
@@ -72,6 +73,7 @@ one-time password of a key from stock.`,
 	f.StringVar(&o.print, "print", "none", "directory for receipts, as text and PDF, or none")
 	f.StringVar(&o.printCommand, "print-command", "", "program that prints receipts: it is given the PDF on its standard input")
 	f.StringVar(&o.letters, "pin-letters", "", "directory for the letters with the PINs of a profile with piv, as text: print, hand over and delete them")
+	f.StringVar(&o.requests, "requests", "", "directory for the certificate requests of a profile with piv-csr, one file for each key")
 	f.StringVar(&o.templates, "templates", "", "directory with this site's templates of receipts")
 	f.StringVar(&o.appointments, "appointments", "", "CSV file with the columns account and time, in the order of the day")
 	f.StringVar(&o.date, "date", "", "take only the appointments of this day, such as 2026-11-23")

@@ -5,6 +5,7 @@ type Cards struct {
 	Accounts []string // that are on the key
 	PIV      bool     // it was set up
 	Letter   string   // the file with its PIN
+	Request  string   // the file with its certificate request; "": none was made
 	Why      string   // why not all was done; "": it was
 	Finish   []string // the commands that do the rest, in their order
 }

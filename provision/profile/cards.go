@@ -15,7 +15,9 @@ type Cards struct {
 	PIVAlgorithm  string // of that key, such as "p256"
 	PIVPIN        string // when it wants the PIN: "never", "once" or "always"; "": the slot's own rule
 	PIVTouch      string // when it wants a touch: "never", "always" or "cached"
-	PIVSelfSigned bool   // with a certificate that it signs itself, of who gets the key
+	PIVSelfSigned bool   // with a certificate that it signs itself
+	PIVRequest    bool   // with a certificate request for the site's authority, as a file
+	PIVSubject    string // whose either is, such as "CN=account,O=Example" with Holder in it; "": CN is the account of who gets the key
 }
 
 // Holder stands in an account for the account of who gets the key.
@@ -26,7 +28,8 @@ func (c Cards) Any() bool { return len(c.Accounts) > 0 || c.PIV }
 
 // NeedsHolder reports whether it must be known who gets the key.
 func (c Cards) NeedsHolder() bool {
-	return c.PIVSelfSigned || slices.ContainsFunc(c.Accounts, func(a string) bool { return strings.Contains(a, Holder) })
+	subject := (c.PIVSelfSigned || c.PIVRequest) && (c.PIVSubject == "" || strings.Contains(c.PIVSubject, Holder))
+	return subject || slices.ContainsFunc(c.Accounts, func(a string) bool { return strings.Contains(a, Holder) })
 }
 
 // AccountsOf are the accounts of somebody.
@@ -35,6 +38,23 @@ func (c Cards) AccountsOf(account string) (out []string) {
 		out = append(out, strings.ReplaceAll(a, Holder, account))
 	}
 	return out
+}
+
+// SubjectOf is whose certificate somebody's is, as RFC 4514 writes it; "" where nothing is said.
+func (c Cards) SubjectOf(account string) string {
+	return strings.ReplaceAll(c.PIVSubject, Holder, escaped(account))
+}
+
+// escaped is a value in a name. Source: RFC 4514 §2.4.
+func escaped(value string) string {
+	var b strings.Builder
+	for _, r := range value {
+		if strings.ContainsRune(`\,+"<>;`, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // The defaults of a generated key, as tokendesk provision --piv has them.
@@ -59,6 +79,8 @@ func cardKeys() []key {
 		text("piv-pin-policy", every, func(p *Profile) *string { return &p.PIVPIN }),
 		text("piv-touch-policy", every, func(p *Profile) *string { return &p.PIVTouch }),
 		orNothing(yes("piv-self-signed", every, func(p *Profile) *bool { return &p.PIVSelfSigned })),
+		orNothing(yes("piv-csr", every, func(p *Profile) *bool { return &p.PIVRequest })),
+		text("piv-subject", every, func(p *Profile) *string { return &p.PIVSubject }),
 	}...)
 }
 
@@ -100,12 +122,23 @@ func (p Profile) checkCards() error {
 		{"piv-touch-policy", !among(p.PIVTouch, made, pivTouches...), "never, always and cached are possible, with piv-slot"},
 		{"piv-self-signed", p.PIVSelfSigned && !made, "say with piv-slot which key signs it"},
 		{"piv-self-signed", p.PIVSelfSigned && p.PIVAlgorithm == "x25519", "leave it out: x25519 signs nothing"},
+		{"piv-csr", p.PIVRequest && !made, "say with piv-slot which key signs it"},
+		{"piv-csr", p.PIVRequest && p.PIVAlgorithm == "x25519", "leave it out: x25519 signs nothing"},
+		{"piv-csr", p.PIVRequest && p.PIVSelfSigned, "leave it out, or piv-self-signed: the certificate is one or the other"},
+		{"piv-subject", p.PIVSubject != "" && !p.PIVRequest && !p.PIVSelfSigned, "say with piv-csr or piv-self-signed what it is the subject of"},
+		{"piv-subject", p.PIVSubject != "" && wrongSubject(p.PIVSubject), "a subject is such as CN=" + Holder + ",O=Example; only " + Holder + " is filled in"},
 	} {
 		if c.bad {
 			return &CheckError{c.key, c.problem}
 		}
 	}
 	return nil
+}
+
+// wrongSubject reports whether a template of a subject cannot be one. What it becomes is read when it is used.
+func wrongSubject(s string) bool {
+	rest := strings.ReplaceAll(s, Holder, "")
+	return len(s) > MaxText || !strings.Contains(rest, "=") || strings.ContainsAny(rest, "{}#\t") || strings.TrimSpace(s) != s || strings.ContainsFunc(s, hidden)
 }
 
 // pivSlot reports whether a key can be generated in a slot of that name.
@@ -126,5 +159,7 @@ func cardHelp() []Help {
 		{"piv-pin-policy", "when the key wants the PIN: never, once or always (default the slot's own)"},
 		{"piv-touch-policy", "when it wants a touch: never, always or cached (15 seconds)"},
 		{"piv-self-signed", "yes to store a certificate of who gets the key, signed with the key itself, or no"},
+		{"piv-csr", "yes to make a certificate request for the site's authority: a file in the --requests of a desk, the --piv-csr of provision; or no"},
+		{"piv-subject", "whose the certificate or request is, such as CN=" + Holder + ",O=Example (default CN= the account of who gets the key)"},
 	}...)
 }

@@ -28,7 +28,7 @@ func full() []profile.Profile {
 		AccountForm: profile.AccountForm{AccountHash: "sha256", AccountDigits: 8, AccountPeriod: 60, AccountTouch: true},
 		PIV:         true, PIVSlot: "9c", PIVAlgorithm: "rsa2048", PIVPIN: "once", PIVTouch: "cached", PIVSelfSigned: true,
 	}
-	hotp.Cards = profile.Cards{PIV: true, Accounts: []string{"Example:{account}"}, AccountForm: profile.AccountForm{AccountType: "hotp"}}
+	hotp.Cards = profile.Cards{PIV: true, PIVSlot: "9a", PIVAlgorithm: "p256", PIVTouch: "never", PIVRequest: true, PIVSubject: "CN={account},O=Example", Accounts: []string{"Example:{account}"}, AccountForm: profile.AccountForm{AccountType: "hotp"}}
 	return []profile.Profile{otp, hotp, chal, static}
 }
 
@@ -83,6 +83,17 @@ func TestCards(t *testing.T) {
 	p, err = profile.Parse("name = a\noath = \noath-touch = no\npiv = no\npiv-self-signed = no")
 	if plain := profile.New("a", token.YubicoOTP); err != nil || !reflect.DeepEqual(p, plain) || p.Any() || p.NeedsHolder() || p.String() != plain.String() {
 		t.Errorf("%+v, %v", p, err)
+	}
+	if s := (profile.Cards{PIVSubject: "CN={account},O=Example"}).SubjectOf(`a+b, "c"`); s != `CN=a\+b\, \"c\",O=Example` {
+		t.Errorf("subject %s", s)
+	}
+	for _, c := range []profile.Cards{{PIVRequest: true}, {PIVSelfSigned: true, PIVSubject: "CN={account}"}} {
+		if fixed := c.PIVSubject; !c.NeedsHolder() {
+			t.Errorf("%s names nobody", fixed)
+		}
+	}
+	if (profile.Cards{PIVRequest: true, PIVSubject: "CN=desk"}).NeedsHolder() {
+		t.Error("one subject for all names nobody")
 	}
 	if fixed := (profile.Cards{Accounts: []string{"Example:desk"}, PIV: true}); fixed.NeedsHolder() || !fixed.Any() {
 		t.Error("one name for all names nobody")
@@ -194,8 +205,14 @@ func TestRefused(t *testing.T) {
 		"name = a\npiv = yes\npiv-pin-policy = once":           "piv-pin-policy: never, once",
 		"name = a\npiv = yes\npiv-touch-policy = cached":       "piv-touch-policy: never, always",
 		"name = a\npiv = yes\npiv-self-signed = yes":           "piv-self-signed: say with piv-slot",
-		"name = a\npiv = on":                                   "piv: yes and no",
-		strings.Repeat("#", profile.MaxFile+1):                 "line 1, column 1: is longer than",
+		"name = a\npiv = yes\npiv-csr = yes":                   "piv-csr: say with piv-slot",
+		"name = a\npiv = yes\npiv-slot = 9d\npiv-algorithm = x25519\npiv-csr = yes":  "piv-csr: leave it out: x25519",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-self-signed = yes\npiv-csr = yes":   "piv-csr: leave it out, or piv-self-signed",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-subject = CN={account}":             "piv-subject: say with piv-csr",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = {account}": "piv-subject: a subject is such as",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = CN={name}": "piv-subject: a subject is such as",
+		"name = a\npiv = on":                   "piv: yes and no",
+		strings.Repeat("#", profile.MaxFile+1): "line 1, column 1: is longer than",
 	} {
 		p, err := profile.Parse(text)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "profile: ") || !reflect.DeepEqual(p, profile.Profile{}) {
