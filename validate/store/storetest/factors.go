@@ -210,8 +210,7 @@ func testDrunkenWalk(t *testing.T, s *factorSuite) {
 	list := []vendor{hotpToken("H1", 1), totpToken("T1", 2), totpToken("T2", 3)}
 	s.box(t, list...)
 	last, pressed, accepted, proven := map[string]int64{"H1": -1, "T1": -1, "T2": -1}, int64(0), 0, 0
-	used := map[string]map[int64]bool{"H1": {}, "T1": {}, "T2": {}} // by what was pressed: two codes of six digits may be equal
-	for n := range 500 {
+	for n := 0; n < 500 || n < 5000 && (accepted < 3 || proven < 3); n++ { // in some walks little is accepted
 		s.pass(time.Duration(mathrand.IntN(200)-60) * time.Second)
 		switch mathrand.IntN(20) {
 		case 0:
@@ -227,7 +226,7 @@ func testDrunkenWalk(t *testing.T, s *factorSuite) {
 		if moving < 0 {
 			continue
 		}
-		code, next, proof, err := v.code(t, moving), v.code(t, moving+1), desk.Proof(""), error(nil)
+		code, next, took, proof, err := v.code(t, moving), v.code(t, moving+1), false, desk.Proof(""), error(nil)
 		ctx := t.Context()
 		switch mathrand.IntN(14) {
 		case 0:
@@ -238,7 +237,7 @@ func testDrunkenWalk(t *testing.T, s *factorSuite) {
 			_, proof, err = s.there.Restore(ctx, v.label, []string{code})
 		case 3:
 			_, _, proof, err = s.here.Resync(ctx, v.label, code, next)
-			moving++
+			code = next
 		case 4:
 			_, proof, err = s.there.Return(ctx, v.label, []string{code}, "")
 		case 5:
@@ -246,22 +245,18 @@ func testDrunkenWalk(t *testing.T, s *factorSuite) {
 		case 6:
 			_, err = s.here.ResetClock(ctx, v.label)
 		default:
-			if s.ask(t, n, validate.Factor{Serial: v.label, Text: code}).Outcome == validate.Accepted {
-				if used[v.label][moving] {
-					t.Fatalf("%s: %s was accepted or proved something before", v.label, code)
-				}
-				used[v.label][moving] = true
+			if took = s.ask(t, n, validate.Factor{Serial: v.label, Text: code}).Outcome == validate.Accepted; took {
 				accepted++
 			}
 		}
 		_ = err // most are refused by the state
 		if proof == desk.Proven {
-			used[v.label][moving] = true
+			took = true
 			proven++
 		}
 		stored := s.credential(t, v.label).Counters.Moving
-		if stored < last[v.label] {
-			t.Fatalf("%s: %d after %d", v.label, stored, last[v.label])
+		if stored < last[v.label] || took && (stored == last[v.label] || v.code(t, stored) != code) { // an old code may be equal to a newer one
+			t.Fatalf("%s: %d after %d, by the code %s of %d: %v", v.label, stored, last[v.label], code, moving, took)
 		}
 		if last[v.label] = stored; v.kind == token.HOTP {
 			pressed = stored + 1
