@@ -63,7 +63,7 @@ func TestPGMissingStandby(t *testing.T) {
 		done <- err
 	}()
 	broken := 0
-	for end := time.Now().Add(10 * time.Second); broken < 3 && len(done) == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(patience - 5*time.Second); broken < 3 && len(done) == 0 && time.Now().Before(end); {
 		var n int // connections that wait for the standby are ended, as by an administrator
 		if err := admin.read.db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&n); err != nil {
 			t.Fatal(err)

@@ -141,12 +141,12 @@ func startChild(t *testing.T, p place, env ...string) *child {
 }
 
 // answers reads to the end, calling each for every answer, and lists what was accepted.
-func (c *child) answers(t *testing.T, each func()) (accepted [][2]int) {
+func (c *child) answers(t *testing.T, each func(ok bool)) (accepted [][2]int) {
 	for c.out.Scan() {
-		each()
 		var use, session int
 		var word string
-		if n, _ := fmt.Sscan(c.out.Text(), &use, &session, &word); n != 3 {
+		n, _ := fmt.Sscan(c.out.Text(), &use, &session, &word)
+		if each(word == "ok"); n != 3 {
 			continue // cut off by the kill
 		}
 		switch word {
@@ -186,7 +186,7 @@ func TestOneOfAllProcesses(t *testing.T) {
 			if err := c.in.Close(); err != nil {
 				t.Error(err)
 			}
-			got := c.answers(t, func() {})
+			got := c.answers(t, func(bool) {})
 			if err := c.cmd.Wait(); err != nil {
 				t.Error(err)
 			}
@@ -223,7 +223,7 @@ func TestKilledProcessForgetsNothing(t *testing.T) {
 	id := harness{s, s}.Add(t, storetest.Sample(1, token.Active))
 	order, total := 0, 0
 	for n := range kills {
-		accepted := loadAndKill(t, p, &order)
+		accepted := loadAndKill(t, p, &order, (n+1)%4)
 		total += len(accepted)
 		for _, otp := range accepted {
 			ok, err := s.Accept(t.Context(), validate.Advance{Credential: id, Use: otp[0], Session: otp[1], Nonce: "again", At: time.Now()})
@@ -239,11 +239,18 @@ func TestKilledProcessForgetsNothing(t *testing.T) {
 	verifyAudit(t, s)
 }
 
-// loadAndKill sends ever newer OTPs to a process of its own, 8 at a time, and kills it within 30 ms.
-func loadAndKill(t *testing.T, p place, order *int, env ...string) [][2]int {
+// loadAndKill sends ever newer OTPs to a process of its own, 8 at a time, and kills it within 30 ms after at least so many
+// were accepted.
+func loadAndKill(t *testing.T, p place, order *int, least int, env ...string) [][2]int {
 	c := startChild(t, p, env...)
-	after := time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { _ = c.cmd.Process.Kill() })
-	defer after.Stop()
+	var after *time.Timer
+	die := func() {
+		after = time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { _ = c.cmd.Process.Kill() })
+	}
+	if least == 0 {
+		die()
+	}
+	defer func() { after.Stop() }()
 	window, dead, sent := make(chan struct{}, 8), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -259,7 +266,14 @@ func loadAndKill(t *testing.T, p place, order *int, env ...string) [][2]int {
 			}
 		}
 	}()
-	accepted := c.answers(t, func() { <-window })
+	accepted := c.answers(t, func(ok bool) {
+		if <-window; !ok {
+			return
+		}
+		if least--; least == 0 {
+			die()
+		}
+	})
 	close(dead)
 	<-sent
 	_ = c.cmd.Wait() // killed

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
@@ -203,11 +204,14 @@ func TestLogAfterRestore(t *testing.T) {
 		if !l.press(t, h.s, 0, 50) {
 			t.Fatal("a fresh OTP was refused")
 		}
-		must(t, h.s.spending.log.Close())
+		syscall.ForkLock.RLock() // a process that another test starts has this file too, and its lock, until its program runs
+		err := h.s.spending.log.Close()
+		syscall.ForkLock.RUnlock()
+		must(t, err)
 		old := copyOf(t, path)
 
 		where := l.place(t)
-		_, err := Restore(t.Context(), where, l.keys, l.options(), bytes.NewReader(before), RestoreOptions{})
+		_, err = Restore(t.Context(), where, l.keys, l.options(), bytes.NewReader(before), RestoreOptions{})
 		must(t, err)
 		back := l.goneTo(t, where)
 		s, another := back.s, back.another
