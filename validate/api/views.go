@@ -41,6 +41,8 @@ type tokenView struct {
 type credentialView struct {
 	Kind      token.Kind  `json:"kind"`
 	Slot      token.Slot  `json:"slot,omitempty"`
+	Account   string      `json:"account,omitempty"` // in the key's OATH application, as the key calls it; it may name a person
+	Issuer    string      `json:"issuer,omitempty"`
 	PublicID  string      `json:"public_id,omitempty"`
 	State     token.State `json:"state"`
 	Validates bool        `json:"validates"`
@@ -132,7 +134,7 @@ func viewToken(t token.Token) tokenView {
 
 func viewCredential(c token.Credential) credentialView {
 	return credentialView{
-		Kind: c.Kind, Slot: c.Slot, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled && c.Kind.Validates(), Caution: c.Caution,
+		Kind: c.Kind, Slot: c.Slot, Account: c.Settings.Account, Issuer: c.Settings.Issuer, PublicID: c.TypedID(), State: c.State, Validates: c.Enabled && c.Kind.Validates(), Caution: c.Caution,
 		Digits: c.Settings.Digits, Hash: c.Settings.Hash, Period: int(c.Settings.Period / time.Second), Drift: c.Counters.Clock.Drift, UsedAt: c.Counters.At, Created: c.Created,
 	}
 }
