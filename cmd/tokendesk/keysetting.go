@@ -116,6 +116,29 @@ func (r *resumption) settings(ctx context.Context) error {
 	return nil
 }
 
+// giveUpSettings closes what is open of a key that nobody has any more, each with the reason.
+func (r *resumption) giveUpSettings(ctx context.Context, reason string) error {
+	for {
+		open, err := r.openSettings(ctx)
+		if err != nil {
+			return err
+		}
+		if len(open) == 0 {
+			break
+		}
+		for _, s := range open { // one that is closed may leave another, begun before it
+			if err := r.st.EndSetting(ctx, s, "given up: "+reason); err != nil {
+				return err
+			}
+			r.done = append(r.done, written{Serial: s.Serial, Slot: s.Slot, Outcome: provision.Undone, AccessCode: "as before", Proof: string(s.What)})
+		}
+	}
+	if len(r.done) > 0 {
+		r.a.say("key %d: should it come back, set anew what is given up here: nobody knows which one it has", r.choice.serial)
+	}
+	return r.end()
+}
+
 // openSettings are those that wait, of the key that was named or of all; a station has none.
 func (r *resumption) openSettings(ctx context.Context) (open []token.KeySetting, err error) {
 	if r.st == nil {

@@ -108,6 +108,40 @@ func TestUnplugSetting(t *testing.T) {
 	}
 }
 
+// TestSettingOfLostKey: what is open on a key that is gone, and no token of the store, is closed by a word that the audit chain keeps; a key at
+// hand is not asked, and no other key's setting is closed.
+func TestSettingOfLostKey(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.must("init")
+	st := r.open()
+	for _, s := range []token.KeySetting{
+		{Serial: 4711, What: token.NDEF, Slot: 1, Value: "0100", Text: "first"}, {Serial: 4711, What: token.NDEF, Slot: 1, Value: "0101", Text: "second"},
+		{Serial: 4711, What: token.ScanMap, Value: otherMap().String(), Text: "another"}, {Serial: 815, What: token.NDEF, Slot: 2, Value: "0100", Text: "other"},
+	} {
+		if err := st.BeginSetting(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, words := range [][]string{{"--lost"}, {"--reason", "gone"}, {"--lost", "--reason", " ", "--serial", "4711"}, {"--lost", "--reason", "gone"},
+		{"--lost", "--reason", "gone", "--serial", "4711", "--dry-run"}} {
+		if code := r.run(append([]string{"provision", "resume"}, words...)...); code != exitUsage {
+			t.Errorf("%q: exit code %d", words, code)
+		}
+	}
+	r.said()
+	r.must("provision", "resume", "--serial", "4711", "--lost", "--reason", "left on a train")
+	r.said("4711", "scanmap", "ndef", "should it come back")
+	open, err := openSettings(t.Context(), st, 0)
+	if err != nil || len(open) != 1 || open[0].Serial != 815 {
+		t.Errorf("open: %+v, %v", open, err)
+	}
+	r.must("audit", "list")
+	r.said("given up: left on a train")
+	r.must("provision", "resume", "--serial", "4711", "--lost", "--reason", "again")
+	r.said("nothing is left to settle")
+}
+
 // TestScanMapRemembered: a scan map that was set here is known to later proofs by touch, of new slots and of interrupted ones, until it is
 // reset; while it is open, no slot is written that a touch must prove.
 func TestScanMapRemembered(t *testing.T) {

@@ -21,6 +21,8 @@ type resumeOptions struct {
 	dryRun  bool
 	offline bool
 	dir     string // of the station
+	lost    bool   // the key: what it was told last is given up
+	reason  string
 }
 
 func newProvisionResumeCmd(a *app) *cobra.Command {
@@ -30,17 +32,28 @@ func newProvisionResumeCmd(a *app) *cobra.Command {
 		Long: `Settle every write that was interrupted. Where nothing was sent to the key, the reservation is given up. Otherwise the
 key is needed: a touch, or a challenge, tells what its slot holds, and if that is neither the new nor the former key, the secret that was
 already sealed is written again. A second secret is never drawn. New flags, a new access code, an erasure, NDEF and a scan map are written again;
-after a swap both slots are asked what they hold. What is left of PIV is only named: its own command finishes it. With --offline the writes are those of this station's journal.`,
-		Example: "  tokendesk provision resume --dry-run\n  tokendesk provision resume --serial 12345678\n  tokendesk provision resume --offline",
+after a swap both slots are asked what they hold. What is left of PIV is only named: its own command finishes it. NDEF and a scan map that are
+open on a key that is lost, and no token of the store, are closed with --lost and --reason; of a token, by token retire. With --offline the writes are those of this station's journal.`,
+		Example: "  tokendesk provision resume --dry-run\n  tokendesk provision resume --serial 12345678\n  tokendesk provision resume --serial 12345678 --lost --reason \"left on a train\"\n  tokendesk provision resume --offline",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := dirAlone(cmd, o.offline); err != nil {
 				return err
+			}
+			switch {
+			case o.lost != (strings.TrimSpace(o.reason) != ""):
+				return usagef("--lost and --reason TEXT go together; the reason is kept in the audit chain")
+			case o.lost && o.serial == 0:
+				return usagef("--lost is of one key: --serial is missing")
+			case o.lost && (o.dryRun || o.offline):
+				return usagef("--lost excludes --dry-run and --offline")
 			}
 			return runResume(cmd.Context(), a, o)
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list what is not settled")
+	f.BoolVar(&o.lost, "lost", false, "the key of --serial is not here any more: give up its NDEF and scan map that are open, and nothing else")
+	f.StringVar(&o.reason, "reason", "", "with --lost: why; kept in the audit chain")
 	f.BoolVar(&o.offline, "offline", false, "settle this station's writes, without the store")
 	stationFlag(cmd, a, &o.dir)
 	o.choice.flags(cmd, a)
@@ -63,6 +76,9 @@ func runResume(ctx context.Context, a *app, o resumeOptions) error {
 		}
 		defer func() { _ = st.Close() }()
 		run.st, run.ledger = st, st
+	}
+	if o.lost {
+		return run.giveUpSettings(ctx, strings.TrimSpace(o.reason))
 	}
 	entries, err := run.ledger.Open(ctx)
 	if err != nil {
