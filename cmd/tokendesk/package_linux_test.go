@@ -207,7 +207,7 @@ func judgeConfined(t *testing.T, tree string) {
 	dir, program := t.TempDir(), filepath.Join(tree, "usr/bin/tokendesk")
 	store, trace := filepath.Join(dir, "store"), filepath.Join(dir, "trace")
 	judged(t, dir, program, "init", "--store", store)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "strace", "-D", "-f", "-qq", "-o", trace, program, "serve", "--store", store, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.0/8", "--radius", "127.0.0.1:0")
 	said, err := cmd.StderrPipe()
