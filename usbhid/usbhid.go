@@ -23,8 +23,7 @@ type Report = [ReportLen]byte
 // Device is the OTP interface of one attached key, held exclusively from open to Close.
 //
 // It belongs to one goroutine, except that ReadInput may run in another beside GetFeature and SetFeature. A cancelled
-// context is noticed between reports: a report that has been handed to the kernel is waited for (1 s at most over libusb,
-// over hidraw the kernel's own 5 s), so that the device is never left in the middle of one. Errors wrap ErrPermission, ErrGone, ErrBusy or ErrTimeout where one
+// context is noticed between reports: a report that has been handed to the kernel is waited for, 5 s at most, so that the device is never left in the middle of one. Errors wrap ErrPermission, ErrGone, ErrBusy or ErrTimeout where one
 // of them is the cause, and the context's error after a cancellation.
 type Device interface {
 	// GetFeature reads the current feature report.
@@ -45,7 +44,7 @@ var (
 	ErrGone = errors.New("device is gone")
 	// ErrBusy: another process holds the device.
 	ErrBusy = errors.New("device is in use by another program")
-	// ErrTimeout: the device did not answer a report in time (1 s over libusb, 5 s over hidraw).
+	// ErrTimeout: the device did not answer a report in time (5 s).
 	ErrTimeout = errors.New("device did not answer")
 	// ErrNoUSB: this system has no sysfs tree of USB devices (no USB support, a container, or not Linux).
 	ErrNoUSB = errors.New("no USB on this system")

@@ -35,8 +35,9 @@ const (
 	inputEndpoint = 1 // address 81
 )
 
-// controlTimeout bounds one feature report. Source: libykpers, reference yubikey-otp.md §1.4.
-const controlTimeout = time.Second
+// controlTimeout bounds one feature report, as the kernel does for hidraw (USB_CTRL_GET_TIMEOUT). libykpers gives up after 1 s (reference
+// yubikey-otp.md §1.4), which a busy machine takes now and then.
+const controlTimeout = 5 * time.Second
 
 var _ usbhid.Device = (*Device)(nil)
 
@@ -145,13 +146,13 @@ func trim(desc *gousb.DeviceDesc) {
 	}
 }
 
-// GetFeature reads the feature report; 1 s at most.
+// GetFeature reads the feature report; 5 s at most.
 func (d *Device) GetFeature(ctx context.Context) (r usbhid.Report, err error) {
 	err = d.control(ctx, "read feature report", requestIn, getReport, r[:])
 	return r, err
 }
 
-// SetFeature writes the feature report; 1 s at most.
+// SetFeature writes the feature report; 5 s at most.
 func (d *Device) SetFeature(ctx context.Context, r usbhid.Report) error {
 	return d.control(ctx, "write feature report", requestOut, setReport, r[:])
 }

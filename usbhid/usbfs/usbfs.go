@@ -53,15 +53,15 @@ func reattach(k usbhid.Attached) error {
 }
 
 // Bounds of Vanished: a hub reports a pulled device some 100 ms after transfers to it begin to fail (USB 2.0 §7.1.7.3:
-// debounce), so an unexplained failure is looked into for this long.
+// debounce), and a busy machine works that off later, so an unexplained failure is looked into for this long.
 const (
-	vanishedTries = 15
+	vanishedTries = 100
 	vanishedPause = 20 * time.Millisecond
 )
 
 // Vanished explains a transfer that failed without a clear reason: usbhid.ErrGone if the device is no longer attached,
 // usbhid.ErrBusy if another program has taken interface 0 away from the driver want ("usbhid", "usbfs", or "" for any),
-// nil if the device is in its place. It takes up to 300 ms, because the removal of a device is noticed late.
+// nil if the device is in its place. It takes up to 2 s, because the removal of a device is noticed late.
 func Vanished(sys fs.FS, k usbhid.Attached, want string) error {
 	for try := range vanishedTries {
 		if try > 0 {

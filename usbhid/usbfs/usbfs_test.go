@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 
 	"github.com/tokendesk/tokendesk/usbhid"
 )
@@ -38,10 +39,12 @@ func TestVanished(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			key := usbhid.Attached{Path: "1-1", Address: 2}
-			if err := Vanished(test.now, key, test.want); !errors.Is(err, test.err) {
-				t.Errorf("got %v, want %v", err, test.err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				key := usbhid.Attached{Path: "1-1", Address: 2}
+				if err := Vanished(test.now, key, test.want); !errors.Is(err, test.err) {
+					t.Errorf("got %v, want %v", err, test.err)
+				}
+			})
 		})
 	}
 }
