@@ -23,8 +23,9 @@ type Report = [ReportLen]byte
 // Device is the OTP interface of one attached key, held exclusively from open to Close.
 //
 // It belongs to one goroutine, except that ReadInput may run in another beside GetFeature and SetFeature. A cancelled
-// context is noticed between reports: a report that has been handed to the kernel is waited for, 5 s at most, so that the device is never left in the middle of one. Errors wrap ErrPermission, ErrGone, ErrBusy or ErrTimeout where one
-// of them is the cause, and the context's error after a cancellation.
+// context is noticed between reports: a report that has been handed to the kernel is waited for, 5 s at most, so that the
+// device is never left in the middle of one. Errors wrap ErrPermission, ErrGone, ErrBusy or ErrTimeout where one of them is
+// the cause, and the context's error after a cancellation.
 type Device interface {
 	// GetFeature reads the current feature report.
 	GetFeature(ctx context.Context) (Report, error)
