@@ -45,7 +45,7 @@ func TestInGuest(t *testing.T) {
 		},
 		Keyboard: suite.KeyboardAttached,
 		Serial:   uint32(serial),
-		Patience: 2 * time.Minute,
+		Patience: 5 * time.Minute,
 	}
 	if transport == "ccid" {
 		transport, target.OpenCard = "hidraw", suite.OpenReader

@@ -40,7 +40,7 @@ type Target struct {
 	Keyboard func(ctx context.Context) (bool, error)
 	// Serial is the key's serial number; 0 leaves the comparison out.
 	Serial uint32
-	// Patience bounds one case; 0 is a minute.
+	// Patience bounds one case; 0 is five minutes.
 	Patience time.Duration
 }
 
@@ -100,7 +100,7 @@ func cases() []testCase {
 // Run runs every case as a subtest, one after the other. It needs the key for itself.
 func Run(t *testing.T, target Target) Result {
 	if target.Patience == 0 {
-		target.Patience = time.Minute
+		target.Patience = 5 * time.Minute
 	}
 	var res Result
 	for _, c := range cases() {

@@ -18,6 +18,6 @@ echo; echo "@@begin $guest_nonce"
 cat /run/output & reader=$!
 bash -c 'source "$GUEST_DIR/prelude.sh" && source "$GUEST_DIR/script.sh"' script </dev/null >/run/output 2>&1
 status=$?
-for _ in {1..50}; do kill -0 $reader 2>/dev/null || break; sleep 0.1; done
+for _ in {1..300}; do kill -0 $reader 2>/dev/null || break; sleep 0.1; done
 echo; echo "@@end $guest_nonce $status"
 poweroff -f 2>/dev/null || busybox poweroff -f

@@ -42,7 +42,7 @@ start_vkeys() {
 	"$GUEST_DIR/vkeyd" $(printf -- '-key %s ' "$@") -control $VKEYD_SOCKET </dev/null >/run/vkeyd.log 2>&1 &
 	echo $! >$VKEYD_PID
 	disown
-	wait_for 20 grep -q ready /run/vkeyd.log || { cat /run/vkeyd.log; return 1; }
+	wait_for 60 grep -q ready /run/vkeyd.log || { cat /run/vkeyd.log; return 1; }
 }
 
 # stop_vkeyd: end the virtual key, if there is one, which detaches it.
@@ -50,7 +50,7 @@ stop_vkeyd() {
 	[[ -e $VKEYD_PID ]] || return 0
 	kill -9 "$(<$VKEYD_PID)" 2>/dev/null || true
 	rm -f $VKEYD_PID
-	wait_for 20 keys_attached 0
+	wait_for 60 keys_attached 0
 }
 
 # vkeyd ORDER WORD…: give the virtual key an order, as hwtest/usbip/vkeyd documents them; KEY is left out here.
@@ -59,8 +59,9 @@ vkeyd() { "$GUEST_DIR/vkeyd" -control $VKEYD_SOCKET "$1" 1 "${@:2}"; }
 # press SLOT: touch the key as for slot 1 or 2.
 press() { vkeyd touch "$1" >/dev/null; }
 
-# typed SLOT: touch the key; print the line the system's keyboard types.
-typed() { "$GUEST_DIR/slot" typed bash -c "source \"\$GUEST_DIR/prelude.sh\"; press $1"; }
+# typed SLOT: touch the key; print the line the system's keyboard types. The kernel keeps what is typed in a fifth of a second: whoever reads it
+# goes before all others.
+typed() { chrt --fifo 1 "$GUEST_DIR/slot" typed bash -c "source \"\$GUEST_DIR/prelude.sh\"; press $1"; }
 
 # opened PRIVATE KEY OTP: print public ID, use and session counter of an OTP, or fail.
 opened() { "$GUEST_DIR/slot" open "$@"; }
@@ -70,7 +71,7 @@ start_pcscd() {
 	pcscd --foreground --error >/run/pcscd.log 2>&1 &
 	echo $! >/run/pcscd.own
 	disown
-	wait_for 20 test -S /run/pcscd/pcscd.comm
+	wait_for 60 test -S /run/pcscd/pcscd.comm
 }
 
 # stop_pcscd: end it, if there is one.
@@ -82,12 +83,12 @@ stop_pcscd() {
 
 # attach_key: plug the served key into this system, and wait for its keyboard.
 attach_key() {
-	wait_for 20 usbip attach -r 127.0.0.1 -b 1-1
-	wait_for 20 keyboard_ready
+	wait_for 60 usbip attach -r 127.0.0.1 -b 1-1
+	wait_for 60 keyboard_ready
 }
 
 # unplug_key, plug_key: pull the key out, put it back.
-unplug_key() { vkeyd unplug >/dev/null && wait_for 20 keys_attached 0; }
+unplug_key() { vkeyd unplug >/dev/null && wait_for 60 keys_attached 0; }
 plug_key() { vkeyd plug >/dev/null && attach_key; }
 
 # transfers: prints "gets=N sets=N", the feature reports read and written since reset_transfers.

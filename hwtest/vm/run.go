@@ -30,7 +30,7 @@ type Script struct {
 	Text string
 	// Files maps a name below $GUEST_DIR to the host file that is copied there with its mode before boot.
 	Files map[string]string
-	// Timeout ends the guest from outside; 0 means 2 minutes.
+	// Timeout ends the guest from outside; 0 means 10 minutes: an idle machine boots in a few seconds, a busy one in a minute.
 	Timeout time.Duration
 }
 
@@ -44,7 +44,7 @@ type Result struct {
 	Wall time.Duration
 }
 
-const defaultTimeout = 2 * time.Minute
+const defaultTimeout = 10 * time.Minute
 
 // serialTail is how many bytes of the console an error shows when a guest did not come to its end.
 const serialTail = 2000

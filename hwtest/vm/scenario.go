@@ -16,6 +16,9 @@ import (
 // ten for the many sets of make soak.
 const scenarioBound = 900
 
+// guestBound is how long all scenarios of one boot may take: less than the 40 minutes of make test, so that it is told how far they came.
+const guestBound = 35 * time.Minute
+
 // RunScenarios runs every bash file that matches the pattern (testdata/*.sh) in one boot of the guest, each in a shell of
 // its own, and makes each a subtest: it fails where the file does not exit with status 0. Files are handed over as in
 // Script. Every scenario runs with errexit, nounset and pipefail, and what it started by start_vkeyd is stopped at its end.
@@ -33,7 +36,7 @@ func RunScenarios(t *testing.T, img *Image, pattern string, files map[string]str
 		all["scenario/"+name] = p
 		fmt.Fprintf(&text, "run_scenario %s %d\n", name, scenarioBound)
 	}
-	res, err := img.Run(t.Context(), Script{Text: text.String(), Files: all, Timeout: 40 * time.Minute})
+	res, err := img.Run(t.Context(), Script{Text: text.String(), Files: all, Timeout: guestBound})
 	if err != nil {
 		t.Errorf("%v\n%s", err, res.Output)
 	}

@@ -25,8 +25,8 @@ import (
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
 
-// patience bounds one call; the guest is five to ten times slower than its host.
-const patience = 30 * time.Second
+// patience bounds one call; the guest is five to ten times slower than its host, which may be busy.
+const patience = 5 * time.Minute
 
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -4,15 +4,19 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/vkey"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/oathapplet"
 	"github.com/tokendesk/tokendesk/hwtest/vkey/pivapplet"
 )
 
+// touchWait is longer than a key's: an order takes seconds in the guest, and more on a busy machine.
+const touchWait = 5 * time.Minute
+
 // install gives a key the applications of its card.
 func install(k *vkey.Key) {
-	oathapplet.Install(k, oathapplet.Options{})
+	oathapplet.Install(k, oathapplet.Options{TouchWait: touchWait})
 	pivapplet.Install(k, pivapplet.Options{})
 }
 

@@ -9,7 +9,7 @@ fido_ready() {
 }
 start_vkeyd 5.4.3
 attach_key
-wait_for 20 fido_ready || fail "no hidraw node of a FIDO device"
+wait_for 60 fido_ready || fail "no hidraw node of a FIDO device"
 start_pcscd
 want "list" "$(ykman list)" "YubiKey 5 NFC (5.4.3) [OTP+FIDO+CCID] Serial: $SERIAL"
 want "slots by the card" "$(ykman --reader "Yubico YubiKey" otp info)" $'Slot 1: empty\nSlot 2: empty'

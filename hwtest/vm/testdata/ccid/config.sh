@@ -12,7 +12,7 @@ start_pcscd
 refused ykman --reader "Yubico YubiKey" config usb -d U2F -d FIDO2 -L ffffffffffffffffffffffffffffffff -f
 want "PID" "$(product)" 0407
 ykman --reader "Yubico YubiKey" config usb -d U2F -d FIDO2 -L $lock -f
-wait_for 20 keys_attached 0
+wait_for 60 keys_attached 0
 attach_key
 want "PID" "$(product)" 0405
 [[ $(state) == *0302003d* || $(state) == *03020039* ]] || fail "enabled: $(state)"

@@ -7,7 +7,7 @@ start_pcscd
 oath accounts add -f -t -o HOTP -d 8 count GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ
 oath accounts code count >/run/code &
 code=$!
-wait_for 20 blinking
+wait_for 60 blinking
 sleep 4 # the time is what is tested
 blinking || fail "it gave up: $(cat /run/code)"
 press 1
