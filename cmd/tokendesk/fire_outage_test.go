@@ -21,11 +21,14 @@ import (
 // asks is how many questions each client asks in one phase of a fault.
 const asks = 12
 
-// ask lets all clients ask a few questions, and returns how many OTPs and codes were accepted, and how often the answer was that something
-// failed.
-func (f *fire) someAsk() (accepted, failed int) {
+// someAsk lets all clients ask a few questions, or those of some loads, and returns how many OTPs and codes were accepted, and how often the
+// answer was that something failed.
+func (f *fire) someAsk(only ...*fireLoad) (accepted, failed int) {
 	before, failures := f.accepted(), f.failed.Load()
-	for _, l := range []*fireLoad{f.otps, f.codes} {
+	if only == nil {
+		only = []*fireLoad{f.otps, f.codes}
+	}
+	for _, l := range only {
 		l.Run(f.t.Context(), l.history, asks)
 	}
 	return f.accepted() - before, int(f.failed.Load() - failures)
@@ -38,7 +41,7 @@ func (f *fire) accepted() int {
 // well fails unless OTPs and codes are accepted. A server that was just healed may still have to notice: until a deadline.
 func (f *fire) well(when string) {
 	f.t.Helper()
-	const most = 30 * time.Second
+	const most = 2 * time.Minute
 	for end := time.Now().Add(most); ; {
 		accepted, failed := f.someAsk()
 		if accepted > 0 && failed == 0 {
@@ -66,10 +69,14 @@ func TestServersWhoseClockJumps(t *testing.T) {
 	for _, jump := range []time.Duration{10 * day, -20 * day, 400 * day, -400 * day, 11 * day, 3650 * day} {
 		f.clock.advance(jump)
 		ahead += jump
-		before := f.otps.history.Count()[chaos.Ask]
-		f.otps.Run(t.Context(), f.otps.history, asks)
-		if n := f.otps.history.Count()[chaos.Ask]; n[chaos.Accepted] == before[chaos.Accepted] || f.failed.Load() > 0 {
-			t.Errorf("after %v: OTPs %v, before it %v", jump, n, before)
+		accepted, failed := 0, 0
+		for late := true; late; { // where the machine stood still, a server waits in vain now and then
+			start := time.Now()
+			accepted, failed = f.someAsk(f.otps)
+			late = failed > 0 && time.Since(start) > leastPatient
+		}
+		if accepted == 0 || failed > 0 {
+			t.Errorf("after %v: %d OTPs accepted, %d answers that something failed", jump, accepted, failed)
 		}
 		for key := range f.codes.Keys {
 			kind := token.Kind([]token.Kind{token.HOTP, token.TOTP}[key%2])
@@ -127,8 +134,11 @@ func TestServersWhoseStoreIsGone(t *testing.T) {
 	}
 }
 
-// mostPatient is more than wsapi and api wait for a store.
-const mostPatient = 15 * time.Second
+// How long wsapi and api wait for a store is between these, also on a machine that stands still meanwhile.
+const (
+	leastPatient = 5 * time.Second
+	mostPatient  = 30 * time.Second
+)
 
 // oneEach asks each server about a fresh OTP or code of each key, all at once. It returns how many were accepted, and how long the slowest
 // answer took.
