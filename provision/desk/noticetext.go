@@ -37,7 +37,7 @@ var texts = map[string]phrases{
 			NoticeRecoveryCodes: {"New recovery codes were made for you", "New recovery codes were made for you; the former ones are not accepted any more. Codes: %d"},
 			NoticeLink:          {"An app can be set up for you", "A link was made by which an authenticator app can be set up for you."},
 			NoticeActivated:     {"An app was set up for you", "The authenticator app %s was set up for you. Its codes are accepted from now on."},
-			NoticeErased:        {"Part of your token was erased", "On your token %s was erased or overwritten what is named below. It is of no use any more."},
+			NoticeErased:        {"Part of a token was erased", "On the token %s was erased or overwritten what is named below. It is of no use any more."},
 			NoticeTaken:         {"Your token is not yours any more", "The token %s is not yours any more: it was taken back, given up, or given to somebody else. Nothing of it is accepted for you."},
 		},
 		reasons: map[token.Reason]string{
@@ -59,7 +59,7 @@ var texts = map[string]phrases{
 			NoticeRecoveryCodes: {"Für Sie wurden neue Notfallcodes erstellt", "Für Sie wurden neue Notfallcodes erstellt; die bisherigen gelten nicht mehr. Anzahl: %d"},
 			NoticeLink:          {"Für Sie kann eine App eingerichtet werden", "Für Sie wurde ein Link erstellt, über den eine Authenticator-App eingerichtet werden kann."},
 			NoticeActivated:     {"Für Sie wurde eine App eingerichtet", "Die Authenticator-App %s wurde für Sie eingerichtet. Ihre Codes gelten ab jetzt."},
-			NoticeErased:        {"Ein Teil Ihres Tokens wurde gelöscht", "Auf Ihrem Token %s wurde gelöscht oder überschrieben, was unten steht. Es gilt nicht mehr."},
+			NoticeErased:        {"Ein Teil eines Tokens wurde gelöscht", "Auf dem Token %s wurde gelöscht oder überschrieben, was unten steht. Es gilt nicht mehr."},
 			NoticeTaken:         {"Ihr Token gehört nicht mehr Ihnen", "Das Token %s gehört nicht mehr Ihnen: Es wurde zurückgenommen, aufgegeben oder an jemand anderen ausgegeben. Nichts davon wird für Sie noch angenommen."},
 		},
 		reasons: map[token.Reason]string{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -92,21 +94,64 @@ func (s *Store) LoseCertificates(ctx context.Context, serial token.Serial, slot 
 	return nil
 }
 
-// tellKeysGone tells the holder of an active key of the certificates that are still valid and that loseCertificates is about to end.
+// tellKeysGone tells of the certificates that are still valid and that loseCertificates is about to end: the holder of an active key, or from
+// whom it was taken after the certificate was seen.
 func (t *tx) tellKeysGone(ctx context.Context, serial token.Serial, slot, keep string) error {
-	gone, err := collect(ctx, t, func(r scanner) (at string, err error) { return at, r.Scan(&at) },
-		`SELECT DISTINCT slot FROM certificate WHERE `+goneCertificates+` AND not_after > ?4 ORDER BY slot`, serial, slot, keep, micros(t.now))
+	type lost struct {
+		slot string
+		seen int64
+	}
+	gone, err := collect(ctx, t, func(r scanner) (l lost, err error) { return l, r.Scan(&l.slot, &l.seen) },
+		`SELECT DISTINCT slot, seen FROM certificate WHERE `+goneCertificates+` AND not_after > ?4 ORDER BY slot, seen`, serial, slot, keep, micros(t.now))
 	if err != nil || len(gone) == 0 {
 		return err
 	}
 	k, err := oneToken(ctx, t, `WHERE t.serial = ?`, serial)
-	if isNotFound(err) || err == nil && !told(k) {
+	if isNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return t.notify(k.Holder.ID, desk.NoticeErased, desk.Facts{Token: desk.Name(k), Certificates: gone})
+	former, err := t.formerHolders(ctx, k)
+	if err != nil {
+		return err
+	}
+	var who []token.PersonID
+	facts := map[token.PersonID]desk.Facts{}
+	for _, l := range gone {
+		var person token.PersonID
+		name := desk.Name(k)
+		if i := slices.IndexFunc(former, func(n desk.Notice) bool { return micros(n.Created) > l.seen }); i >= 0 {
+			person, name = former[i].To.ID, former[i].Facts.Token
+		} else if told(k) {
+			person = k.Holder.ID
+		} else {
+			continue
+		}
+		f, known := facts[person]
+		if !known {
+			who = append(who, person)
+		}
+		if !slices.Contains(f.Certificates, l.slot) {
+			f.Certificates = append(f.Certificates, l.slot)
+		}
+		f.Token = name
+		facts[person] = f
+	}
+	for _, p := range who {
+		if err := t.notify(p, desk.NoticeErased, facts[p]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// formerHolders are the notices by which a key was taken from those who had it, the oldest first.
+func (t *tx) formerHolders(ctx context.Context, k token.Token) ([]desk.Notice, error) {
+	list, err := collect(ctx, t, scanNotice, noticeColumns+`WHERE n.kind = ? ORDER BY n.id`, string(desk.NoticeTaken))
+	k.Holder = nil
+	return slices.DeleteFunc(list, func(n desk.Notice) bool { return !strings.HasPrefix(n.Facts.Token, desk.Name(k)+" (") }), err
 }
 
 // goneCertificates are those of a serial in a slot, "" in any, that are of another public key than the third.

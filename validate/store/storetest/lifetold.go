@@ -150,7 +150,7 @@ func testToldTaken(t *testing.T, s *lifeSuite) {
 	told("taken back without a proof", `anna taken [] [] []`)
 }
 
-// testToldPIV: a reset ends the certificates that are still valid.
+// testToldPIV: a reset ends the certificates that are still valid, and tells those whose they were.
 func testToldPIV(t *testing.T, s *lifeSuite) {
 	var seen int64
 	told := func(when string, want ...string) { t.Helper(); s.told(t, &seen, when, want...) }
@@ -177,6 +177,13 @@ func testToldPIV(t *testing.T, s *lifeSuite) {
 	told("reset", `anna erased [] [] ["9a" "9c"]`)
 	lose("")
 	told("again")
+	keep("9a", "f", time.Hour)
+	s.pass(time.Minute)
+	s.a.must(t, s.piv().HandOverPIV(t.Context(), token.PIVHandover{Serial: 7, Holder: s.person(t, "bert"), Reassign: true}))
+	told("reassigned", `anna taken [] [] []`)
+	keep("9c", "g", time.Hour)
+	lose("")
+	told("reset by the next holder", `anna erased [] [] ["9a"]`, `bert erased [] [] ["9c"]`)
 	keep("9a", "e", time.Hour)
 	s.block(t, "7", desk.Block{Reason: token.ReasonStolen})
 	lose("")
