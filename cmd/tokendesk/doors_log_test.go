@@ -11,6 +11,20 @@ import (
 	"time"
 )
 
+// countedDoors are the metrics, once each door is counted: that is done when an answer is on its way.
+func countedDoors(t *testing.T, s *server, want map[string]int) (counted string) {
+	t.Helper()
+	for door := range want {
+		for end := time.Now().Add(askTime); !strings.Contains(counted, fmt.Sprintf(`tokendesk_requests_total{door=%q`, door)); {
+			if time.Now().After(end) {
+				t.Fatalf("door %s is not counted", door)
+			}
+			_, counted, _ = fetch(t, s, "/metrics")
+		}
+	}
+	return counted
+}
+
 // TestEveryDoorIsOneLine: whatever is asked, at whatever door, is one line of the log with the door's name, a metric, and none of it
 // repeats what was sent: neither in the path nor in the query, a header, or the body.
 func TestEveryDoorIsOneLine(t *testing.T) {
@@ -66,15 +80,7 @@ func TestEveryDoorIsOneLine(t *testing.T) {
 	for _, a := range asked {
 		want[a.door]++
 	}
-	_, counted, _ := fetch(t, s, "/metrics")
-	for door := range want {
-		for end := time.Now().Add(askTime); !strings.Contains(counted, fmt.Sprintf(`tokendesk_requests_total{door=%q`, door)); { // counted when the answer is sent
-			if time.Now().After(end) {
-				t.Fatalf("door %s is not counted", door)
-			}
-			_, counted, _ = fetch(t, s, "/metrics")
-		}
-	}
+	counted := countedDoors(t, s, want)
 	log, _ := s.stop(t, syscall.SIGTERM)
 	lines := map[string]int{}
 	for line := range strings.Lines(log) {

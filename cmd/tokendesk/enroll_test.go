@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"github.com/tokendesk/tokendesk/keyfile"
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/oath"
 )
 
@@ -41,6 +43,12 @@ func (r *rig) atTerminal(name string, answers ...func() string) {
 // appCode is what the app shows whose token was made last, steps away from now.
 func (r *rig) appCode(steps int64) string {
 	r.t.Helper()
+	return codeOfApp(r.t, r.app(), r.now(), steps)
+}
+
+// app is the app whose token was made last.
+func (r *rig) app() keyfile.Record {
+	r.t.Helper()
 	st := r.open()
 	list, err := st.Tokens(r.t.Context(), desk.Match{})
 	if err != nil || len(list) == 0 {
@@ -54,7 +62,22 @@ func (r *rig) appCode(steps int64) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return codeOfApp(r.t, rec, r.now(), steps)
+	return rec
+}
+
+// wrongCode is one that the app whose token was made last shows at no time that staff's proofs look at: they are told in other words of
+// one that is right as far away as a resync goes, which one in 170 is.
+func (r *rig) wrongCode() string {
+	rec, shown := r.app(), map[string]bool{}
+	reach := int64(validate.ResyncTime/rec.Period) + 10
+	for steps := -reach; steps <= reach; steps++ {
+		shown[codeOfApp(r.t, rec, r.now(), steps)] = true
+	}
+	for n := 0; ; n++ {
+		if code := fmt.Sprintf("%06d", n); !shown[code] {
+			return code
+		}
+	}
 }
 
 func codeOfApp(t testing.TB, rec keyfile.Record, now time.Time, steps int64) string {
@@ -73,7 +96,7 @@ func TestEnrollAtTerminal(t *testing.T) {
 	r.must("init")
 	r.must("person", "add", "ada")
 	r.atTerminal("my phone",
-		func() string { return "12345" }, func() string { return "000000" },
+		func() string { return "12345" }, func() string { return r.wrongCode() },
 		func() string { return r.appCode(20) }, // the phone's clock is ten minutes ahead
 		func() string { return r.appCode(0) })
 	r.must("app", "enroll", "ada", "--by", "terminal", "--issuer", "Example")
@@ -231,6 +254,8 @@ func TestNoticeBySMTP(t *testing.T) {
 	go func() { _ = server.Serve(l) }() // ends with Close
 	defer server.Close()
 	r := newRig(t, 2)
+	now := time.Now()
+	r.now = func() time.Time { return now }
 	r.must("init")
 	r.must("person", "add", "ada", "--mail", "ada@example.org")
 	r.must("person", "add", "bob", "--mail", "gone@example.org")
