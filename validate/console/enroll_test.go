@@ -104,6 +104,11 @@ func TestEnroll(t *testing.T) {
 	}
 }
 
+// wrong is another code of six digits.
+func wrong(code string) string {
+	return code[:5] + string('0'+(code[5]-'0'+1)%10)
+}
+
 // TestEveryStateOfALinkHasItsSentence, in both languages.
 func TestEveryStateOfALinkHasItsSentence(t *testing.T) {
 	t.Parallel()

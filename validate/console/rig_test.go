@@ -3,6 +3,7 @@ package console_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/desk"
 	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/console"
 	"github.com/tokendesk/tokendesk/validate/diagnose"
 	"github.com/tokendesk/tokendesk/validate/eventlog"
@@ -147,6 +149,20 @@ type app struct {
 
 // at is the code of that time.
 func (a app) at(when time.Time) string { return a.codes.Code(oath.Step(when, 30*time.Second)) }
+
+// wrong is a code of no time that staff's proofs look at: one in 170 of all codes is right as far away as a resync goes, which is told in
+// other words.
+func (a app) wrong(when time.Time) string {
+	right := map[string]bool{}
+	for d := -validate.ResyncTime - time.Hour; d <= validate.ResyncTime+time.Hour; d += 30 * time.Second {
+		right[a.at(when.Add(d))] = true
+	}
+	for n := 0; ; n++ {
+		if code := fmt.Sprintf("%06d", n); !right[code] {
+			return code
+		}
+	}
+}
 
 // app adds an active TOTP token with a name to somebody.
 func (s *site) app(account, name string) app {
