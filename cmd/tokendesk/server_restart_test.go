@@ -72,6 +72,22 @@ func (r *rig) inheriting(names string, sockets []*os.File, words ...string) *exe
 	return cmd
 }
 
+// wordsTo are what is said to a service manager, read at once: where ten words wait, who speaks waits too.
+func wordsTo(manager *net.UnixConn) <-chan string {
+	told := make(chan string, 10_000)
+	go func() {
+		defer close(told)
+		for got := make([]byte, 100); ; {
+			n, err := manager.Read(got)
+			if err != nil {
+				return
+			}
+			told <- string(got[:n])
+		}
+	}()
+	return told
+}
+
 // TestRestartBehindOneSocket restarts the server under load while somebody else holds the socket, as systemd does: no request at all
 // fails. The service manager is told when each is ready, that it lives, and when it stops.
 func TestRestartBehindOneSocket(t *testing.T) {
@@ -100,17 +116,7 @@ func TestRestartBehindOneSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = manager.Close() }()
-	told := make(chan string, 10_000) // read at once: where ten words wait, who speaks waits too
-	go func() {
-		defer close(told)
-		for got := make([]byte, 100); ; {
-			n, err := manager.Read(got)
-			if err != nil {
-				return
-			}
-			told <- string(got[:n])
-		}
-	}()
+	told := wordsTo(manager)
 	patience := time.After(askTime)
 	until := func(state string) {
 		t.Helper()
