@@ -147,7 +147,6 @@ func TestSettingOfLostKey(t *testing.T) {
 func TestScanMapRemembered(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
-	r.env.touchWait = 10e9
 	r.must("init")
 	r.must("slot", "program", "--slot", "2", "--type", "hotp", "--access-code", "none")
 	r.must(settingCommands()["scanmap"]...)
