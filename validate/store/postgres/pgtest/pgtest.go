@@ -236,7 +236,7 @@ func (s *Server) run() error {
 
 // URL is how clients name a database of this server. They wait for a connection as long as a busy machine takes.
 func (s *Server) URL(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: s.address(), Path: "/" + database, RawQuery: "sslmode=disable&connect_timeout=60"}
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: s.address(), Path: "/" + database, RawQuery: "sslmode=disable&connect_timeout=20"}
 	return u.String()
 }
 
