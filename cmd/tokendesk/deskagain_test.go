@@ -13,9 +13,10 @@ import (
 	"github.com/tokendesk/tokendesk/provision/paper"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
+	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
 )
 
-// TestDeskLacks: a key whose PIV application was cut off before its certificate lacks something, and a store that is away says neither.
+// TestDeskLacks: a key whose PIV application was cut off before its certificate or its letter, or wiped since, lacks something, and a store that is away says neither.
 func TestDeskLacks(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
@@ -24,7 +25,7 @@ func TestDeskLacks(t *testing.T) {
 	c := &deskCards{st: st, want: profile.Profile{Cards: profile.Cards{PIV: true, PIVSlot: "9a", PIVSelfSigned: true}}}
 	lacks := func(want bool, how string) {
 		t.Helper()
-		have := provision.Have{Serial: rigSerial, Token: token.Token{Holder: &token.Person{Account: "ada"}}}
+		have := provision.Have{Serial: rigSerial, Token: token.Token{Serial: rigSerial, Holder: &token.Person{Account: "ada"}}}
 		if is, err := c.lacks(t.Context(), have, nil); err != nil || is != want {
 			t.Errorf("%s: %t, %v", how, is, err)
 		}
@@ -38,9 +39,23 @@ func TestDeskLacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lacks(true, "neither key nor letter")
+	handOver := func() {
+		t.Helper()
+		if err := st.HandOverPIV(t.Context(), token.PIVHandover{Serial: rigSerial}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handOver()
 	lacks(true, "no certificate")
 	r.certificate()
 	lacks(false, "all of it")
+	if err := st.NotePIV(t.Context(), rigSerial, "piv.reset", sqlstore.PIVEvent{Reason: "handed on"}); err != nil {
+		t.Fatal(err)
+	}
+	lacks(true, "wiped")
+	handOver()
+	lacks(false, "set up again")
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
