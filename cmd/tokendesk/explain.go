@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,7 +28,7 @@ type explained struct {
 // explain is the one place that turns an error into a line, hints and an exit code.
 func explain(err error) explained {
 	var p *problem
-	if errors.Is(err, syscall.EPIPE) { // nobody reads on
+	if unread(err) {
 		return explained{code: exitError}
 	}
 	if errors.As(err, &p) && !leavesOpen(err, p) {
@@ -40,6 +41,12 @@ func explain(err error) explained {
 		}
 	}
 	return x
+}
+
+// unread reports whether nobody reads on what the program prints. A key that refuses a report and a server that hung up are EPIPE, too.
+func unread(err error) bool {
+	var p *fs.PathError
+	return errors.Is(err, syscall.EPIPE) && errors.As(err, &p) && (p.Path == os.Stdout.Name() || p.Path == os.Stderr.Name())
 }
 
 // leavesOpen reports whether a problem is why an outcome is open, which must be said beside it.

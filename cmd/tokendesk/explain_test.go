@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tokendesk/tokendesk/keyfile"
@@ -29,6 +31,8 @@ func TestExplain(t *testing.T) {
 		{"usage", usagef("--slot is missing"), exitUsage, "--slot", ""},
 		{"cancelled", fmt.Errorf("read: %w", context.Canceled), exitError, "interrupted", ""},
 		{"no permission", fmt.Errorf("open: %w", usbhid.Denied("/dev/hidraw3")), exitDevice, "/dev/hidraw3", usbhid.UdevRulePath},
+		{"a key that refuses a report", os.NewSyscallError("ioctl", syscall.EPIPE), exitError, "ioctl: broken pipe", ""},
+		{"a connection that is gone", fmt.Errorf("%w: %w", usbhid.ErrGone, syscall.EPIPE), exitDevice, "pulled out", "plug the key in again"},
 		{"gone", usbhid.ErrGone, exitDevice, "pulled out", "plug the key in again"},
 		{"busy", usbhid.ErrBusy, exitBusy, "in use by another program", "other program"},
 		{"timeout", usbhid.ErrTimeout, exitDevice, "did not answer", "unplug"},
