@@ -212,6 +212,9 @@ func (k pivKey) handOut() {
 	if text, err := os.ReadFile(k.path("puk.txt")); err != nil || strings.TrimSpace(string(text)) != answer.Secrets[0].Secret || len(inFile.Secrets) != 1 || inFile.Secrets[0].Secret != "" || !inFile.Secrets[0].OnKey {
 		k.t.Errorf("in a file: %v, %d secrets", err, len(inFile.Secrets))
 	}
+	if out, err := k.command("piv", "secret", k.serial().String(), "--what", "pin", "--reason", "sealed letter", "--out", k.path("pin.txt")).Output(); err != nil || len(out) > 0 {
+		k.t.Errorf("in a file, for people: %v, %d bytes beside it", err, len(out))
+	}
 	said, code := k.run("piv", "secret", k.serial().String(), "--what", "management-key", "--reason", "x")
 	if code != exitUsage {
 		k.t.Errorf("the management key on the screen: exit code %d\n%s", code, said)

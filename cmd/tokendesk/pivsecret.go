@@ -111,6 +111,9 @@ func (a *app) handOutSecret(ctx context.Context, query string, kind token.Escrow
 			return err
 		}
 		a.say("%s holds it: bring it to the holder of key %s, and to nobody else", printable(out), serial)
+		if a.format == "table" { // people were told
+			return nil
+		}
 		for i := range rows {
 			rows[i].Secret = ""
 		}
