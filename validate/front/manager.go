@@ -31,8 +31,13 @@ func FindManager(getenv func(string) string, pid int) Manager {
 	return m
 }
 
+// tellTime is how long a manager that reads nothing any more delays whoever tells it something, such as a stop.
+const tellTime = 2 * time.Second
+
 // Tell sends a state; nothing if nobody listens.
-func (m Manager) Tell(state string) error {
+func (m Manager) Tell(state string) error { return m.tell(state, tellTime) }
+
+func (m Manager) tell(state string, patience time.Duration) error {
 	if m.address == "" {
 		return nil
 	}
@@ -40,7 +45,9 @@ func (m Manager) Tell(state string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Write([]byte(state))
+	if err = c.SetWriteDeadline(time.Now().Add(patience)); err == nil {
+		_, err = c.Write([]byte(state))
+	}
 	if closed := c.Close(); err == nil {
 		err = closed
 	}

@@ -4,6 +4,7 @@ package front
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tokendesk/tokendesk/validate/caller"
 )
@@ -146,6 +148,11 @@ func TestManager(t *testing.T) {
 	got := make([]byte, 100)
 	if n, err := l.Read(got); err != nil || string(got[:n]) != "READY=1" {
 		t.Errorf("%q %v", got[:n], err)
+	}
+	for err = nil; err == nil; err = m.tell(Alive, 10*time.Millisecond) { // until its queue is full
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a manager that does not read: %v", err)
 	}
 	env["WATCHDOG_PID"] = "8"
 	if m := FindManager(func(name string) string { return env[name] }, 7); m.Watchdog != 0 {
