@@ -18,6 +18,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+	"github.com/tokendesk/tokendesk/validate/store/storetest"
 	"github.com/tokendesk/tokendesk/ykslot"
 	"github.com/tokendesk/tokendesk/ykslot/yubiotp"
 )
@@ -103,7 +104,7 @@ func (s *station) process(random io.Reader, f func(*sqlstore.Store, *provision.R
 	if err != nil {
 		return err
 	}
-	runner := &provision.Runner{Ledger: ledger{st, s}, Rand: random, Now: time.Now, TouchWait: time.Minute}
+	runner := &provision.Runner{Ledger: storetest.Faulty{Ledger: st, Call: s.call}, Rand: random, Now: time.Now, TouchWait: time.Minute}
 	if s.noTouch {
 		runner.TouchWait = 20 * time.Millisecond
 	}
@@ -217,43 +218,17 @@ func (f frail) SetFeature(ctx context.Context, r ykslot.Report) error {
 	return f.Conn.SetFeature(ctx, r)
 }
 
-// ledger is the store, which may fail or be the last that the process used.
-type ledger struct {
-	*sqlstore.Store
-	s *station
-}
-
-func (l ledger) call(f func() error) error {
-	l.s.calls++
-	if l.s.calls == l.s.failCall {
+// call is a change of the store, which may fail or be the last that the process did.
+func (s *station) call(do func() error) error {
+	s.calls++
+	if s.calls == s.failCall {
 		return errStore
 	}
-	err := f()
-	if l.s.calls == l.s.dieCall {
+	err := do()
+	if s.calls == s.dieCall {
 		panic(errDied)
 	}
 	return err
-}
-
-func (l ledger) Reserve(ctx context.Context, r token.Reservation) (e token.Entry, err error) {
-	err = l.call(func() error { e, err = l.Store.Reserve(ctx, r); return err })
-	return e, err
-}
-
-func (l ledger) Seal(ctx context.Context, id token.EntryID, s token.Secrets) error {
-	return l.call(func() error { return l.Store.Seal(ctx, id, s) })
-}
-
-func (l ledger) Mark(ctx context.Context, id token.EntryID, p token.Phase) error {
-	return l.call(func() error { return l.Store.Mark(ctx, id, p) })
-}
-
-func (l ledger) Commit(ctx context.Context, id token.EntryID, proof *token.Counters) error {
-	return l.call(func() error { return l.Store.Commit(ctx, id, proof) })
-}
-
-func (l ledger) Abort(ctx context.Context, id token.EntryID, from token.Phase, reason string, former *token.Counters) error {
-	return l.call(func() error { return l.Store.Abort(ctx, id, from, reason, former) })
 }
 
 // TestStoreKeepsThePromises lets one thing go wrong at every point of a run, on an empty slot and over a slot of ours. Stalled

@@ -20,6 +20,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/oath"
 	"github.com/tokendesk/tokendesk/validate/store/sqlstore"
+	"github.com/tokendesk/tokendesk/validate/store/storetest"
 	"github.com/tokendesk/tokendesk/ykslot"
 )
 
@@ -93,7 +94,7 @@ func (b *bench) process(random io.Reader, f func(*sqlstore.Store, *oathaccount.R
 	if err != nil {
 		return err
 	}
-	return f(st, &oathaccount.Runner{Ledger: ledger{st, b}, Rand: random, Now: func() time.Time { return b.at }}, s)
+	return f(st, &oathaccount.Runner{Ledger: storetest.Faulty{Ledger: st, Call: b.call}, Rand: random, Now: func() time.Time { return b.at }}, s)
 }
 
 // put plans and puts an account.
@@ -209,43 +210,17 @@ func (f frail) Transmit(_ context.Context, command []byte) ([]byte, error) {
 	return f.Card.Transmit(command)
 }
 
-// ledger is the store, which may fail or be the last that the process used.
-type ledger struct {
-	*sqlstore.Store
-	b *bench
-}
-
-func (l ledger) call(f func() error) error {
-	l.b.calls++
-	if l.b.calls == l.b.failCall {
+// call is a change of the store, which may fail or be the last that the process did.
+func (b *bench) call(do func() error) error {
+	b.calls++
+	if b.calls == b.failCall {
 		return errStore
 	}
-	err := f()
-	if l.b.calls == l.b.dieCall {
+	err := do()
+	if b.calls == b.dieCall {
 		panic(errDied)
 	}
 	return err
-}
-
-func (l ledger) Reserve(ctx context.Context, r token.Reservation) (e token.Entry, err error) {
-	err = l.call(func() error { e, err = l.Store.Reserve(ctx, r); return err })
-	return e, err
-}
-
-func (l ledger) Seal(ctx context.Context, id token.EntryID, s token.Secrets) error {
-	return l.call(func() error { return l.Store.Seal(ctx, id, s) })
-}
-
-func (l ledger) Mark(ctx context.Context, id token.EntryID, p token.Phase) error {
-	return l.call(func() error { return l.Store.Mark(ctx, id, p) })
-}
-
-func (l ledger) Commit(ctx context.Context, id token.EntryID, proof *token.Counters) error {
-	return l.call(func() error { return l.Store.Commit(ctx, id, proof) })
-}
-
-func (l ledger) Abort(ctx context.Context, id token.EntryID, from token.Phase, reason string, former *token.Counters) error {
-	return l.call(func() error { return l.Store.Abort(ctx, id, from, reason, former) })
 }
 
 // suffer runs f under a fault.
