@@ -16,7 +16,6 @@ import (
 	"github.com/tokendesk/tokendesk/provision"
 	"github.com/tokendesk/tokendesk/provision/appointment"
 	"github.com/tokendesk/tokendesk/provision/desk"
-	"github.com/tokendesk/tokendesk/provision/oathapplet"
 	"github.com/tokendesk/tokendesk/provision/paper"
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
@@ -93,13 +92,7 @@ func (c *deskCards) fits(firmware ykslot.Version) error {
 	if c == nil || len(c.want.Accounts) == 0 {
 		return nil
 	}
-	a := formOf(c.want.AccountForm).bare()
-	a.Name = "a"
-	var old *ykslot.UnsupportedError
-	if err := oathapplet.Supported(firmware, a, 1, 0); errors.As(err, &old) {
-		return err
-	}
-	return nil
+	return formOf(c.want.AccountForm).fits(firmware)
 }
 
 // lacks reports whether a key that somebody holds has not all that it would get here.

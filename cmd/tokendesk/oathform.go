@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"strconv"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tokendesk/tokendesk/provision/profile"
 	"github.com/tokendesk/tokendesk/provision/token"
 	"github.com/tokendesk/tokendesk/validate/oath"
+	"github.com/tokendesk/tokendesk/ykslot"
 )
 
 // accountForm is what accounts are, beside their names: flags of oath add and, behind "oath-", of provision.
@@ -83,6 +85,17 @@ func (f accountForm) bare() oathapplet.Account {
 		a.Period = time.Duration(f.period) * time.Second
 	}
 	return a
+}
+
+// fits refuses a firmware that knows no such accounts.
+func (f accountForm) fits(firmware ykslot.Version) error {
+	a := f.bare()
+	a.Name = "a"
+	var old *ykslot.UnsupportedError
+	if err := oathapplet.Supported(firmware, a, 1, 0); errors.As(err, &old) {
+		return err
+	}
+	return nil
 }
 
 // account is the one of that name.

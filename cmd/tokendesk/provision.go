@@ -222,6 +222,12 @@ func (a *app) writeSlotOf(ctx context.Context, st *sqlstore.Store, want provisio
 		return 0, err
 	}
 	k, err := o.choice.open(ctx, a)
+	if err == nil && len(o.oath) > 0 { // whose turn comes after the slot
+		if old := o.form.fits(k.version()); old != nil {
+			err = &provision.RefusedError{Serial: k.serial, Err: old}
+			k.close()
+		}
+	}
 	if err == nil && !o.dryRun { // it may generate a key
 		k, err = wanted.admit(ctx, k, transport(o.transport))
 	}
