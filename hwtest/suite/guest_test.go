@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/tokendesk/tokendesk/hwtest/suite"
 	"github.com/tokendesk/tokendesk/usbhid"
@@ -45,7 +44,6 @@ func TestInGuest(t *testing.T) {
 		},
 		Keyboard: suite.KeyboardAttached,
 		Serial:   uint32(serial),
-		Patience: 5 * time.Minute,
 	}
 	if transport == "ccid" {
 		transport, target.OpenCard = "hidraw", suite.OpenReader

@@ -8,7 +8,7 @@
 //	session, err := ykslot.OpenCard(ctx, card)
 //
 // Built with cgo, or for Windows; elsewhere every call says that it is not part of this build. Nothing here starts, stops
-// or kills another program: one that holds the card is waited for, for three seconds, and then named as well as can be.
+// or kills another program: one that holds the card is waited for, for three to ten seconds, and then named as well as can be.
 package pcsc
 
 import (

@@ -127,7 +127,7 @@ func (c *Conn) SetFeature(ctx context.Context, r usbhid.Report) error {
 	return nil
 }
 
-// call sends a request and waits for its answer, a second at most: ctx counts only before, as usbhid.Device says.
+// call sends a request and waits for its answer, answerTime at most: ctx counts only before, as usbhid.Device says.
 func (c *Conn) call(ctx context.Context, kind byte, body []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
