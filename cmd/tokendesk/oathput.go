@@ -135,7 +135,7 @@ func (w cardWork) putAccount(ctx context.Context, k *oathKey, s oathaccount.Spec
 		return row, err
 	}
 	row = resultRow(res)
-	row.handedOn = w.handedOn(ctx, w.st, tok, live)
+	row.handedOn = w.handedOn(ctx, w.st, tok, live, "")
 	return row, nil
 }
 

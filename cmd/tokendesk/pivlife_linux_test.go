@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"slices"
@@ -76,9 +77,11 @@ func TestPIVLife(t *testing.T) {
 	}
 	k.openForBob(provision("--to", "ada", "--reassign"))
 	k.must("generate", "9a", "--self-signed", "--subject", "bob")
-	if said := k.says(exitDone, "was bob's before\n", provision("--to", "ada", "--reassign")...); !strings.Contains(said, "of CN=bob in slot 9a: remove its trust where it was trusted\n") {
-		t.Errorf("taken from bob, and no certificate is named:\n%s", said)
+	said = k.says(exitDone, "was bob's before\n", provision("--to", "ada", "--reassign", "--piv-slot", "9c", "--piv-self-signed")...)
+	if !strings.Contains(said, "of CN=bob in slot 9a: remove its trust where it was trusted\n") || strings.Contains(said, "in slot 9c: remove") {
+		t.Errorf("taken from bob, and other certificates are named than his:\n%s", said)
 	}
+	k.toldOfTheirs()
 	k.says(exitDone, "is given up", "token", "retire", "ada", "--note", "shredded", "--yes")
 	k.says(exitDone, "intact", "audit", "verify")
 	k.silent()
@@ -94,6 +97,25 @@ func (k pivKey) openForBob(reassign []string) {
 	}
 	if err != nil {
 		k.t.Fatal(err)
+	}
+}
+
+// toldOfTheirs: each is told of the certificate that was bob's in 9a, and ada's in 9c.
+func (k pivKey) toldOfTheirs() {
+	k.t.Helper()
+	if err := k.st.LoseCertificates(k.t.Context(), k.serial(), ""); err != nil {
+		k.t.Fatal(err)
+	}
+	all, err := k.st.Notices(k.t.Context(), false)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	var got []string
+	for _, n := range all[max(0, len(all)-2):] {
+		got = append(got, fmt.Sprint(n.To.Account, " ", n.Kind, n.Facts.Certificates))
+	}
+	if want := []string{"bob erased[9a]", "ada erased[9c]"}; !slices.Equal(got, want) {
+		k.t.Errorf("told %q, want %q", got, want)
 	}
 }
 

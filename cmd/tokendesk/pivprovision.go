@@ -126,6 +126,9 @@ func (o *pivWork) step(ctx context.Context, w cardWork) error {
 		if w.holder != nil {
 			h.Holder = w.holder.ID
 		}
+		if o.key.slot != "" {
+			h.Made = o.key.at.String()
+		}
 		was, before, err := w.st.Slots(ctx, s.facts.Serial)
 		destroyLive(provision.Have{Live: before})
 		if err != nil && !errors.Is(err, token.ErrNotFound) {
@@ -137,7 +140,7 @@ func (o *pivWork) step(ctx context.Context, w cardWork) error {
 		if w.holder != nil {
 			w.say("%s is %s's", s.name(), printable(w.holder.Account))
 		}
-		done.handedOn = w.handedOn(ctx, w.st, was, before)
+		done.handedOn = w.handedOn(ctx, w.st, was, before, h.Made)
 		return w.showPIV(*done)
 	})
 }

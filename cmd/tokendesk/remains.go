@@ -55,9 +55,9 @@ type handedOn struct {
 	desk.Remains
 }
 
-// handedOn tells, and says, what remains of a token if it has another holder than before. before are its live credentials then. What
-// cannot be read is said: the key is written all the same.
-func (a *app) handedOn(ctx context.Context, st *sqlstore.Store, was token.Token, before []token.Credential) (out handedOn) {
+// handedOn tells, and says, what remains of a token if it has another holder than before. before are its live credentials then, made is the
+// PIV slot whose key was made for the new one, "": none. What cannot be read is said: the key is written all the same.
+func (a *app) handedOn(ctx context.Context, st *sqlstore.Store, was token.Token, before []token.Credential, made string) (out handedOn) {
 	if was.Holder == nil {
 		return out
 	}
@@ -73,6 +73,7 @@ func (a *app) handedOn(ctx context.Context, st *sqlstore.Store, was token.Token,
 	if err != nil {
 		a.say("what remains of %s for its former holder is not known (%s): tokendesk token show", desk.Name(was), oneLine(err))
 	}
+	r.Certificates = slices.DeleteFunc(r.Certificates, func(c desk.LiveCertificate) bool { return c.Slot == made })
 	out = handedOn{printable(was.Holder.Account), shownRemains(r)}
 	a.say("%s was %s's before", desk.Name(was), out.From)
 	a.sayRemains(now, out.Remains)

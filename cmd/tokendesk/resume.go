@@ -149,7 +149,7 @@ func (r *resumption) one(ctx context.Context, e token.Entry) error {
 	if err == nil {
 		w := writtenOf(res)
 		if r.st != nil {
-			w.handedOn = r.a.handedOn(ctx, r.st, was, before)
+			w.handedOn = r.a.handedOn(ctx, r.st, was, before, "")
 		}
 		r.done = append(r.done, w)
 		return nil

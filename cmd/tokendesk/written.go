@@ -203,6 +203,6 @@ func writtenColumns() []column[written] {
 // showWritten shows what became of a write, and what of the key that it may have taken from somebody; was and before are as for handedOn.
 func (a *app) showWritten(ctx context.Context, st *sqlstore.Store, r provision.Result, was token.Token, before []token.Credential) error {
 	w := writtenOf(r)
-	w.handedOn = a.handedOn(ctx, st, was, before)
+	w.handedOn = a.handedOn(ctx, st, was, before, "")
 	return show(a, "provisioned", w, writtenColumns())
 }

@@ -37,4 +37,5 @@ type PIVHandover struct {
 	Firmware string
 	Holder   PersonID // 0: whoever has it
 	Reassign bool     // take the key from another person
+	Made     string   // slot whose key was made for the holder; "": none was
 }

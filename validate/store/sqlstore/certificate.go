@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tokendesk/tokendesk/provision/desk"
+	"github.com/tokendesk/tokendesk/provision/desk/audit"
 	"github.com/tokendesk/tokendesk/provision/token"
 )
 
@@ -95,7 +97,7 @@ func (s *Store) LoseCertificates(ctx context.Context, serial token.Serial, slot 
 }
 
 // tellKeysGone tells of the certificates that are still valid and that loseCertificates is about to end: the holder of an active key, or from
-// whom it was taken after the certificate was seen.
+// whom it was taken after the certificate was seen. Who gave the key back is not told, nor who has it since.
 func (t *tx) tellKeysGone(ctx context.Context, serial token.Serial, slot, keep string) error {
 	type lost struct {
 		slot string
@@ -113,7 +115,8 @@ func (t *tx) tellKeysGone(ctx context.Context, serial token.Serial, slot, keep s
 	if err != nil {
 		return err
 	}
-	former, err := t.formerHolders(ctx, k)
+	earliest := slices.MinFunc(gone, func(a, b lost) int { return cmp.Compare(a.seen, b.seen) }).seen
+	ends, err := t.ends(ctx, k, earliest)
 	if err != nil {
 		return err
 	}
@@ -122,11 +125,12 @@ func (t *tx) tellKeysGone(ctx context.Context, serial token.Serial, slot, keep s
 	for _, l := range gone {
 		var person token.PersonID
 		name := desk.Name(k)
-		if i := slices.IndexFunc(former, func(n desk.Notice) bool { return micros(n.Created) > l.seen }); i >= 0 {
-			person, name = former[i].To.ID, former[i].Facts.Token
+		if i := slices.IndexFunc(ends, func(e holdingEnd) bool { return e.at > l.seen }); i >= 0 {
+			person, name = ends[i].person, ends[i].name
 		} else if told(k) {
 			person = k.Holder.ID
-		} else {
+		}
+		if person == 0 {
 			continue
 		}
 		f, known := facts[person]
@@ -147,11 +151,32 @@ func (t *tx) tellKeysGone(ctx context.Context, serial token.Serial, slot, keep s
 	return nil
 }
 
-// formerHolders are the notices by which a key was taken from those who had it, the oldest first.
-func (t *tx) formerHolders(ctx context.Context, k token.Token) ([]desk.Notice, error) {
-	list, err := collect(ctx, t, scanNotice, noticeColumns+`WHERE n.kind = ? ORDER BY n.id`, string(desk.NoticeTaken))
+// holdingEnd is when a key was somebody's no more.
+type holdingEnd struct {
+	at     int64          // in microseconds
+	person token.PersonID // who is to be told what happens to what is on the key; 0: nobody, who gave it back knows
+	name   string         // of the key in notices
+}
+
+// ends are those of a key since then, the oldest first: by the notices of those from whom it was taken, and by the events of those who gave it
+// back.
+func (t *tx) ends(ctx context.Context, k token.Token, since int64) ([]holdingEnd, error) {
 	k.Holder = nil
-	return slices.DeleteFunc(list, func(n desk.Notice) bool { return !strings.HasPrefix(n.Facts.Token, desk.Name(k)+" (") }), err
+	taken, err := collect(ctx, t, scanNotice, noticeColumns+`WHERE n.kind = ? AND n.created > ? ORDER BY n.id`, string(desk.NoticeTaken), since)
+	if err != nil {
+		return nil, err
+	}
+	var out []holdingEnd
+	for _, n := range taken {
+		if strings.HasPrefix(n.Facts.Token, desk.Name(k)+" (") {
+			out = append(out, holdingEnd{micros(n.Created), n.To.ID, n.Facts.Token})
+		}
+	}
+	back, err := collect(ctx, t, func(r scanner) (e holdingEnd, err error) { return e, r.Scan(&e.at) },
+		`SELECT at FROM audit WHERE chain = ? AND object = ? AND action = 'token.return' AND at > ? ORDER BY seq`, audit.Desk, tokenObject(k.ID), since)
+	out = append(out, back...)
+	slices.SortStableFunc(out, func(a, b holdingEnd) int { return cmp.Compare(a.at, b.at) }) // a return with a notice is that of the notice
+	return out, err
 }
 
 // goneCertificates are those of a serial in a slot, "" in any, that are of another public key than the third.

@@ -94,6 +94,10 @@ func (t *tx) bindPIV(ctx context.Context, k token.Token, h token.PIVHandover, de
 			return err
 		}
 		detail.Revoked, detail.Pushed, detail.Browsers = l.Revoked, l.Pushed, l.Browsers
+		// What was made for the holder was seen while the key was the former one's.
+		if _, err := t.Exec(`UPDATE certificate SET seen = ? WHERE serial = ? AND slot = ? AND gone = 0`, micros(t.now), h.Serial, h.Made); err != nil {
+			return err
+		}
 	}
 	if err := t.QueryRow(`SELECT account FROM person WHERE id = ?`, h.Holder).Scan(&detail.Account); err != nil {
 		return err

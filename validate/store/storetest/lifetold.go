@@ -190,6 +190,53 @@ func testToldPIV(t *testing.T, s *lifeSuite) {
 	told("blocked before")
 }
 
+// testToldPIVOfAnother: nobody is told of a certificate that is another's.
+func testToldPIVOfAnother(t *testing.T, s *lifeSuite) {
+	var seen int64
+	told := func(when string, want ...string) { t.Helper(); s.told(t, &seen, when, want...) }
+	certificates := s.a.Full.(Certificates)
+	keep := func(serial token.Serial, slot, letter string) {
+		t.Helper()
+		c := SomeCertificate(slot, letter, letter)
+		c.Serial, c.NotAfter = serial, s.now().Add(time.Hour)
+		s.a.must(t, certificates.KeepCertificate(t.Context(), c))
+		s.pass(time.Second)
+	}
+	give := func(serial token.Serial, to, made string) {
+		t.Helper()
+		h := token.PIVHandover{Serial: serial, Holder: s.person(t, to), Reassign: true, Made: made}
+		s.a.must(t, s.piv().HandOverPIV(t.Context(), h))
+		s.pass(time.Second)
+	}
+	lose := func(serial token.Serial) {
+		t.Helper()
+		s.a.must(t, certificates.LoseCertificates(t.Context(), serial, ""))
+	}
+	give(7, "anna", "")
+	keep(7, "9c", "a")
+	keep(7, "9a", "b") // for bert, as provision does: before the key is his
+	give(7, "bert", "9a")
+	told("reassigned", `anna taken [] [] []`)
+	lose(7)
+	told("reset", `bert erased [] [] ["9a"]`, `anna erased [] [] ["9c"]`)
+
+	s.put(t, 101, "drawn", "anna", false, 3)
+	keep(101, "9a", "a")
+	s.pass(time.Minute)
+	if _, proof, err := s.here.Return(t.Context(), "101", []string{hotp(t, 3, 4)}, ""); err != nil || proof != desk.Proven {
+		t.Fatalf("%s, %v", proof, err)
+	}
+	s.pass(time.Second)
+	s.put(t, 101, "drawn", "bert", false, 5)
+	keep(101, "9c", "b")
+	s.put(t, 101, "drawn", "anna", false, 6)
+	s.pass(time.Second)
+	told("given back by one, taken from another", `bert taken [] [] []`)
+	keep(101, "9d", "c")
+	lose(101)
+	told("reset", `bert erased [] [] ["9c"]`, `anna erased [] [] ["9d"]`)
+}
+
 // testRemains: what is left to be done of a key that is taken from its holder.
 func testRemains(t *testing.T, s *lifeSuite) {
 	remains := func(when, want string, before []token.Credential) {
