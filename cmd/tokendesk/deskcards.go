@@ -112,15 +112,18 @@ func (c *deskCards) lacks(ctx context.Context, have provision.Have, open []token
 	if !c.want.PIV {
 		return false, nil
 	}
-	over, err := inTime(ctx, func(ctx context.Context) (bool, error) { return c.handedOver(ctx, have.Token) })
-	if err != nil || !over {
-		return err == nil, err
+	whole, err := c.hasPIV(ctx, have.Token)
+	return err == nil && !whole, err
+}
+
+// hasPIV reports whether the holder of a key has all of PIV that the profile wants.
+func (c *deskCards) hasPIV(ctx context.Context, k token.Token) (bool, error) {
+	over, err := inTime(ctx, func(ctx context.Context) (bool, error) { return c.handedOver(ctx, k) })
+	if err != nil || !over || !c.want.PIVSelfSigned {
+		return over, err
 	}
-	if !c.want.PIVSelfSigned {
-		return false, nil
-	}
-	certs, err := inTime(ctx, func(ctx context.Context) ([]token.Certificate, error) { return c.st.Certificates(ctx, have.Serial) })
-	return !slices.ContainsFunc(certs, func(x token.Certificate) bool { return x.Slot == c.want.PIVSlot && x.Gone.IsZero() }), err
+	certs, err := inTime(ctx, func(ctx context.Context) ([]token.Certificate, error) { return c.st.Certificates(ctx, k.Serial) })
+	return slices.ContainsFunc(certs, func(x token.Certificate) bool { return x.Slot == c.want.PIVSlot && x.Gone.IsZero() }), err
 }
 
 // handedOver reports whether PIV of a key was set up to its end since its holder got it, with the letter, and not wiped after that.
@@ -273,7 +276,7 @@ func (x *equipment) run(ctx context.Context) error {
 	return nil
 }
 
-// settle ends what an interruption left of accounts on this key. What is on it then is not put there again.
+// settle ends what an interruption left of accounts on this key. What is on it then, accounts and PIV, is not put there again.
 func (x *equipment) settle(ctx context.Context, w cardWork) error {
 	entries, err := x.s.store.Open(ctx)
 	defer destroyEntries(entries)
@@ -289,10 +292,18 @@ func (x *equipment) settle(ctx context.Context, w cardWork) error {
 			return err
 		}
 	}
-	_, live, err := x.s.store.Slots(ctx, x.done.Serial)
+	k, live, err := x.s.store.Slots(ctx, x.done.Serial)
 	defer destroyLive(provision.Have{Live: live})
 	if err != nil {
 		return err
+	}
+	if x.o.piv.on {
+		if x.on.PIV, err = x.s.cards.hasPIV(ctx, k); err != nil {
+			return err
+		}
+		if x.on.PIV { // its holder has the letter, and its key may have a certificate of the authority by now
+			x.o.piv = plainCards().piv
+		}
 	}
 	x.o.oath = slices.DeleteFunc(x.o.oath, func(a string) bool {
 		id := x.o.form.id(a)

@@ -131,6 +131,17 @@ func TestDeskPIVFinish(t *testing.T) {
 			if said, err := desk("ada", "second", "staff-card", "finish").Output(); err == nil {
 				t.Errorf("finished again:\n%s", said)
 			}
+			if moment != 12 {
+				return
+			}
+			k.r.must("provision", "profile", "add", "staff", "--change", "--oath", "Example:{account}", "--piv", "yes", "--piv-slot", "9a", "--piv-csr", "yes")
+			said, err = desk("ada", "second", "staff-card", "finish").Output()
+			if err != nil || !regexp.MustCompile(`"event":"equipped".*"accounts":\["Example:ada"\]`).Match(said) {
+				t.Errorf("an account that it lacks: %v\n%s", err, said)
+			}
+			if files, err := os.ReadDir(letters); err != nil || len(files) != 1 {
+				t.Errorf("PIV was whole, and its PIN is in %d letters, %v", len(files), err)
+			}
 		})
 	}
 }

@@ -338,8 +338,11 @@ func (l deskLook) beside(c appointment.Cards) (out []string) {
 	if len(c.Accounts) > 0 {
 		out = append(out, l.row("Accounts", "✓ "+printable(strings.Join(c.Accounts, ", "))))
 	}
-	if c.PIV {
+	switch {
+	case c.Letter != "":
 		out = append(out, l.row("PIV", "✓ set up; the letter with the PIN: "+printable(c.Letter)))
+	case c.PIV:
+		out = append(out, l.row("PIV", "✓ was set up before"))
 	}
 	if c.Request != "" {
 		out = append(out, l.row("Request", "✓ for the certificate authority: "+printable(c.Request)))

@@ -4,7 +4,7 @@ package appointment
 type Cards struct {
 	Accounts []string // that are on the key
 	PIV      bool     // it was set up
-	Letter   string   // the file with its PIN
+	Letter   string   // the file with its PIN; "": it was handed over before
 	Request  string   // the file with its certificate request; "": none was made
 	Why      string   // why not all was done; "": it was
 	Finish   []string // the commands that do the rest, in their order
