@@ -115,7 +115,7 @@ func keptPort(t testing.TB) string {
 // waitFor returns when somebody listens.
 func waitFor(t testing.TB, address string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
+	for end := time.Now().Add(askTime); ; <-time.After(time.Millisecond) {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = c.Close()

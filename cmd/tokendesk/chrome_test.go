@@ -32,9 +32,6 @@ type chrome struct {
 	messages []string // of the browser's log: refused by a policy, not loaded, exceptions, dialogues
 }
 
-// chromeTime bounds one step in the browser.
-const chromeTime = 2 * time.Minute
-
 // chromiumPath is Debian's Chromium; where TOKENDESK_JUDGES is 1 it must be there.
 func chromiumPath(t *testing.T) string {
 	t.Helper()
@@ -105,7 +102,7 @@ func (c *chrome) complaints() []string {
 func (c *chrome) complains(about string) {
 	c.t.Helper()
 	got := ""
-	for end := time.Now().Add(chromeTime); !strings.Contains(got, about); <-time.After(time.Millisecond) {
+	for end := time.Now().Add(askTime); !strings.Contains(got, about); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("the browser does not say %q: %s", about, got)
 		}
@@ -119,7 +116,7 @@ type act = chromedp.Action[chromedp.Void]
 // do takes steps.
 func (c *chrome) do(steps ...act) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.ctx, chromeTime)
+	ctx, cancel := context.WithTimeout(c.ctx, askTime)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		c.t.Fatalf("%v at %s\n%s", err, c.path(), c.text())
@@ -135,7 +132,7 @@ func (c *chrome) open(path string) {
 // send takes steps that lead to another page, and returns its status.
 func (c *chrome) send(steps ...act) int {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.ctx, chromeTime)
+	ctx, cancel := context.WithTimeout(c.ctx, askTime)
 	defer cancel()
 	answer, err := chromedp.RunResponse(ctx, steps...)
 	if err != nil {
@@ -147,7 +144,7 @@ func (c *chrome) send(steps ...act) int {
 // value is what an expression comes to in the page. It runs beside the page's policy.
 func value[T any](c *chrome, expression string) T {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.ctx, chromeTime)
+	ctx, cancel := context.WithTimeout(c.ctx, askTime)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 	if err != nil {

@@ -362,7 +362,7 @@ func TestEnrollPage(t *testing.T) {
 // scan reads the QR code in an element from a picture of the screen.
 func (c *chrome) scan(element string) keyfile.Record {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.ctx, chromeTime)
+	ctx, cancel := context.WithTimeout(c.ctx, askTime)
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.Screenshot(element))
 	if err != nil {

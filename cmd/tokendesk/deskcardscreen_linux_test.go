@@ -122,7 +122,7 @@ func TestDeskCardsOnScreen(t *testing.T) {
 	for range 2 {
 		select {
 		case <-blinking:
-		case <-time.After(time.Minute):
+		case <-time.After(askTime):
 			t.Fatalf("the key does not blink:\n%s", term.screen())
 		}
 		sees("the person touches the key: it blinks")

@@ -61,7 +61,7 @@ func (x *terminal) kill() {
 	_ = x.cmd.Process.Kill() // it may have ended
 	select {
 	case <-x.done:
-	case <-time.After(time.Minute):
+	case <-time.After(askTime):
 		x.t.Error("the program does not end")
 	}
 	_ = x.tty.Close() // it is gone
@@ -220,7 +220,7 @@ func (x *terminal) ended() bool {
 // until waits for what look wants of the screen. False: the program has stopped where it was to be killed, or has ended.
 func (x *terminal) until(what string, look func(screen string) bool) bool {
 	x.t.Helper()
-	patience := time.After(2 * time.Minute)
+	patience := time.After(askTime)
 	for {
 		x.mu.Lock()
 		screen, changed, stopped := x.frame, x.changed, x.stopped

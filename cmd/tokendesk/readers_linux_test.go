@@ -89,7 +89,7 @@ func (p onReaders) run(words ...string) (said string, code exitCode) {
 // until calls the program until it says what is wanted: pcscd notices cards twice a second.
 func (p onReaders) until(want string, words ...string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(askTime); ; {
 		said, code := p.run(words...)
 		if strings.Contains(said, want) {
 			return

@@ -116,7 +116,7 @@ func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: until FILE TEXT")
 	}
-	for end := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
+	for end := time.Now().Add(askTime); ; <-time.After(time.Millisecond) {
 		text, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil && strings.Contains(string(text), args[1]) {
 			return

@@ -282,7 +282,7 @@ func scriptOTP(ts *testscript.TestScript, neg bool, args []string) {
 // released waits until nobody holds the key: the socket of a program that has just ended is noticed a moment later, and what
 // is typed meanwhile goes to that program.
 func released(k *vkey.Key) error {
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(askTime); ; {
 		conn, err := k.Open()
 		if err == nil {
 			return conn.Close()

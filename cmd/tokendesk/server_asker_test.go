@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// askTime bounds one question of a test, with all its repetitions.
+// askTime bounds one question of a test, with all its repetitions, and whatever else it waits for: more than a busy machine takes.
 const askTime = 2 * time.Minute
 
 // serverPatience is how long a server waits for its store before it answers BACKEND_ERROR; a little less than wsapi's.
