@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"math"
 	"slices"
 	"time"
 
@@ -15,6 +17,7 @@ type besides interface {
 	Receipts(ctx context.Context, f desk.ReceiptFilter, most int) ([]token.Receipt, error)
 	Credentials(ctx context.Context, id token.ID) ([]token.Credential, error)
 	Certificates(ctx context.Context, serial token.Serial) ([]token.Certificate, error)
+	History(ctx context.Context, id token.ID, most int) ([]desk.Happened, error)
 }
 
 // addBeside adds to a receipt what its key got beside its slot, until it was handed over again; of a key that was not, also what it had
@@ -24,10 +27,17 @@ func addBeside(ctx context.Context, st besides, kept token.Receipt, r *paper.Rec
 	if err != nil {
 		return err
 	}
-	// until is zero where nobody else has it.
+	// until is zero where its person has it still.
 	var until time.Time
 	if i := slices.IndexFunc(all, func(x token.Receipt) bool { return x.Ref() == kept.Ref() }); i > 0 { // the newest is the first
 		until = all[i-1].At
+	}
+	history, err := st.History(ctx, kept.Token, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	if left := leftHolder(history, kept); !left.IsZero() && (until.IsZero() || left.Before(until)) {
+		until = left
 	}
 	then := func(at time.Time, here bool) bool {
 		return (until.IsZero() || at.Before(until)) && !at.Before(kept.At) || until.IsZero() && here
@@ -56,4 +66,31 @@ func addBeside(ctx context.Context, st besides, kept token.Receipt, r *paper.Rec
 		}
 	}
 	return nil
+}
+
+// leftHolder is when the person of a receipt gave the key back, or somebody else got it, who may have no receipt; zero: neither happened.
+func leftHolder(newestFirst []desk.Happened, kept token.Receipt) time.Time {
+	begun := map[token.EntryID]time.Time{} // when the store made what a write puts on the key
+	for _, h := range slices.Backward(newestFirst) {
+		if !h.At.After(kept.At) {
+			continue
+		}
+		var d struct {
+			Entry   token.EntryID
+			Account string
+		}
+		if json.Unmarshal([]byte(h.Detail), &d) != nil {
+			continue // it is of another shape, and names nobody
+		}
+		at := h.At
+		if first, known := begun[d.Entry]; known {
+			at = first
+		} else if d.Entry != 0 {
+			begun[d.Entry] = at
+		}
+		if h.Action == "token.return" || d.Account != "" && d.Account != kept.Account {
+			return at
+		}
+	}
+	return time.Time{}
 }

@@ -16,6 +16,7 @@ type fakeBeside struct {
 	receipts []token.Receipt
 	creds    []token.Credential
 	certs    []token.Certificate
+	history  []desk.Happened
 }
 
 func (f fakeBeside) Receipts(context.Context, desk.ReceiptFilter, int) ([]token.Receipt, error) {
@@ -26,6 +27,46 @@ func (f fakeBeside) Credentials(context.Context, token.ID) ([]token.Credential, 
 }
 func (f fakeBeside) Certificates(context.Context, token.Serial) ([]token.Certificate, error) {
 	return f.certs, nil
+}
+func (f fakeBeside) History(context.Context, token.ID, int) ([]desk.Happened, error) {
+	return f.history, nil
+}
+
+// TestReceiptBesideWithout: somebody else may get a key without a receipt, or nobody.
+func TestReceiptBesideWithout(t *testing.T) {
+	t.Parallel()
+	hour := func(n int) time.Time { return time.Unix(int64(n)*3600, 0) }
+	kept := token.Receipt{Number: 1, At: hour(10), Account: "ada", Serial: 7}
+	st := fakeBeside{
+		receipts: []token.Receipt{kept},
+		creds: []token.Credential{
+			{State: token.Active, Created: hour(11), Settings: token.Settings{Account: "ada"}}, {State: token.Active, Created: hour(12), Settings: token.Settings{Account: "other"}},
+		},
+		certs: []token.Certificate{{Slot: "9a", Subject: "CN=other", Seen: hour(14)}, {Slot: "9c", Subject: "CN=ada", Seen: hour(11)}},
+	}
+	happened := func(at int, action, detail string) desk.Happened {
+		return desk.Happened{At: hour(at), Action: action, Detail: detail}
+	}
+	for name, x := range map[string]struct {
+		newestFirst []desk.Happened
+		want        string
+	}{
+		"hers still":        {[]desk.Happened{happened(13, "ledger.commit", `{"entry":2,"account":"ada"}`), happened(12, "ledger.reserve", `{"entry":2,"holder":1}`), happened(9, "token.return", `{"account":"old"}`)}, "[ada other] 9a 9c"},
+		"written for other": {[]desk.Happened{happened(13, "ledger.commit", `{"entry":2,"account":"other"}`), happened(12, "ledger.reserve", `{"entry":2,"holder":2}`), happened(10, "ledger.commit", `{"entry":1,"account":"ada"}`)}, "[ada] 9c"},
+		"PIV for other":     {[]desk.Happened{happened(13, "piv.handover", `{"account":"other"}`)}, "[ada other] 9c"},
+		"taken back":        {[]desk.Happened{happened(12, "token.return", `{"account":"ada"}`)}, "[ada] 9c"},
+	} {
+		st.history = x.newestFirst
+		var r paper.Receipt
+		err := addBeside(t.Context(), st, kept, &r)
+		got := fmt.Sprint(r.Accounts)
+		for _, c := range r.Certificates {
+			got += " " + c.Slot
+		}
+		if err != nil || got != x.want {
+			t.Errorf("%s: %s, %v; want %s", name, got, err, x.want)
+		}
+	}
 }
 
 // TestReceiptBeside: a receipt names what its key got while its person had it, and no other person's.
