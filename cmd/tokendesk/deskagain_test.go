@@ -73,12 +73,20 @@ func TestReceiptAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := printer{press: press, dir: t.TempDir()}
+	const long = "CN=ada,OU=Department of Applied Astronomy and everything else there is,O=Example"
 	r := paper.Receipt{Number: "R-1", Name: "Ada", Account: "ada", Language: "en", Way: paper.Handed, Token: paper.Subject{Model: "YubiKey", Serial: 7, Slot: 2, Kind: token.YubicoOTP}}
 	for _, x := range []struct {
 		accounts []string
+		subject  string
 		sheet    string
-	}{{nil, "R-1"}, {[]string{"Example:ada"}, "R-1-2"}, {[]string{"Example:ada"}, "R-1-2"}, {[]string{"Example:ada", "Portal:ada"}, "R-1-3"}, {nil, "R-1"}} {
+	}{
+		{nil, "", "R-1"}, {[]string{"Example:ada"}, "", "R-1-2"}, {[]string{"Example:ada"}, "", "R-1-2"}, {[]string{"Example:ada", "Portal:ada"}, "", "R-1-3"}, {nil, "", "R-1"},
+		{nil, long, "R-1-4"}, {nil, long, "R-1-4"},
+	} {
 		r.Accounts = x.accounts
+		if x.subject != "" { // which is broken on paper
+			r.Certificates = []paper.Certificate{{Slot: "9a", Subject: x.subject}}
+		}
 		papers, err := p.print(t.Context(), r)
 		if err != nil || !slices.Equal(papers, []string{filepath.Join(p.dir, x.sheet+".pdf")}) {
 			t.Fatalf("%q: %q, %v", x.accounts, papers, err)

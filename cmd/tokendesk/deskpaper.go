@@ -140,7 +140,7 @@ func (p printer) sheet(r paper.Receipt, text []byte) string {
 	for name, n := first, 2; ; n++ {
 		made, err := os.ReadFile(name + ".txt")
 		lacks := func(name string) bool {
-			return bytes.Contains(text, []byte(name)) && !bytes.Contains(made, []byte(name))
+			return bytes.Contains(unbroken(text), unbroken([]byte(name))) && !bytes.Contains(unbroken(made), unbroken([]byte(name)))
 		}
 		if err != nil || !slices.ContainsFunc(on, lacks) {
 			return name
@@ -148,6 +148,9 @@ func (p printer) sheet(r paper.Receipt, text []byte) string {
 		name = fmt.Sprintf("%s-%d", first, n)
 	}
 }
+
+// unbroken is text without spaces and ends of lines: what is long is broken anywhere.
+func unbroken(text []byte) []byte { return bytes.Join(bytes.Fields(text), nil) }
 
 // writeReceipt never overwrites: a receipt has one number.
 func writeReceipt(path string, b []byte) error {
