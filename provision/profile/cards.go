@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -138,7 +139,9 @@ func (p Profile) checkCards() error {
 // wrongSubject reports whether a template of a subject cannot be one. What it becomes is read when it is used.
 func wrongSubject(s string) bool {
 	rest := strings.ReplaceAll(s, Holder, "")
-	return len(s) > MaxText || !strings.Contains(rest, "=") || strings.ContainsAny(rest, "{}#\t") || strings.TrimSpace(s) != s || strings.ContainsFunc(s, hidden)
+	// A backslash would take one or two characters of the account as what it stands for. Source: RFC 4514 §2.4.
+	within := regexp.MustCompile(`^([^\\]|\\[0-9A-Fa-f]{2}|\\.)*\\[0-9A-Fa-f]?` + regexp.QuoteMeta(Holder)).MatchString(s)
+	return within || len(s) > MaxText || !strings.Contains(rest, "=") || strings.ContainsAny(rest, "{}#\t") || strings.TrimSpace(s) != s || strings.ContainsFunc(s, hidden)
 }
 
 // pivSlot reports whether a key can be generated in a slot of that name.

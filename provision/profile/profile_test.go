@@ -84,6 +84,9 @@ func TestCards(t *testing.T) {
 	if plain := profile.New("a", token.YubicoOTP); err != nil || !reflect.DeepEqual(p, plain) || p.Any() || p.NeedsHolder() || p.String() != plain.String() {
 		t.Errorf("%+v, %v", p, err)
 	}
+	if p, err := profile.Parse("name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = CN=x\\,\\41\\\\{account}"); err != nil || p.SubjectOf("ada") != `CN=x\,\41\\ada` {
+		t.Errorf("what is behind a backslash ends before the account: %v", err)
+	}
 	if s := (profile.Cards{PIVSubject: "CN={account},O=Example"}).SubjectOf(`a+b, "c"`); s != `CN=a\+b\, \"c\",O=Example` {
 		t.Errorf("subject %s", s)
 	}
@@ -206,11 +209,13 @@ func TestRefused(t *testing.T) {
 		"name = a\npiv = yes\npiv-touch-policy = cached":       "piv-touch-policy: never, always",
 		"name = a\npiv = yes\npiv-self-signed = yes":           "piv-self-signed: say with piv-slot",
 		"name = a\npiv = yes\npiv-csr = yes":                   "piv-csr: say with piv-slot",
-		"name = a\npiv = yes\npiv-slot = 9d\npiv-algorithm = x25519\npiv-csr = yes":  "piv-csr: leave it out: x25519",
-		"name = a\npiv = yes\npiv-slot = 9a\npiv-self-signed = yes\npiv-csr = yes":   "piv-csr: leave it out, or piv-self-signed",
-		"name = a\npiv = yes\npiv-slot = 9a\npiv-subject = CN={account}":             "piv-subject: say with piv-csr",
-		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = {account}": "piv-subject: a subject is such as",
-		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = CN={name}": "piv-subject: a subject is such as",
+		"name = a\npiv = yes\npiv-slot = 9d\npiv-algorithm = x25519\npiv-csr = yes":             "piv-csr: leave it out: x25519",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-self-signed = yes\npiv-csr = yes":              "piv-csr: leave it out, or piv-self-signed",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-subject = CN={account}":                        "piv-subject: say with piv-csr",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = {account}":            "piv-subject: a subject is such as",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = CN={name}":            "piv-subject: a subject is such as",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = CN=\\{account}":       "piv-subject: a subject is such as",
+		"name = a\npiv = yes\npiv-slot = 9a\npiv-csr = yes\npiv-subject = CN=x\\\\\\4{account}": "piv-subject: a subject is such as",
 		"name = a\npiv = on":                   "piv: yes and no",
 		strings.Repeat("#", profile.MaxFile+1): "line 1, column 1: is longer than",
 	} {
