@@ -37,6 +37,13 @@ func (k *Key) Open() (*Conn, error) {
 	return k.conn, nil
 }
 
+// Held reports whether a Conn is open.
+func (k *Key) Held() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.conn != nil
+}
+
 // GetFeature reads the current feature report.
 func (c *Conn) GetFeature(ctx context.Context) (usbhid.Report, error) {
 	c.k.mu.Lock()
