@@ -64,7 +64,7 @@ func (o *pivKeyOptions) certificateFlags(cmd *cobra.Command, prefix string) {
 	o.subjectFlags(cmd, prefix)
 	f.StringVar(&o.csr, prefix+"csr", "", "file to make: a certificate request for the site's authority, in PEM")
 	f.BoolVar(&o.selfSigned, prefix+"self-signed", false, "store a certificate that is signed with the key itself")
-	f.DurationVar(&o.valid, prefix+"valid", defaultValid, "with --self-signed: how long it is good")
+	f.DurationVar(&o.valid, prefix+"valid", defaultValid, "with --"+prefix+"self-signed: how long it is good")
 }
 
 func (o *pivKeyOptions) subjectFlags(cmd *cobra.Command, prefix string) {
