@@ -31,8 +31,9 @@ func TestDeskPIV(t *testing.T) {
 	}
 	cmd := desk("ada", "staff-card")
 	cmd.Env = append(cmd.Env, fmt.Sprint("STOP_PIV=", 4))
+	cmd.Stdout = &k.r.out
 	if !k.r.stopped(cmd, 4) {
-		t.Fatal("it was not killed")
+		t.Fatalf("it was not killed\n%s%s", k.r.out.String(), k.r.err.String())
 	}
 	k.known()
 	if files, err := os.ReadDir(letters); err != nil || len(files) != 0 {
