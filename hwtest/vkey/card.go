@@ -38,10 +38,11 @@ type More interface{ MoreINS() byte }
 type Enabled interface{ Enabled(Transport) bool }
 
 // Card is the smart card of a Key, as one transport shows it. All methods are safe for concurrent use, and several Cards of
-// one transport share what is selected.
+// one transport share what is selected, but for Beside.
 type Card struct {
-	k  *Key
-	by Transport
+	k     *Key
+	by    Transport
+	state int // of Key.cards
 }
 
 // cardState is what a card forgets when it is reset.
@@ -53,10 +54,14 @@ type cardState struct {
 }
 
 // Card returns the card behind the key's CCID interface.
-func (k *Key) Card() *Card { return &Card{k, OverUSB} }
+func (k *Key) Card() *Card { return &Card{k, OverUSB, 0} }
 
 // NFC returns the card behind the key's radio. It answers as long as the key is plugged in: no field of its own is modelled.
-func (k *Key) NFC() *Card { return &Card{k, OverNFC} }
+func (k *Key) NFC() *Card { return &Card{k, OverNFC, 1} }
+
+// Beside returns the card for a second way to it beside Card, which real keys do not have: what the one resets or selects, the other keeps.
+// The applets are the same.
+func (k *Key) Beside() *Card { return &Card{k, OverUSB, 2} }
 
 // Install adds an applet, as if it had been there from the start.
 func (k *Key) Install(a Applet) {
@@ -100,7 +105,7 @@ func (c *Card) Present() bool {
 func (c *Card) Reset() {
 	c.k.mu.Lock()
 	defer c.k.mu.Unlock()
-	c.k.cards[c.by] = cardState{}
+	c.k.cards[c.state] = cardState{}
 }
 
 // Transmit runs one command and returns data ‖ status word. Errors: usbhid.ErrGone, ErrNoCard. What the card refuses is a
@@ -123,7 +128,7 @@ func (c *Card) Transmit(apdu []byte) ([]byte, error) {
 	gone := k.gone
 	data, sw := c.transmit(apdu)
 	if !k.plugged || k.gone != gone {
-		k.cards = [2]cardState{}
+		k.cards = [3]cardState{}
 		return nil, fmt.Errorf("transmit: %w", usbhid.ErrGone)
 	}
 	// What the card says last before a reboot reaches the host.
@@ -145,7 +150,7 @@ func (c *Card) reachable() error {
 const unstick = "\xa4\x04\x00\x08"
 
 func (c *Card) transmit(apdu []byte) ([]byte, uint16) {
-	s := &c.k.cards[c.by]
+	s := &c.k.cards[c.state]
 	if string(apdu) == unstick && s.stuck {
 		*s = cardState{}
 		return nil, SWNoClass

@@ -156,3 +156,20 @@ func TestBothInterfaces(t *testing.T) {
 		}
 	}
 }
+
+// TestBeside: a reader that resets its card, or selects something else, deselects nothing beside it; being powered anew does.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	k := New(YubiKey543, Options{Serial: 5})
+	says(t, k.Beside(), selectOTP)
+	says(t, k.Card(), selectMgmt)
+	k.Card().Reset()
+	const status = "00030000"
+	if got := says(t, k.Beside(), status); got != "0504030000059000" {
+		t.Errorf("status: %s", got)
+	}
+	k.PowerCycle()
+	if got := says(t, k.Beside(), status); got == "0504030000059000" {
+		t.Error("still selected after a power cycle")
+	}
+}

@@ -383,7 +383,7 @@ func FuzzAPDU(f *testing.F) {
 					}
 				}
 			}
-			if n := len(k.cards[c.by].chain); n > maxChain {
+			if n := len(k.cards[c.state].chain); n > maxChain {
 				t.Fatalf("keeps %d bytes", n)
 			}
 		}

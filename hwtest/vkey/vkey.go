@@ -83,7 +83,7 @@ type Key struct {
 	progSeq   byte
 	shownSeq  byte // as the OTP interface of a key with StaleSequence shows it
 	iSerial   string
-	cards     [2]cardState // by Transport
+	cards     [3]cardState // see Card, NFC, Beside
 	applets   []Applet
 	cardUsed  time.Time // over USB; zero: not in this power-up
 	cardWrote bool
@@ -258,7 +258,7 @@ func (k *Key) powerUp() {
 	k.rx, k.lastPart = [frameLen]byte{}, time.Time{}
 	k.response, k.wait = nil, nil
 	k.busyReads, k.busyUntil, k.stale = 0, time.Time{}, 0
-	k.cards = [2]cardState{}
+	k.cards = [3]cardState{}
 	k.cardUsed, k.cardWrote, k.rebooting = time.Time{}, false, false
 	k.manual, k.pauses = time.Time{}, nil
 }

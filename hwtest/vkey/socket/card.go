@@ -21,7 +21,8 @@ import (
 const maxCommand = 1<<16 - 1
 
 // ServeCard gives the key's smart card to one connection at a time until ctx is done, which is no error. The card is reset
-// before and after each. A command that hangs is waited for: unplug the key first.
+// before and after each. A command that hangs is waited for: unplug the key first. A pcscd that has the key in a reader, too, and
+// powers that off when nobody uses it, does not disturb.
 func ServeCard(ctx context.Context, l net.Listener, k *vkey.Key) error {
 	return serveCards(ctx, l, k, releaseWait)
 }
@@ -35,7 +36,7 @@ func serveCards(ctx context.Context, l net.Listener, k *vkey.Key, patience time.
 			return
 		}
 		defer func() { free <- struct{}{} }()
-		serveCard(conn, k.Card(), k.Gone())
+		serveCard(conn, k.Beside(), k.Gone())
 	})
 }
 
