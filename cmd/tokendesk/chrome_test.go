@@ -65,13 +65,17 @@ func (r *rig) newChrome(t *testing.T) *chrome {
 	return c
 }
 
+// typedEarly is said where a test typed into a field before the browser had put the cursor into it.
+const typedEarly = "Autofocus processing was blocked because a document already has a focused element"
+
 // listen keeps what the browser complains about. Answers of 400 and more are pages of ours; its advice about forms is for those with a
 // user name.
 func (c *chrome) listen(ev any) {
 	text := ""
 	switch e := ev.(type) {
 	case *log.EventEntryAdded:
-		if e.Entry.Source != log.EntrySourceRecommendation && !strings.Contains(e.Entry.Text, "the server responded with a status of") {
+		if e.Entry.Source != log.EntrySourceRecommendation && !strings.Contains(e.Entry.Text, "the server responded with a status of") &&
+			!strings.Contains(e.Entry.Text, typedEarly) {
 			text = fmt.Sprint(e.Entry.Source, ": ", e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
